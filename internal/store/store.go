@@ -1,0 +1,136 @@
+// Package store is the contract between the broker and whatever keeps its
+// state: sessions, subscriptions, queues, packet identifiers in flight,
+// retained messages and wills.
+//
+// To add a store:
+//
+//  1. create store/x with Load, Apply and Close;
+//  2. run storetest.Run over it: atomic batches, order, reload, large queue;
+//  3. add one line to cmd/iotctl/builtin.go.
+//
+// The broker keeps a working copy of everything in memory and reads the store
+// once, at start. What must be applied before which packet may leave is the
+// broker's business (see broker/doc.go); what "applied" is worth (memory, a
+// synced log) is the store's.
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/message"
+)
+
+// Store keeps records. Its methods may be called from any goroutine.
+type Store interface {
+	// Load calls fn with every record, once, at start: a session before what
+	// belongs to it, the queue of a session in the order of Seq. It stops at
+	// the first error of fn and returns it.
+	Load(ctx context.Context, fn func(Record) error) error
+	// Apply carries out a batch in order, all of it or nothing, and returns
+	// when it is as durable as the store promises. The caller may reuse the
+	// slice afterwards; the records in it are never changed.
+	Apply(ctx context.Context, batch []Op) error
+	// Close flushes and releases everything.
+	Close() error
+}
+
+// Op is one step of a batch.
+type Op struct {
+	Kind   OpKind
+	Record Record
+}
+
+// OpKind says what an Op does with its record.
+type OpKind uint8
+
+const (
+	// Put creates the record or replaces the one with the same key.
+	Put OpKind = iota
+	// Delete removes the record with the same key, if there is one. Only the
+	// key fields of the record need to be set. Deleting a Session removes
+	// everything that belongs to it.
+	Delete
+)
+
+// Record is one of Session, Subscription, Queued, Released, Received, Retained
+// and Will.
+type Record interface{ record() }
+
+// Session outlives its network connection. Key: ClientID.
+type Session struct {
+	ClientID string
+	Owner    string        // the identity it belongs to
+	Expiry   time.Duration // session expiry interval; Never for 0xFFFFFFFF
+	// Ended is when the last network connection ended; zero while there is
+	// one. The session expires at Ended + Expiry.
+	Ended time.Time
+}
+
+// Never as a session expiry interval means that the session does not expire.
+// // [MQTT-3.1.2.11.2]
+const Never time.Duration = 1<<63 - 1
+
+// Subscription of a session. Key: ClientID, Filter.
+type Subscription struct {
+	ClientID          string
+	Filter            string // as the client wrote it, $share prefix included
+	QoS               uint8
+	NoLocal           bool
+	RetainAsPublished bool
+	RetainHandling    uint8
+	ID                uint32 // subscription identifier, 0 for none
+}
+
+// Queued is a message that waits for, or is on its way to, a session. Seq
+// orders the queue and determines the packet identifier. Key: ClientID, Seq.
+type Queued struct {
+	ClientID        string
+	Seq             uint64
+	Message         *message.Message
+	QoS             uint8
+	Retain          bool
+	SubscriptionIDs []uint32
+	Share           string // shared subscription it came by, "" for none
+}
+
+// Released is an outbound QoS 2 delivery that has had its PUBREC: only the
+// packet identifier is left, until PUBCOMP. It replaces Queued with that Seq.
+// Key: ClientID, Seq.
+type Released struct {
+	ClientID string
+	Seq      uint64
+}
+
+// Received is the packet identifier of an inbound QoS 2 message between its
+// PUBLISH and its PUBREL. Key: ClientID, PacketID.
+type Received struct {
+	ClientID string
+	PacketID uint16
+}
+
+// Retained is the retained message of a topic. Key: Message.Topic.
+type Retained struct {
+	Message *message.Message
+}
+
+// Will of a session. Key: ClientID.
+type Will struct {
+	ClientID string
+	Message  *message.Message
+	Delay    time.Duration
+	// Due is when a will that waits for its delay is published; zero while
+	// the connection lives.
+	Due time.Time
+	// ExpiryInterval is the will's message expiry interval; it starts to run
+	// when the will is published. 0 for none.
+	ExpiryInterval time.Duration
+}
+
+func (Session) record()      {}
+func (Subscription) record() {}
+func (Queued) record()       {}
+func (Released) record()     {}
+func (Received) record()     {}
+func (Retained) record()     {}
+func (Will) record()         {}
