@@ -1,0 +1,52 @@
+package session
+
+import (
+	"errors"
+	"maps"
+	"slices"
+)
+
+// ErrReceiveMaximum: the client has more QoS 2 messages open than it may.
+// // [MQTT-3.3.4-9]
+var ErrReceiveMaximum = errors.New("receive maximum exceeded")
+
+// Inbound remembers the packet identifiers of QoS 2 messages between PUBLISH
+// and PUBREL, so that each message is passed on once. // [MQTT-4.3.3-10]
+type Inbound struct {
+	ids map[uint16]struct{}
+}
+
+// Publish notes the identifier of a QoS 2 PUBLISH. isNew is false when the
+// message has been passed on before; the content of the repetition does not
+// matter. receiveMaximum is the server's own, 0 for no limit.
+func (i *Inbound) Publish(id uint16, receiveMaximum int) (isNew bool, err error) {
+	if _, known := i.ids[id]; known {
+		return false, nil
+	}
+	if receiveMaximum > 0 && len(i.ids) >= receiveMaximum {
+		return false, ErrReceiveMaximum
+	}
+	if i.ids == nil {
+		i.ids = map[uint16]struct{}{}
+	}
+	i.ids[id] = struct{}{}
+	return true, nil
+}
+
+// Release forgets an identifier: the client's PUBREL, or a PUBLISH that was
+// refused with an error.
+func (i *Inbound) Release(id uint16) (known bool) {
+	if _, known = i.ids[id]; known {
+		delete(i.ids, id)
+		if len(i.ids) == 0 {
+			i.ids = nil // give the buckets back
+		}
+	}
+	return known
+}
+
+// Len returns how many messages are open.
+func (i *Inbound) Len() int { return len(i.ids) }
+
+// IDs returns the open identifiers in ascending order.
+func (i *Inbound) IDs() []uint16 { return slices.Sorted(maps.Keys(i.ids)) }

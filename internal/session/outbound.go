@@ -1,0 +1,421 @@
+package session
+
+import (
+	"errors"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/message"
+)
+
+// Limits bound what waits for one client.
+type Limits struct {
+	MaxQueued      int // messages; 0: 1000
+	MaxQueuedBytes int // 0: 16 MiB
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.MaxQueued <= 0 {
+		l.MaxQueued = 1000
+	}
+	if l.MaxQueuedBytes <= 0 {
+		l.MaxQueuedBytes = 16 << 20
+	}
+	return l
+}
+
+// Window is what the client at the other end can take.
+type Window struct {
+	// ReceiveMaximum is how many QoS 1 and 2 messages may be unacknowledged
+	// at a time, 1 to 65535. // [MQTT-3.1.2.11.3]
+	ReceiveMaximum int
+	// Fits reports whether the packet is within the client's maximum packet
+	// size; nil: everything fits. // [MQTT-3.1.2-24]
+	Fits func(*message.Delivery) bool
+}
+
+// Action is an effect for the caller to carry out.
+type Action struct {
+	Kind     ActionKind
+	Seq      uint64 // of a queued message, as given by Reserve
+	Delivery message.Delivery
+	Reason   Drop // for Dropped
+}
+
+// ActionKind says what an Action asks for.
+type ActionKind uint8
+
+const (
+	// Send hands Delivery to the client. When the client cannot take it now,
+	// the caller answers with Refused.
+	Send ActionKind = iota
+	// Released: the client has received a QoS 2 message; from here on only
+	// its identifier is kept. A Send with Delivery.Release follows, and must
+	// not leave before that has been stored.
+	Released
+	// Done: the delivery with Seq is complete and can be forgotten.
+	Done
+	// Dropped: the message will not be delivered, for Reason.
+	Dropped
+)
+
+// Drop is the reason why a message was not delivered.
+type Drop uint8
+
+// Reasons. A full queue first looks for what has expired, then gives up the
+// oldest message, so that a client that returns finds the newest.
+const (
+	DropExpired    Drop = iota // the message expiry interval passed
+	DropQueueFull              // queue full, the oldest made room
+	DropOffline                // QoS 0 for a client that is not connected
+	DropSlow                   // QoS 0 for a client that does not read
+	DropTooLarge               // above the client's maximum packet size
+	DropRefused                // the client answered with an error
+	DropNotAllowed             // rights were withdrawn meanwhile
+	DropEnded                  // the session ended
+	dropCount
+)
+
+// Drops is the number of reasons.
+const Drops = int(dropCount)
+
+func (d Drop) String() string {
+	return [...]string{
+		"expired", "queue-full", "offline-qos0", "slow-client-qos0",
+		"too-large", "refused-by-client", "not-authorized", "session-ended",
+	}[d]
+}
+
+// Ack is the kind of an acknowledgement.
+type Ack uint8
+
+// Acknowledgements that a client sends for outbound messages.
+const (
+	Puback Ack = iota
+	Pubrec
+	PubrecError // PUBREC with a reason code of 0x80 or above
+	Pubcomp
+)
+
+// Errors of Acked. Unknown identifiers are no protocol error after a session
+// has been lost; the wrong kind of acknowledgement is.
+var (
+	ErrUnknownID = errors.New("packet identifier not found")
+	ErrWrongAck  = errors.New("acknowledgement does not fit the quality of service")
+)
+
+// entry is a delivery under way.
+type entry struct {
+	seq        uint64
+	d          message.Delivery
+	released   bool // PUBREC has come: only the identifier is left
+	unsent     bool // to be sent (again) on this connection
+	counted    bool // holds a place in the window of this connection
+	prev, next *entry
+}
+
+// Outbound is the state of the deliveries to one client.
+type Outbound struct {
+	limits   Limits
+	window   Window
+	online   bool
+	blocked  bool // the client refused a Send; wait for Unblocked
+	used     int  // places of the window in use
+	seq      uint64
+	inflight map[uint16]*entry
+	first    *entry // in the order of sending // [MQTT-4.6.0-1]
+	last     *entry
+	waiting  queue
+}
+
+// NewOutbound returns the state of a client that is not connected.
+func NewOutbound(l Limits) *Outbound { return &Outbound{limits: l.withDefaults()} }
+
+// Len returns how many messages wait and how many are in flight.
+func (o *Outbound) Len() (waiting, inflight int) { return o.waiting.n, len(o.inflight) }
+
+// Bytes returns the size of the messages that wait.
+func (o *Outbound) Bytes() int { return o.waiting.bytes }
+
+// Blocked reports whether the client has refused a Send since it last said
+// that it can take more.
+func (o *Outbound) Blocked() bool { return o.blocked }
+
+// Reserve gives out the next place in the queue. A caller that stores messages
+// before it offers them stores them under it.
+func (o *Outbound) Reserve() uint64 {
+	o.seq++
+	return o.seq
+}
+
+// packetID derives the identifier from the place in the queue, so that after a
+// restart a message goes out under the identifier that it had before.
+func packetID(seq uint64) uint16 { return uint16((seq-1)%65535) + 1 }
+
+// Offer gives a message to the client: sent now, queued or dropped. QoS 0
+// needs no place in the queue.
+func (o *Outbound) Offer(now time.Time, seq uint64, d message.Delivery, dst []Action) []Action {
+	if d.QoS == 0 {
+		switch {
+		case !o.online:
+			return append(dst, Action{Kind: Dropped, Delivery: d, Reason: DropOffline})
+		case o.blocked:
+			return append(dst, Action{Kind: Dropped, Delivery: d, Reason: DropSlow})
+		case !o.fits(&d):
+			return append(dst, Action{Kind: Dropped, Delivery: d, Reason: DropTooLarge})
+		}
+		return append(dst, Action{Kind: Send, Delivery: d})
+	}
+	dst = o.makeRoom(now, d.Message.Size(), dst)
+	o.waiting.push(item{seq, d})
+	return o.pump(now, dst)
+}
+
+func (o *Outbound) fits(d *message.Delivery) bool {
+	return o.window.Fits == nil || o.window.Fits(d)
+}
+
+// expiredScan bounds the look for expired messages in a full queue, so that a
+// full queue costs the same per message however long it is.
+const expiredScan = 32
+
+func (o *Outbound) makeRoom(now time.Time, size int, dst []Action) []Action {
+	for o.waiting.n > 0 && (o.waiting.n >= o.limits.MaxQueued || o.waiting.bytes+size > o.limits.MaxQueuedBytes) {
+		i, why := 0, DropQueueFull
+		for j := range min(o.waiting.n, expiredScan) {
+			if o.waiting.at(j).d.Message.Expired(now) {
+				i, why = j, DropExpired
+				break
+			}
+		}
+		it := o.waiting.remove(i)
+		dst = append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: why})
+	}
+	return dst
+}
+
+// pump moves messages from the queue into the window while both allow it.
+func (o *Outbound) pump(now time.Time, dst []Action) []Action {
+	for o.online && !o.blocked && o.waiting.n > 0 && o.used < o.window.ReceiveMaximum {
+		head := o.waiting.at(0)
+		why, drop := DropExpired, head.d.Message.Expired(now)
+		if !drop && !o.fits(&head.d) {
+			why, drop = DropTooLarge, true // counts as delivered, spends no identifier // [MQTT-3.1.2-25]
+		}
+		if drop {
+			it := o.waiting.pop()
+			dst = append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: why})
+			continue
+		}
+		id := packetID(head.seq)
+		if o.inflight[id] != nil {
+			break // 65535 places ago and still not acknowledged: wait
+		}
+		it := o.waiting.pop()
+		e := &entry{seq: it.seq, d: it.d, counted: true}
+		e.d.PacketID = id
+		o.add(e)
+		o.used++
+		dst = append(dst, Action{Kind: Send, Seq: e.seq, Delivery: e.d})
+	}
+	return dst
+}
+
+func (o *Outbound) add(e *entry) {
+	if o.inflight == nil {
+		o.inflight = map[uint16]*entry{}
+	}
+	o.inflight[e.d.PacketID] = e
+	e.prev = o.last
+	if o.last == nil {
+		o.first = e
+	} else {
+		o.last.next = e
+	}
+	o.last = e
+}
+
+func (o *Outbound) drop(e *entry) {
+	delete(o.inflight, e.d.PacketID)
+	if e.prev == nil {
+		o.first = e.next
+	} else {
+		e.prev.next = e.next
+	}
+	if e.next == nil {
+		o.last = e.prev
+	} else {
+		e.next.prev = e.prev
+	}
+	o.release(e)
+}
+
+// release gives the place in the window back.
+func (o *Outbound) release(e *entry) {
+	if e.counted {
+		e.counted = false
+		o.used--
+	}
+}
+
+// Refused takes back a Send that the client could not take. Everything after
+// it waits for Unblocked; a QoS 0 message does not wait.
+func (o *Outbound) Refused(a Action, dst []Action) []Action {
+	o.blocked = true
+	if a.Delivery.PacketID == 0 {
+		return append(dst, Action{Kind: Dropped, Delivery: a.Delivery, Reason: DropSlow})
+	}
+	if e := o.inflight[a.Delivery.PacketID]; e != nil {
+		e.unsent = true
+		o.release(e)
+	}
+	return dst
+}
+
+// Unblocked continues after the client has made room.
+func (o *Outbound) Unblocked(now time.Time, dst []Action) []Action {
+	o.blocked = false
+	return o.sendUnsent(now, dst)
+}
+
+// sendUnsent repeats, in their order, the deliveries that this connection has
+// not seen yet, then goes on with the queue. PUBREL needs no place in the
+// window. // [MQTT-4.4.0-1] [MQTT-4.9.0-3]
+func (o *Outbound) sendUnsent(now time.Time, dst []Action) []Action {
+	if !o.online || o.blocked {
+		return dst
+	}
+	for e := o.first; e != nil; e = e.next {
+		if !e.unsent {
+			continue
+		}
+		if !e.released {
+			if o.used >= o.window.ReceiveMaximum {
+				return dst // nothing may overtake
+			}
+			o.used++
+			e.counted = true
+		}
+		e.unsent = false
+		dst = append(dst, Action{Kind: Send, Seq: e.seq, Delivery: e.d})
+	}
+	return o.pump(now, dst)
+}
+
+// Acked takes an acknowledgement of the client.
+func (o *Outbound) Acked(now time.Time, kind Ack, id uint16, dst []Action) ([]Action, error) {
+	e := o.inflight[id]
+	if e == nil || (e.unsent && !e.d.Dup && !e.d.Release) {
+		return dst, ErrUnknownID
+	}
+	switch kind {
+	case Puback:
+		if e.d.QoS != 1 {
+			return dst, ErrWrongAck
+		}
+	case Pubrec:
+		if e.d.QoS != 2 {
+			return dst, ErrWrongAck
+		}
+		if !e.released {
+			o.setReleased(e)
+			dst = append(dst, Action{Kind: Released, Seq: e.seq})
+		}
+		return append(dst, Action{Kind: Send, Seq: e.seq, Delivery: e.d}), nil
+	case PubrecError:
+		if e.d.QoS != 2 {
+			return dst, ErrWrongAck
+		}
+		dst = append(dst, Action{Kind: Dropped, Seq: e.seq, Delivery: e.d, Reason: DropRefused})
+		o.drop(e)
+		return o.sendUnsent(now, dst), nil
+	case Pubcomp:
+		if !e.released {
+			return dst, ErrWrongAck
+		}
+	}
+	o.drop(e)
+	dst = append(dst, Action{Kind: Done, Seq: e.seq})
+	return o.sendUnsent(now, dst), nil
+}
+
+// setReleased forgets the message and keeps the identifier. // [MQTT-4.3.3-6]
+func (o *Outbound) setReleased(e *entry) {
+	e.released, e.unsent = true, false
+	e.d = message.Delivery{PacketID: e.d.PacketID, QoS: 2, Release: true}
+}
+
+// Suspend notes that the connection has ended.
+func (o *Outbound) Suspend() { o.online = false }
+
+// Resume notes a new connection and sends what the last one left unfinished,
+// marked as duplicates, in the original order. // [MQTT-4.4.0-1]
+func (o *Outbound) Resume(now time.Time, w Window, dst []Action) []Action {
+	o.online, o.blocked, o.used, o.window = true, false, 0, w
+	for e := o.first; e != nil; {
+		next := e.next
+		e.counted = false
+		if !e.released {
+			// Not sent before, or refused by the buffer: no duplicate.
+			e.d.Dup = e.d.Dup || !e.unsent
+		}
+		e.unsent = true
+		if !e.released && !o.fits(&e.d) {
+			dst = append(dst, Action{Kind: Dropped, Seq: e.seq, Delivery: e.d, Reason: DropTooLarge})
+			o.drop(e)
+		}
+		e = next
+	}
+	return o.sendUnsent(now, dst)
+}
+
+// Restore puts back a message from the store, in the order of Seq, before the
+// first Resume. Whether it had been sent is not known, so it may go out twice
+// at QoS 1; at QoS 2 its identifier makes the client recognise it.
+func (o *Outbound) Restore(seq uint64, d message.Delivery) {
+	o.seq = max(o.seq, seq)
+	o.waiting.push(item{seq, d})
+}
+
+// RestoreReleased puts back an identifier that waits for its PUBCOMP.
+func (o *Outbound) RestoreReleased(seq uint64) {
+	o.seq = max(o.seq, seq)
+	o.add(&entry{
+		seq: seq, released: true,
+		d: message.Delivery{PacketID: packetID(seq), QoS: 2, Release: true},
+	})
+}
+
+// Drain empties the state and calls fn with every message that the client has
+// not acknowledged; sent says that it may have received it.
+func (o *Outbound) Drain(fn func(d message.Delivery, sent bool)) {
+	for e := o.first; e != nil; e = e.next {
+		if !e.released {
+			fn(e.d, true)
+		}
+	}
+	for i := range o.waiting.n {
+		fn(o.waiting.at(i).d, false)
+	}
+	*o = Outbound{limits: o.limits}
+}
+
+// Filter drops what waits or is to be repeated and is not allowed any more.
+func (o *Outbound) Filter(allowed func(*message.Message) bool, dst []Action) []Action {
+	for n := o.waiting.n; n > 0; n-- {
+		it := o.waiting.pop()
+		if allowed(it.d.Message) {
+			o.waiting.push(it)
+			continue
+		}
+		dst = append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: DropNotAllowed})
+	}
+	for e := o.first; e != nil; {
+		next := e.next
+		if !e.released && !allowed(e.d.Message) {
+			dst = append(dst, Action{Kind: Dropped, Seq: e.seq, Delivery: e.d, Reason: DropNotAllowed})
+			o.drop(e)
+		}
+		e = next
+	}
+	return dst
+}

@@ -1,0 +1,59 @@
+package session
+
+import "github.com/iotctl/iotctl/internal/message"
+
+// item is a message that has not been handed to the client yet.
+type item struct {
+	seq uint64
+	d   message.Delivery
+}
+
+// queue is a ring buffer of items that grows by doubling and is given back
+// when it runs empty.
+type queue struct {
+	ring  []item
+	head  int
+	n     int
+	bytes int
+}
+
+func (q *queue) at(i int) *item { return &q.ring[(q.head+i)&(len(q.ring)-1)] }
+
+func (q *queue) push(it item) {
+	if q.n == len(q.ring) {
+		q.grow()
+	}
+	q.n++
+	*q.at(q.n - 1) = it
+	q.bytes += it.d.Message.Size()
+}
+
+func (q *queue) grow() {
+	ring := make([]item, max(4, 2*len(q.ring)))
+	for i := range q.n {
+		ring[i] = *q.at(i)
+	}
+	q.ring, q.head = ring, 0
+}
+
+func (q *queue) pop() item {
+	it := *q.at(0)
+	*q.at(0) = item{}
+	q.head = (q.head + 1) & (len(q.ring) - 1)
+	q.n--
+	q.bytes -= it.d.Message.Size()
+	if q.n == 0 {
+		*q = queue{}
+	}
+	return it
+}
+
+// remove takes out the i-th item; what comes before it moves up by one.
+func (q *queue) remove(i int) item {
+	it := *q.at(i)
+	for ; i > 0; i-- {
+		*q.at(i) = *q.at(i - 1)
+	}
+	*q.at(0) = it
+	return q.pop()
+}
