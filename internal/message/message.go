@@ -111,4 +111,7 @@ type Delivery struct {
 	// Release stands for the second half of a QoS 2 delivery: there is no
 	// message any more, only PacketID to be released (PUBREL).
 	Release bool
+	// Share names the shared subscription ("group/filter") that it came by; ""
+	// for none.
+	Share string
 }

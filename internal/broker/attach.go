@@ -1,0 +1,267 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/auth"
+	"github.com/iotctl/iotctl/internal/message"
+	"github.com/iotctl/iotctl/internal/session"
+	"github.com/iotctl/iotctl/internal/store"
+)
+
+// Receiver is the gateway's half of a connection. Its methods are called with
+// locks held: they must not block and must not call the broker.
+type Receiver interface {
+	// Deliver appends a delivery to what is to be written. false means full:
+	// the session decides what waits or drops, and goes on when the gateway
+	// calls Link.Writable. d is valid during the call only.
+	Deliver(d *message.Delivery) bool
+	// Flush writes what has been delivered.
+	Flush()
+	// Close ends the connection, telling the client why.
+	Close(r Reason)
+}
+
+// SessionOptions is what a client asks for when it attaches.
+type SessionOptions struct {
+	ClientID   string
+	CleanStart bool
+	// Expiry is the session expiry interval; 0 ends the session with the
+	// connection.
+	Expiry time.Duration
+	Will   *Will
+	Window session.Window
+	// ReceiveMaximum bounds the QoS 2 messages that the client may have open;
+	// 0 for no bound but that of the identifiers.
+	ReceiveMaximum int
+}
+
+// Will is the message to publish when the connection ends without goodbye.
+type Will struct {
+	Message message.View
+	Delay   time.Duration
+}
+
+// Resumed says what Attach has found.
+type Resumed struct {
+	Present bool          // the session goes on from an earlier connection
+	Expiry  time.Duration // granted session expiry interval
+}
+
+// Attach gives a client its session: the existing one, or a new one. Another
+// connection with that client identifier is closed first, provided that it
+// belongs to the same identity; a different identity gets ErrNotOwner and
+// changes nothing. On return everything that the client may rely on has been
+// stored. Deliveries begin with Link.Start.
+func (b *Broker) Attach(ctx context.Context, id auth.Identity, o SessionOptions, r Receiver) (*Link, Resumed, error) {
+	if b.closing.Load() {
+		return nil, Resumed{}, ErrEnded
+	}
+	if o.Will != nil && !b.mayPublish(&id, string(o.Will.Message.Topic)) {
+		return nil, Resumed{}, ErrNotAuthorized
+	}
+	if b.cfg.MaxExpiry > 0 {
+		o.Expiry = min(o.Expiry, b.cfg.MaxExpiry)
+	}
+	for {
+		s, found, err := b.claim(o.ClientID, id.Owner(), o)
+		if err != nil {
+			return nil, Resumed{}, err
+		}
+		// s.life is held.
+		if s.ended {
+			s.life.Unlock() // it ended while we waited for it
+			continue
+		}
+		if found && o.CleanStart {
+			s.takeOver()
+			s.end()
+			s.life.Unlock()
+			continue
+		}
+		l, err := s.attach(ctx, id, o, r, found)
+		s.life.Unlock()
+		if err != nil {
+			return nil, Resumed{}, err
+		}
+		return l, Resumed{Present: found, Expiry: o.Expiry}, nil
+	}
+}
+
+// claim returns the session of the client identifier with its life lock held,
+// a new one when there is none.
+func (b *Broker) claim(client, owner string, o SessionOptions) (s *Session, found bool, err error) {
+	sh := b.shard(client)
+	sh.mu.Lock()
+	s = sh.sessions[client]
+	if s != nil {
+		sh.mu.Unlock()
+		if s.owner != owner {
+			return nil, false, ErrNotOwner
+		}
+		s.life.Lock()
+		return s, true, nil
+	}
+	defer sh.mu.Unlock()
+	if int(b.sessions.Load()) >= b.cfg.MaxSessions {
+		return nil, false, ErrQuota
+	}
+	if o.Expiry > 0 && b.owners.get(owner) >= b.cfg.MaxSessionsPerOwner {
+		return nil, false, ErrQuota
+	}
+	s = newSession(b, client, owner)
+	s.life.Lock() // nobody else has seen it: this cannot wait
+	sh.sessions[client] = s
+	b.sessions.Add(1)
+	return s, false, nil
+}
+
+// takeOver closes the connection that the session has, as if the network had
+// ended it. Called with life held.
+func (s *Session) takeOver() {
+	s.mu.Lock()
+	old := s.link
+	s.mu.Unlock()
+	if old == nil {
+		return
+	}
+	s.b.stats.TakenOver.Add(1)
+	old.r.Close(ReasonTakenOver)
+	s.unlink(old, Farewell{Abnormal: true})
+}
+
+// attach connects a link to the session. Called with life held.
+func (s *Session) attach(ctx context.Context, id auth.Identity, o SessionOptions, r Receiver, found bool) (*Link, error) {
+	b := s.b
+	if found {
+		s.takeOver()
+		if s.will != nil && s.will.delay == 0 {
+			s.fireWill()
+		}
+		// The client is back in time: a will that waits is not published.
+		s.will = nil // [MQTT-3.1.3-9]
+		b.timers.stop(&s.timer)
+		if !s.since.IsZero() {
+			b.owners.add(s.owner, -1)
+		}
+	}
+	l := &Link{b: b, s: s, r: r, window: o.Window, receiveMaximum: o.ReceiveMaximum, identity: id}
+	was := s.expiry > 0
+	s.since = time.Time{}
+	if o.Will != nil {
+		s.will = newWill(o.Will, s.id, id.Owner())
+	}
+	s.mu.Lock()
+	s.identity = id
+	s.expiry = o.Expiry
+	s.link = l
+	s.mu.Unlock()
+	if err := b.cfg.Store.Apply(ctx, s.attachOps(was)); err != nil {
+		s.unlink(l, Farewell{})
+		s.settle()
+		return nil, err
+	}
+	b.stats.Connected.Add(1)
+	b.stats.ConnectedMax.raise(b.stats.Connected.Load())
+	return l, nil
+}
+
+// attachOps is what has to be stored before the client hears of success.
+func (s *Session) attachOps(was bool) []store.Op {
+	if !s.durable() {
+		if !was {
+			return nil
+		}
+		return []store.Op{{Kind: store.Delete, Record: s.record()}}
+	}
+	ops := []store.Op{{Record: s.record()}}
+	if !was {
+		ops = append(ops, s.contents()...)
+	}
+	if s.will == nil {
+		return append(ops, store.Op{Kind: store.Delete, Record: store.Will{ClientID: s.id}})
+	}
+	return append(ops, store.Op{Record: s.will.record(s.id)})
+}
+
+func newWill(w *Will, client, owner string) *will {
+	v := w.Message
+	stored := &will{delay: w.Delay}
+	if v.HasExpiry {
+		stored.expiry = time.Duration(v.Expiry) * time.Second
+		v.HasExpiry = false
+	}
+	stored.message = v.Copy(time.Time{}, client, owner)
+	return stored
+}
+
+func (w *will) record(client string) store.Will {
+	return store.Will{ClientID: client, Message: w.message, Delay: w.delay, Due: w.due, ExpiryInterval: w.expiry}
+}
+
+// Farewell says how a connection ended.
+type Farewell struct {
+	// Abnormal publishes the will: the network ended, or the client asked for
+	// it. Otherwise the will is forgotten. // [MQTT-3.14.4-3]
+	Abnormal bool
+	// Expiry replaces the session expiry interval when HasExpiry.
+	// // [MQTT-3.14.2-2]
+	Expiry    time.Duration
+	HasExpiry bool
+}
+
+// unlink takes the link off the session; false means that another connection
+// has it. Called with life held.
+func (s *Session) unlink(l *Link, f Farewell) bool {
+	b := s.b
+	s.mu.Lock()
+	if s.link != l {
+		s.mu.Unlock()
+		return false
+	}
+	s.link = nil
+	l.gone.Store(true)
+	s.online.Store(false)
+	s.out.Suspend()
+	was := s.durable()
+	if f.HasExpiry {
+		s.expiry = f.Expiry
+		if b.cfg.MaxExpiry > 0 {
+			s.expiry = min(s.expiry, b.cfg.MaxExpiry)
+		}
+	}
+	ends := !s.durable()
+	s.mu.Unlock()
+	b.stats.Connected.Add(-1)
+	s.since = time.Now()
+	b.owners.add(s.owner, 1)
+	if !f.Abnormal {
+		s.will = nil
+	}
+	if was && ends {
+		b.applyQuietly([]store.Op{{Kind: store.Delete, Record: s.record()}})
+	}
+	return true
+}
+
+// settle decides what stays of a session that has lost its connection. Called
+// with life held.
+func (s *Session) settle() {
+	if !s.durable() {
+		s.end()
+		return
+	}
+	ops := []store.Op{{Record: s.record()}}
+	switch w := s.will; {
+	case w == nil:
+		ops = append(ops, store.Op{Kind: store.Delete, Record: store.Will{ClientID: s.id}})
+	case w.delay == 0:
+		s.fireWill()
+	default:
+		w.due = s.since.Add(w.delay)
+		ops = append(ops, store.Op{Record: w.record(s.id)})
+	}
+	s.b.applyQuietly(ops)
+	s.schedule()
+}

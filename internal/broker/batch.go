@@ -1,0 +1,104 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/message"
+	"github.com/iotctl/iotctl/internal/session"
+	"github.com/iotctl/iotctl/internal/store"
+)
+
+// batch gathers what the packets of one read cause: operations for the store,
+// what must wait for them, and the receivers to flush. It belongs to one
+// goroutine.
+type batch struct {
+	now     time.Time
+	ops     []store.Op
+	offers  []offer // for durable sessions: after the operations
+	sends   []send  // PUBREL for durable sessions: after the operations
+	dirty   []*Link
+	matches []*subscription // scratch of Publish
+	picks   []pick          // scratch of route
+	merged  map[*Session]int
+}
+
+// offer is a message for a durable session, stored under seq.
+type offer struct {
+	s   *Session
+	seq uint64
+	d   message.Delivery
+}
+
+// send is a delivery that must not leave before the operations are applied.
+type send struct {
+	l *Link
+	a session.Action
+}
+
+// begin returns the time of the batch, which is that of its first packet.
+func (bt *batch) begin() time.Time {
+	if bt.now.IsZero() {
+		bt.now = time.Now()
+	}
+	return bt.now
+}
+
+func (bt *batch) op(kind store.OpKind, r store.Record) {
+	bt.ops = append(bt.ops, store.Op{Kind: kind, Record: r})
+}
+
+// touch notes that l has something to flush. A link that is in the list of
+// another batch already is left to that: its flush comes after our delivery.
+func (bt *batch) touch(l *Link) {
+	if l.dirty.CompareAndSwap(false, true) {
+		bt.dirty = append(bt.dirty, l)
+	}
+}
+
+func (bt *batch) flush() {
+	for i, l := range bt.dirty {
+		l.dirty.Store(false)
+		l.r.Flush()
+		bt.dirty[i] = nil
+	}
+	bt.dirty = bt.dirty[:0]
+}
+
+// commit applies the operations and lets go what has waited for them. Those
+// who need no store are served first.
+func (b *Broker) commit(ctx context.Context, bt *batch) error {
+	defer bt.reset()
+	bt.flush()
+	for len(bt.ops) > 0 || len(bt.offers) > 0 || len(bt.sends) > 0 {
+		ops, offers, sends := bt.ops, bt.offers, bt.sends
+		bt.ops, bt.offers, bt.sends = nil, nil, nil
+		if len(ops) > 0 {
+			if err := b.cfg.Store.Apply(ctx, ops); err != nil {
+				return err
+			}
+		}
+		for _, o := range offers {
+			o.s.offer(o.seq, o.d, bt)
+		}
+		for _, p := range sends {
+			p.l.s.sendStored(p, bt)
+		}
+		bt.flush()
+	}
+	return nil
+}
+
+// scratchMax is how much scratch a batch keeps for the next.
+const scratchMax = 1024
+
+func (bt *batch) reset() {
+	clear(bt.matches)
+	clear(bt.picks)
+	clear(bt.merged)
+	matches, picks, dirty, merged := bt.matches[:0], bt.picks[:0], bt.dirty[:0], bt.merged
+	if cap(matches) > scratchMax {
+		matches, picks, dirty, merged = nil, nil, nil, nil
+	}
+	*bt = batch{matches: matches, picks: picks, dirty: dirty, merged: merged}
+}

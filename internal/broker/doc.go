@@ -1,0 +1,38 @@
+// Package broker is the core: it knows sessions, routes and messages, and no
+// sockets and no packets. Gateways attach clients to it.
+//
+// To write a gateway, call Attach when a client has proved who it is, write
+// the protocol's answer, and call Link.Start. Then, for every batch that a
+// read brings: Link.Publish, Subscribe, Unsubscribe, Acked and Release as the
+// packets say, then Link.Commit, and only after it has returned nil let the
+// acknowledgements of the batch leave. End with Link.Detach. A Link belongs to
+// the one goroutine that reads from its client; Writable may come from any.
+//
+// # What is stored before what
+//
+// Sessions that outlive their connection ("durable": session expiry interval
+// above zero) are written to the store. Commit applies, before it returns,
+//
+//   - the queue entries of durable sessions and the retained message of each
+//     PUBLISH, and the identifier of a QoS 2 PUBLISH of a durable session;
+//   - subscriptions of durable sessions;
+//   - the removal of an identifier by PUBREL.
+//
+// A PUBREL for a durable session leaves after its release has been applied.
+// Attach returns after the session and its will have been applied. Sessions
+// that end with their connection never wait for the store.
+//
+// # Concurrency
+//
+// Everything of a PUBLISH happens on the publisher's goroutine: no channel, no
+// hand-off. Locks, in the order in which they are taken:
+//
+//	Session.life         attach, detach and end of one session, one at a time
+//	shard.mu             the registry, never held across a call
+//	Session.mu           delivery state and subscriptions
+//	group.mu             members of a shared subscription
+//	the receiver's own   taken inside Receiver.Deliver
+//	timers.mu, the router's locks: leaves
+//
+// No two Session.mu are ever held together.
+package broker

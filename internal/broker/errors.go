@@ -1,0 +1,31 @@
+package broker
+
+import "errors"
+
+// Errors that gateways translate into their protocol's codes.
+var (
+	ErrNotAuthorized = errors.New("not authorized")
+	ErrQuota         = errors.New("quota exceeded")
+	ErrTakenOver     = errors.New("session taken over by another connection")
+	ErrEnded         = errors.New("broker is shutting down")
+	// ErrNotOwner: the client identifier belongs to the session of another
+	// identity, which is left untouched.
+	ErrNotOwner = errors.New("client identifier belongs to another identity")
+	// ErrNoSubscription answers an Unsubscribe of a filter that was not there.
+	ErrNoSubscription = errors.New("no subscription existed")
+)
+
+// Reason says why the broker ends a connection.
+type Reason uint8
+
+// Reasons of Receiver.Close.
+const (
+	ReasonTakenOver      Reason = iota // another connection has this client identifier now
+	ReasonShutdown                     // the server ends
+	ReasonAdministrative               // an operator ended it
+	ReasonNotAuthorized                // its rights were withdrawn
+)
+
+func (r Reason) String() string {
+	return [...]string{"session taken over", "server shutting down", "administrative action", "not authorized"}[r]
+}

@@ -1,0 +1,179 @@
+package broker
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/iotctl/iotctl/internal/auth"
+	"github.com/iotctl/iotctl/internal/message"
+	"github.com/iotctl/iotctl/internal/session"
+	"github.com/iotctl/iotctl/internal/store"
+)
+
+// Link is the connection of the moment of a session. Its methods belong to the
+// goroutine that reads from the client, except Writable.
+type Link struct {
+	b              *Broker
+	s              *Session
+	r              Receiver
+	identity       auth.Identity
+	window         session.Window
+	receiveMaximum int
+	gone           atomic.Bool // another connection has the session, or it ended
+	dirty          atomic.Bool // in some batch's list of receivers to flush
+	batch          batch
+}
+
+// ClientID returns the client identifier.
+func (l *Link) ClientID() string { return l.s.id }
+
+// Identity returns who the client is.
+func (l *Link) Identity() auth.Identity { return l.identity }
+
+// SetIdentity notes the result of a re-authentication. The owner of the
+// session cannot change. // [MQTT-4.12.1-1]
+func (l *Link) SetIdentity(id auth.Identity) error {
+	if id.Owner() != l.s.owner {
+		return ErrNotOwner
+	}
+	l.identity = id
+	l.s.mu.Lock()
+	l.s.identity = id
+	l.s.mu.Unlock()
+	return nil
+}
+
+// Start begins deliveries: first what the last connection left unfinished,
+// then what has waited. The gateway calls it after it has written the answer to
+// the client's CONNECT.
+func (l *Link) Start() {
+	s := l.s
+	now := l.batch.begin()
+	s.mu.Lock()
+	if s.link == l {
+		s.online.Store(true)
+		s.filterLocked(l.b, &l.batch)
+		s.run(s.out.Resume(now, l.window, s.actions[:0]), &l.batch)
+		s.pumpReplay(now, &l.batch)
+	}
+	s.mu.Unlock()
+	l.b.commitQuietly(&l.batch)
+}
+
+// Writable tells the session that its receiver can take more after Deliver has
+// returned false. It may be called from any goroutine.
+func (l *Link) Writable() {
+	s := l.s
+	var bt batch
+	now := bt.begin()
+	s.mu.Lock()
+	if s.link == l {
+		s.run(s.out.Unblocked(now, s.actions[:0]), &bt)
+		s.pumpReplay(now, &bt)
+	}
+	s.mu.Unlock()
+	l.b.commitQuietly(&bt)
+}
+
+// Acked takes an acknowledgement. Errors: session.ErrUnknownID,
+// session.ErrWrongAck, ErrTakenOver.
+func (l *Link) Acked(kind session.Ack, id uint16) error {
+	s := l.s
+	now := l.batch.begin()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link != l {
+		return ErrTakenOver
+	}
+	actions, err := s.out.Acked(now, kind, id, s.actions[:0])
+	s.run(actions, &l.batch)
+	s.pumpReplay(now, &l.batch)
+	return err
+}
+
+// Release takes the client's PUBREL for an inbound QoS 2 message.
+func (l *Link) Release(id uint16) (known bool, err error) {
+	s := l.s
+	l.batch.begin()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link != l {
+		return false, ErrTakenOver
+	}
+	known = s.in.Release(id)
+	if known && s.durable() {
+		l.batch.op(store.Delete, store.Received{ClientID: s.id, PacketID: id})
+	}
+	return known, nil
+}
+
+// Commit stores what the batch has brought and flushes every receiver that it
+// has reached. Acknowledgements may leave after it has returned nil. When it
+// fails, none may.
+func (l *Link) Commit(ctx context.Context) error { return l.b.commit(ctx, &l.batch) }
+
+// Detach ends the link. Nothing happens when another connection has taken the
+// session over meanwhile.
+func (l *Link) Detach(f Farewell) {
+	l.s.life.Lock()
+	if l.s.unlink(l, f) {
+		l.s.settle()
+	}
+	l.s.life.Unlock()
+}
+
+// Publish routes a message of the client to everybody who is subscribed.
+// matched counts the receivers. Errors: ErrNotAuthorized, ErrQuota (a retained
+// message over the limit), ErrTakenOver, session.ErrReceiveMaximum. At QoS 2 a
+// repetition is recognised by its identifier and not routed again.
+func (l *Link) Publish(v message.View) (matched int, err error) {
+	if l.gone.Load() {
+		return 0, ErrTakenOver
+	}
+	b, s, bt := l.b, l.s, &l.batch
+	now := bt.begin()
+	if v.QoS == 2 {
+		isNew, err := l.receive(v.PacketID)
+		if err != nil || !isNew {
+			return 0, err
+		}
+		defer func() {
+			if err != nil { // refused: the identifier is free again // [MQTT-4.3.3-9]
+				_, _ = l.Release(v.PacketID)
+			}
+		}()
+	}
+	b.stats.PublishReceived.Add(1)
+	b.stats.PublishBytesReceived.Add(uint64(len(v.Payload)))
+	if err := b.checkPublish(&l.identity, v.Topic); err != nil {
+		b.stats.dropped(session.DropNotAllowed)
+		return 0, err
+	}
+	bt.matches = b.subs.MatchBytes(bt.matches[:0], v.Topic)
+	if len(bt.matches) == 0 && !v.Retain {
+		b.stats.NoSubscribers.Add(1)
+		return 0, nil // never copied
+	}
+	m := v.Copy(now, s.id, s.owner)
+	if m.Retain {
+		if err := b.retain(m, bt); err != nil {
+			return 0, err
+		}
+	}
+	return b.routeMatches(m, s, bt), nil
+}
+
+// receive notes the identifier of a QoS 2 message.
+func (l *Link) receive(id uint16) (isNew bool, err error) {
+	s := l.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link != l {
+		return false, ErrTakenOver
+	}
+	isNew, err = s.in.Publish(id, l.receiveMaximum)
+	if isNew && s.durable() {
+		l.batch.op(store.Put, store.Received{ClientID: s.id, PacketID: id})
+	}
+	return isNew, err
+}

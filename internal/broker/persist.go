@@ -1,0 +1,120 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/auth"
+	"github.com/iotctl/iotctl/internal/message"
+	"github.com/iotctl/iotctl/internal/store"
+)
+
+// load brings back what the store has kept. Sessions that had a connection
+// when the broker ended count as cut off now.
+func (b *Broker) load(ctx context.Context) error {
+	now := time.Now()
+	err := b.cfg.Store.Load(ctx, func(r store.Record) error {
+		b.loadRecord(r, now)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	b.each(func(s *Session) {
+		s.life.Lock()
+		defer s.life.Unlock()
+		if s.will != nil && s.will.due.IsZero() {
+			s.will.due = now.Add(s.will.delay)
+		}
+		s.schedule()
+	})
+	return nil
+}
+
+// loadRecord takes one record; the session of a record is there, because
+// Load gives it first.
+func (b *Broker) loadRecord(r store.Record, now time.Time) {
+	switch r := r.(type) {
+	case store.Session:
+		s := newSession(b, r.ClientID, r.Owner)
+		s.expiry = r.Expiry
+		s.identity = auth.Identity{Name: r.Owner, ClientID: r.ClientID, Username: r.Owner}
+		s.since = r.Ended
+		if s.since.IsZero() {
+			s.since = now
+		}
+		b.owners.add(r.Owner, 1)
+		b.shard(r.ClientID).sessions[r.ClientID] = s
+		b.sessions.Add(1)
+	case store.Subscription:
+		s := b.lookup(r.ClientID)
+		if s == nil {
+			return
+		}
+		sub, err := newSub(s, Subscription{
+			Filter: r.Filter, QoS: r.QoS, NoLocal: r.NoLocal,
+			RetainAsPublished: r.RetainAsPublished, RetainHandling: r.RetainHandling, ID: r.ID,
+		})
+		if err != nil {
+			b.cfg.Logger.Warn("stored subscription left out", "client", r.ClientID, "err", err)
+			return
+		}
+		if s.subs == nil {
+			s.subs = map[string]*subscription{}
+		}
+		s.subs[r.Filter] = sub
+		s.subCount.Store(int32(len(s.subs)))
+		b.addSub(sub)
+	case store.Queued:
+		if s := b.lookup(r.ClientID); s != nil {
+			s.out.Restore(r.Seq, message.Delivery{
+				Message: r.Message, QoS: r.QoS, Retain: r.Retain,
+				SubscriptionIDs: r.SubscriptionIDs, Share: r.Share,
+			})
+		}
+	case store.Released:
+		if s := b.lookup(r.ClientID); s != nil {
+			s.out.RestoreReleased(r.Seq)
+		}
+	case store.Received:
+		if s := b.lookup(r.ClientID); s != nil {
+			_, _ = s.in.Publish(r.PacketID, 0) // no limit, no error
+		}
+	case store.Retained:
+		var discard batch // it is stored already
+		_ = b.retain(r.Message, &discard)
+	case store.Will:
+		if s := b.lookup(r.ClientID); s != nil {
+			s.will = &will{message: r.Message, delay: r.Delay, expiry: r.ExpiryInterval, due: r.Due}
+		}
+	}
+}
+
+// contents is everything that a session holds, for the store, when it begins
+// to outlive its connection.
+func (s *Session) contents() []store.Op {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var bt batch
+	for _, sub := range s.subs {
+		bt.op(store.Put, sub.record())
+	}
+	for _, id := range s.in.IDs() {
+		bt.op(store.Put, store.Received{ClientID: s.id, PacketID: id})
+	}
+	s.out.Each(func(seq uint64, d message.Delivery) {
+		if d.Release {
+			bt.op(store.Put, store.Released{ClientID: s.id, Seq: seq})
+			return
+		}
+		bt.op(store.Put, s.queued(seq, d))
+	})
+	return bt.ops
+}
+
+func (s *Session) queued(seq uint64, d message.Delivery) store.Queued {
+	return store.Queued{
+		ClientID: s.id, Seq: seq, Message: d.Message, QoS: d.QoS, Retain: d.Retain,
+		SubscriptionIDs: d.SubscriptionIDs, Share: d.Share,
+	}
+}

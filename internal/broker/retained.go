@@ -1,0 +1,93 @@
+package broker
+
+import (
+	"sync"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/message"
+	"github.com/iotctl/iotctl/internal/store"
+)
+
+// retained is the retained message of a topic. Its address is its identity: a
+// replay that finds another one under the topic leaves the message out.
+type retained struct {
+	message *message.Message
+	timer   timer
+}
+
+// retainedUse counts against the quota.
+type retainedUse struct {
+	mu    sync.Mutex
+	n     int
+	bytes int
+}
+
+// retain stores m as the retained message of its topic; an empty payload
+// removes the one that is there. // [MQTT-3.3.1-5] [MQTT-3.3.1-6]
+func (b *Broker) retain(m *message.Message, bt *batch) error {
+	if len(m.Payload) == 0 {
+		if b.dropRetained(m.Topic) {
+			bt.op(store.Delete, store.Retained{Message: m})
+		}
+		return nil
+	}
+	r := &retained{message: m}
+	r.timer.fire = func(time.Time) { b.expireRetained(r) }
+	b.kept.mu.Lock()
+	old, had := b.retained.Get(m.Topic)
+	n, bytes := b.kept.n+1, b.kept.bytes+m.Size()
+	if had {
+		n, bytes = n-1, bytes-old.message.Size()
+	}
+	if !isReserved(m.Topic) && (n > b.cfg.MaxRetained || bytes > b.cfg.MaxRetainedBytes) {
+		b.kept.mu.Unlock()
+		return ErrQuota
+	}
+	b.kept.n, b.kept.bytes = n, bytes
+	if old, had := b.retained.Set(m.Topic, r); had {
+		b.timers.stop(&old.timer)
+	}
+	b.kept.mu.Unlock()
+	if !m.Expires.IsZero() {
+		b.timers.set(&r.timer, m.Expires)
+	}
+	if !isReserved(m.Topic) { // $SYS is made anew at every start
+		bt.op(store.Put, store.Retained{Message: m})
+	}
+	return nil
+}
+
+// dropRetained removes the retained message of a topic.
+func (b *Broker) dropRetained(topic string) (had bool) {
+	b.kept.mu.Lock()
+	defer b.kept.mu.Unlock()
+	old, had := b.retained.Delete(topic)
+	if had {
+		b.timers.stop(&old.timer)
+		b.kept.n--
+		b.kept.bytes -= old.message.Size()
+	}
+	return had
+}
+
+// expireRetained removes r, unless another message has taken its place.
+func (b *Broker) expireRetained(r *retained) {
+	b.kept.mu.Lock()
+	cur, ok := b.retained.Get(r.message.Topic)
+	if ok && cur == r {
+		b.retained.Delete(r.message.Topic)
+		b.kept.n--
+		b.kept.bytes -= r.message.Size()
+	}
+	b.kept.mu.Unlock()
+	if ok && cur == r {
+		b.applyQuietly([]store.Op{{Kind: store.Delete, Record: store.Retained{Message: r.message}}})
+	}
+}
+
+// Retained returns the number and the size of the retained messages.
+func (b *Broker) Retained() (n, bytes int) {
+	b.kept.mu.Lock()
+	defer b.kept.mu.Unlock()
+	return b.kept.n, b.kept.bytes
+}

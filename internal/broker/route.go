@@ -1,0 +1,276 @@
+package broker
+
+import (
+	"strings"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/auth"
+	"github.com/iotctl/iotctl/internal/message"
+	"github.com/iotctl/iotctl/internal/session"
+	"github.com/iotctl/iotctl/internal/store"
+)
+
+// reserved are the beginnings of topics that clients may not publish to:
+// the server's own and those that only have a meaning in filters.
+var reserved = [...]string{"$SYS/", "$CONTROL/", "$share/", "$queue/", "$exclusive/", "$delayed/"}
+
+func isReserved(topic string) bool {
+	if topic == "" || topic[0] != '$' {
+		return false
+	}
+	for _, p := range reserved {
+		if strings.HasPrefix(topic, p) || topic == p[:len(p)-1] {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *Broker) mayPublish(id *auth.Identity, topic string) bool {
+	return !isReserved(topic) && b.allowed(id, auth.Publish, topic)
+}
+
+// checkPublish is mayPublish without an allocation where nobody needs the
+// topic as a string.
+func (b *Broker) checkPublish(id *auth.Identity, topic []byte) error {
+	if b.authz.Load() == nil && (len(topic) == 0 || topic[0] != '$') {
+		return nil
+	}
+	if !b.mayPublish(id, string(topic)) {
+		return ErrNotAuthorized
+	}
+	return nil
+}
+
+// pick is one receiver of a message, with what its subscriptions make of it.
+type pick struct {
+	s      *Session
+	qos    uint8
+	retain bool     // retain as published
+	ids    []uint32 // subscription identifiers; shared, never changed
+	share  string
+}
+
+// route delivers a message of the broker's own making, or of publisher.
+func (b *Broker) route(m *message.Message, publisher *Session, bt *batch) (matched int) {
+	bt.begin()
+	bt.matches = b.subs.Match(bt.matches[:0], m.Topic)
+	return b.routeMatches(m, publisher, bt)
+}
+
+// routeMatches delivers m once to every session among bt.matches: overlapping
+// subscriptions make one copy with the highest QoS and all identifiers.
+// // [MQTT-3.3.4-2] [MQTT-3.3.4-3]
+func (b *Broker) routeMatches(m *message.Message, publisher *Session, bt *batch) int {
+	bt.picks = bt.picks[:0]
+	clear(bt.merged)
+	for _, sub := range bt.matches {
+		if sub.group != nil {
+			if sub = sub.group.pick(m); sub == nil {
+				continue
+			}
+			bt.picks = append(bt.picks, pick{sub.s, sub.qos, sub.retainAsPublished, sub.ids, sub.share})
+			continue
+		}
+		if sub.noLocal && sub.s == publisher {
+			continue // [MQTT-3.8.3-3]
+		}
+		if sub.s.subCount.Load() > 1 {
+			if i, ok := bt.merged[sub.s]; ok {
+				bt.picks[i].merge(sub)
+				continue
+			}
+			if bt.merged == nil {
+				bt.merged = map[*Session]int{}
+			}
+			bt.merged[sub.s] = len(bt.picks)
+		}
+		bt.picks = append(bt.picks, pick{s: sub.s, qos: sub.qos, retain: sub.retainAsPublished, ids: sub.ids})
+	}
+	for i := range bt.picks {
+		b.deliver(m, &bt.picks[i], m.Retain && bt.picks[i].retain, bt)
+	}
+	return len(bt.picks)
+}
+
+func (p *pick) merge(sub *subscription) {
+	p.qos = max(p.qos, sub.qos)
+	p.retain = p.retain || sub.retainAsPublished
+	if len(sub.ids) > 0 {
+		p.ids = append(p.ids[:len(p.ids):len(p.ids)], sub.ids...)
+	}
+}
+
+// deliver gives one message to one session.
+func (b *Broker) deliver(m *message.Message, p *pick, retain bool, bt *batch) {
+	s := p.s
+	d := message.Delivery{
+		Message: m, QoS: min(m.QoS, p.qos), Retain: retain,
+		SubscriptionIDs: p.ids, Share: p.share,
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	if b.authz.Load() != nil && !b.allowed(&s.identity, auth.Receive, m.Topic) {
+		b.stats.dropped(session.DropNotAllowed)
+		return
+	}
+	if d.QoS == 0 {
+		s.offerLocked(0, d, bt)
+		return
+	}
+	s.enqueue(d, bt)
+}
+
+// enqueue offers a QoS 1 or 2 message: at once, or after it has been stored
+// when the session is durable. Called with mu held.
+func (s *Session) enqueue(d message.Delivery, bt *batch) {
+	seq := s.out.Reserve()
+	if !s.durable() {
+		s.offerLocked(seq, d, bt)
+		return
+	}
+	bt.op(store.Put, s.queued(seq, d))
+	bt.offers = append(bt.offers, offer{s, seq, d})
+}
+
+// offer gives the session a message that has been stored.
+func (s *Session) offer(seq uint64, d message.Delivery, bt *batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended { // meanwhile: leave nothing behind in the store
+		bt.op(store.Delete, store.Queued{ClientID: s.id, Seq: seq})
+		return
+	}
+	s.offerLocked(seq, d, bt)
+}
+
+func (s *Session) offerLocked(seq uint64, d message.Delivery, bt *batch) {
+	s.run(s.out.Offer(bt.begin(), seq, d, s.actions[:0]), bt)
+}
+
+// run carries out what the delivery state asks for. Called with mu held.
+func (s *Session) run(actions []session.Action, bt *batch) {
+	for i := 0; i < len(actions); i++ {
+		a := &actions[i]
+		switch a.Kind {
+		case session.Send:
+			switch {
+			case a.Delivery.Release && s.durable():
+				bt.sends = append(bt.sends, send{s.link, *a})
+			case !s.send(a, bt):
+				actions = s.out.Refused(*a, actions)
+			}
+		case session.Released:
+			if s.durable() {
+				bt.op(store.Put, store.Released{ClientID: s.id, Seq: a.Seq})
+			}
+		case session.Done:
+			s.b.stats.Completed.Add(1)
+			s.unstore(a.Seq, bt)
+		case session.Dropped:
+			s.b.stats.dropped(a.Reason)
+			s.unstore(a.Seq, bt)
+		}
+	}
+	clear(actions)
+	s.actions = actions[:0]
+	if cap(actions) > 64 {
+		s.actions = nil
+	}
+}
+
+func (s *Session) unstore(seq uint64, bt *batch) {
+	if seq != 0 && s.durable() {
+		bt.op(store.Delete, store.Queued{ClientID: s.id, Seq: seq})
+	}
+}
+
+// send hands a delivery to the receiver.
+func (s *Session) send(a *session.Action, bt *batch) bool {
+	if s.link == nil || !s.link.r.Deliver(&a.Delivery) {
+		return false
+	}
+	if m := a.Delivery.Message; m != nil {
+		s.b.stats.PublishSent.Add(1)
+		s.b.stats.PublishBytesSent.Add(uint64(len(m.Payload)))
+	}
+	bt.touch(s.link)
+	return true
+}
+
+// sendStored sends what has waited for the store, if the connection is still
+// the same; the next one gets it by Resume.
+func (s *Session) sendStored(p send, bt *batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.l == nil || s.link != p.l {
+		return
+	}
+	if !s.send(&p.a, bt) {
+		s.run(s.out.Refused(p.a, s.actions[:0]), bt)
+	}
+}
+
+// replayItem is a retained message that a new subscription has asked for.
+type replayItem struct {
+	r    *retained
+	pick pick
+}
+
+// pumpReplay sends retained messages while the client takes them; they wait
+// here, not in the queue, so that a large answer displaces nothing and needs
+// no memory but the list. A message that has been replaced meanwhile is left
+// out: the new one has been delivered as a live message. Called with mu held.
+func (s *Session) pumpReplay(now time.Time, bt *batch) {
+	for stored := 0; len(s.replay) > 0 && s.online.Load() && !s.out.Blocked(); {
+		it := &s.replay[0]
+		qos := min(it.r.message.QoS, it.pick.qos)
+		waiting, inflight := s.out.Len()
+		if qos > 0 && (waiting > 0 || inflight+stored >= s.link.window.ReceiveMaximum) {
+			return // goes on with the next acknowledgement
+		}
+		if s.stillRetained(it.r, now) && !s.replayOne(it, qos, bt) {
+			s.out.Block()
+			return
+		}
+		if qos > 0 && s.durable() {
+			stored++ // in flight when the batch is committed
+		}
+		*it = replayItem{}
+		s.replay = s.replay[1:]
+	}
+	if len(s.replay) == 0 {
+		s.replay = nil
+	}
+}
+
+// stillRetained reports whether r may still be sent as a retained message.
+func (s *Session) stillRetained(r *retained, now time.Time) bool {
+	m := r.message
+	if cur, ok := s.b.retained.Get(m.Topic); !ok || cur != r || m.Expired(now) {
+		return false
+	}
+	if s.b.authz.Load() != nil && !s.b.allowed(&s.identity, auth.Receive, m.Topic) {
+		s.b.stats.dropped(session.DropNotAllowed)
+		return false
+	}
+	return true
+}
+
+// replayOne sends or queues a retained message. Where a live QoS 0 message
+// would be dropped because the client is slow, it returns false.
+func (s *Session) replayOne(it *replayItem, qos uint8, bt *batch) bool {
+	d := message.Delivery{Message: it.r.message, QoS: qos, Retain: true, SubscriptionIDs: it.pick.ids}
+	if qos > 0 {
+		s.enqueue(d, bt)
+		return true
+	}
+	if fits := s.link.window.Fits; fits != nil && !fits(&d) {
+		s.b.stats.dropped(session.DropTooLarge)
+		return true
+	}
+	return s.send(&session.Action{Delivery: d}, bt)
+}

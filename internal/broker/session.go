@@ -1,0 +1,244 @@
+package broker
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/auth"
+	"github.com/iotctl/iotctl/internal/message"
+	"github.com/iotctl/iotctl/internal/session"
+	"github.com/iotctl/iotctl/internal/store"
+)
+
+// Never as a session expiry interval: the session does not expire.
+const Never = store.Never
+
+// Session is what the broker keeps for a client identifier, with or without a
+// network connection.
+type Session struct {
+	b     *Broker
+	id    string
+	owner string
+	timer timer // session expiry or delayed will, whichever is first
+
+	life  sync.Mutex // see doc.go
+	ended bool       // guarded by life and mu: either suffices for reading
+	since time.Time  // when the last connection ended; guarded by life
+	will  *will      // guarded by life
+
+	online   atomic.Bool  // link != nil and started, for the choice of shared members
+	subCount atomic.Int32 // len(subs)
+
+	mu       sync.Mutex
+	identity auth.Identity
+	link     *Link // nil without a connection
+	expiry   time.Duration
+	out      *session.Outbound
+	in       session.Inbound
+	subs     map[string]*subscription // by the filter as the client wrote it
+	replay   []replayItem             // retained messages that have not been sent yet
+	actions  []session.Action         // scratch
+}
+
+// will is the will message of the connection of the moment, or one that waits
+// for its delay.
+type will struct {
+	message *message.Message // Published and Expires are set when it is published
+	delay   time.Duration
+	expiry  time.Duration // message expiry interval, 0 for none
+	due     time.Time     // zero while the connection lives
+}
+
+func newSession(b *Broker, id, owner string) *Session {
+	s := &Session{b: b, id: id, owner: owner, out: session.NewOutbound(b.cfg.Queue)}
+	s.timer.fire = s.onTimer
+	return s
+}
+
+// durable reports whether the session outlives its connection and is stored.
+// Called with mu held, or life.
+func (s *Session) durable() bool { return s.expiry > 0 }
+
+func (s *Session) record() store.Session {
+	return store.Session{ClientID: s.id, Owner: s.owner, Expiry: s.expiry, Ended: s.since}
+}
+
+// schedule sets the timer for what comes first. Called with life held.
+func (s *Session) schedule() {
+	var at time.Time
+	if s.expiry != Never {
+		at = s.since.Add(s.expiry)
+	}
+	if w := s.will; w != nil && !w.due.IsZero() && (at.IsZero() || w.due.Before(at)) {
+		at = w.due
+	}
+	if at.IsZero() {
+		s.b.timers.stop(&s.timer)
+		return
+	}
+	s.b.timers.set(&s.timer, at)
+}
+
+// onTimer ends the session or publishes its delayed will.
+func (s *Session) onTimer(now time.Time) {
+	s.life.Lock()
+	defer s.life.Unlock()
+	s.mu.Lock()
+	attached := s.link != nil
+	s.mu.Unlock()
+	if s.ended || attached {
+		return
+	}
+	if s.expiry != Never && !now.Before(s.since.Add(s.expiry)) {
+		s.b.stats.SessionsExpired.Add(1)
+		s.end()
+		return
+	}
+	if s.will != nil && !now.Before(s.will.due) {
+		s.fireWill()
+	}
+	s.schedule()
+}
+
+// end removes the session and everything that belongs to it. A will that is
+// still there is published: the end of the session is the latest time for it.
+// // [MQTT-3.1.3-9] Called with life held.
+func (s *Session) end() {
+	b := s.b
+	b.timers.stop(&s.timer)
+	s.mu.Lock()
+	s.ended = true
+	if s.link != nil {
+		s.link.gone.Store(true)
+		s.link = nil
+	}
+	s.online.Store(false)
+	subs := s.subs
+	s.subs = nil
+	s.replay = nil
+	durable := s.durable()
+	var left []message.Delivery
+	s.out.Drain(func(d message.Delivery, sent bool) {
+		if d.Share != "" && (!sent || d.QoS < 2) {
+			left = append(left, d) // another member may have it // [MQTT-4.8.2-5]
+			return
+		}
+		b.stats.dropped(session.DropEnded)
+	})
+	s.mu.Unlock()
+
+	for _, sub := range subs {
+		b.removeSub(sub)
+	}
+	s.subCount.Store(0)
+	b.forget(s)
+	bt := batch{}
+	if durable {
+		bt.ops = append(bt.ops, store.Op{Kind: store.Delete, Record: store.Session{ClientID: s.id}})
+	}
+	for _, d := range left {
+		b.redeliver(d, &bt)
+	}
+	b.commitQuietly(&bt)
+	if s.will != nil {
+		s.fireWill()
+	}
+}
+
+// forget takes the session out of the registry.
+func (b *Broker) forget(s *Session) {
+	sh := b.shard(s.id)
+	sh.mu.Lock()
+	if sh.sessions[s.id] == s {
+		delete(sh.sessions, s.id)
+		b.sessions.Add(-1)
+	}
+	sh.mu.Unlock()
+	if !s.since.IsZero() {
+		b.owners.add(s.owner, -1)
+	}
+}
+
+// fireWill publishes the will, if the session may still publish it. Called
+// with life held.
+func (s *Session) fireWill() {
+	w := s.will
+	s.will = nil
+	if s.durable() {
+		s.b.applyQuietly([]store.Op{{Kind: store.Delete, Record: store.Will{ClientID: s.id}}})
+	}
+	s.mu.Lock()
+	id := s.identity
+	s.mu.Unlock()
+	if !s.b.allowed(&id, auth.Publish, w.message.Topic) {
+		s.b.stats.dropped(session.DropNotAllowed)
+		return
+	}
+	m := *w.message
+	m.Published = time.Now()
+	if w.expiry > 0 {
+		m.Expires = m.Published.Add(w.expiry)
+	}
+	s.b.publishInternal(&m)
+}
+
+// filterLocked drops what the session may not receive any more.
+func (s *Session) filterLocked(b *Broker, bt *batch) {
+	if b.authz.Load() == nil {
+		return
+	}
+	allowed := func(m *message.Message) bool { return b.allowed(&s.identity, auth.Receive, m.Topic) }
+	s.run(s.out.Filter(allowed, s.actions[:0]), bt)
+}
+
+// ownerCount counts the sessions without a connection per identity.
+type ownerCount struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (o *ownerCount) add(owner string, delta int) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.n == nil {
+		o.n = map[string]int{}
+	}
+	o.n[owner] += delta
+	n := o.n[owner]
+	if n <= 0 {
+		delete(o.n, owner)
+	}
+	return n
+}
+
+func (o *ownerCount) get(owner string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.n[owner]
+}
+
+// Seconds turns a session expiry interval of the wire into a duration.
+// // [MQTT-3.1.2.11.2]
+func Seconds(v uint32) time.Duration {
+	if v == math.MaxUint32 {
+		return Never
+	}
+	return time.Duration(v) * time.Second
+}
+
+// applyQuietly applies operations that nothing waits for.
+func (b *Broker) applyQuietly(ops []store.Op) {
+	if err := b.cfg.Store.Apply(context.Background(), ops); err != nil {
+		b.cfg.Logger.Error("store", "err", err)
+	}
+}
+
+// commitQuietly commits a batch that no acknowledgement waits for.
+func (b *Broker) commitQuietly(bt *batch) {
+	if err := b.commit(context.Background(), bt); err != nil {
+		b.cfg.Logger.Error("store", "err", err)
+	}
+}

@@ -1,0 +1,144 @@
+package broker
+
+import (
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"sync"
+
+	"github.com/iotctl/iotctl/internal/message"
+)
+
+// Strategy is how a shared subscription chooses the member that receives a
+// message. Members that are connected always go before those that are not.
+type Strategy uint8
+
+// Strategies.
+const (
+	RoundRobin    Strategy = iota // each in turn
+	Sticky                        // the same member as long as it is connected
+	HashPublisher                 // by the publisher's client identifier
+	HashTopic                     // by the topic
+)
+
+var strategyNames = [...]string{"round-robin", "sticky", "hash-publisher", "hash-topic"}
+
+func (s Strategy) String() string { return strategyNames[s] }
+
+// UnmarshalText reads the name of a strategy.
+func (s *Strategy) UnmarshalText(text []byte) error {
+	i := slices.Index(strategyNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("unknown strategy %q, choose one of %q", text, strategyNames)
+	}
+	*s = Strategy(i)
+	return nil
+}
+
+// group is a shared subscription: all members with one group name and filter.
+// // [MQTT-4.8.2]
+type group struct {
+	name     string // "group/filter"
+	strategy Strategy
+	seed     maphash.Seed
+	entry    *subscription // in the router
+
+	mu      sync.Mutex
+	members []*subscription
+	next    int
+}
+
+func (b *Broker) joinGroup(sub *subscription) {
+	b.shared.Lock()
+	defer b.shared.Unlock()
+	g := b.groups[sub.share]
+	if g == nil {
+		g = &group{name: sub.share, strategy: b.cfg.Shared, seed: b.seed}
+		g.entry = &subscription{group: g, topic: sub.topic}
+		b.groups[sub.share] = g
+	}
+	g.mu.Lock()
+	g.members = append(g.members, sub)
+	first := len(g.members) == 1
+	g.mu.Unlock()
+	if first {
+		b.subs.Insert(sub.topic, g.entry)
+	}
+	b.stats.SharedSubscriptions.Add(1)
+}
+
+func (b *Broker) leaveGroup(sub *subscription) {
+	b.shared.Lock()
+	defer b.shared.Unlock()
+	g := b.groups[sub.share]
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	n := len(g.members)
+	g.members = slices.DeleteFunc(g.members, func(m *subscription) bool { return m == sub })
+	left, removed := len(g.members), n-len(g.members)
+	g.mu.Unlock()
+	b.stats.SharedSubscriptions.Add(-int64(removed))
+	if left == 0 {
+		b.subs.Remove(sub.topic, g.entry)
+		delete(b.groups, sub.share)
+	}
+}
+
+// pick chooses the member for m; nil means that there is nobody.
+func (g *group) pick(m *message.Message) *subscription {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := len(g.members)
+	if n == 0 {
+		return nil
+	}
+	start := g.start(m, n)
+	var offline *subscription
+	for i := range n {
+		at := (start + i) % n
+		sub := g.members[at]
+		if sub.s.online.Load() {
+			g.next = at
+			return sub
+		}
+		if offline == nil {
+			offline = sub
+		}
+	}
+	return offline
+}
+
+// start is the index at which the search for a member begins.
+func (g *group) start(m *message.Message, n int) int {
+	switch g.strategy {
+	case Sticky:
+		return g.next % n
+	case HashPublisher:
+		return int(maphash.String(g.seed, m.Publisher) % uint64(n))
+	case HashTopic:
+		return int(maphash.String(g.seed, m.Topic) % uint64(n))
+	default:
+		return (g.next + 1) % n
+	}
+}
+
+// redeliver gives a message of a shared subscription whose member has ended to
+// another member.
+func (b *Broker) redeliver(d message.Delivery, bt *batch) {
+	b.shared.Lock()
+	g := b.groups[d.Share]
+	b.shared.Unlock()
+	if g == nil {
+		b.stats.NoSubscribers.Add(1)
+		return
+	}
+	sub := g.pick(d.Message)
+	if sub == nil {
+		b.stats.NoSubscribers.Add(1)
+		return
+	}
+	b.stats.Redelivered.Add(1)
+	b.deliver(d.Message, &pick{sub.s, sub.qos, sub.retainAsPublished, sub.ids, sub.share}, d.Retain, bt)
+}

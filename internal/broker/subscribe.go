@@ -1,0 +1,204 @@
+package broker
+
+import (
+	"github.com/iotctl/iotctl/internal/auth"
+	"github.com/iotctl/iotctl/internal/router"
+	"github.com/iotctl/iotctl/internal/store"
+)
+
+// Subscription is a client's wish to receive what matches Filter.
+type Subscription struct {
+	Filter            string // $share/group/filter for a shared subscription
+	QoS               uint8
+	NoLocal           bool
+	RetainAsPublished bool
+	RetainHandling    uint8  // 0 always, 1 when the subscription is new, 2 never
+	ID                uint32 // subscription identifier, 0 for none
+}
+
+// Grant is the answer to one subscription.
+type Grant struct {
+	QoS uint8
+	// Err is nil, a *router.Invalid, ErrNotAuthorized or ErrQuota.
+	Err error
+}
+
+// subscription is what the router maps filters to: one of a session, or a
+// group that stands for its members. It is immutable; changed options make a
+// new one.
+type subscription struct {
+	s                 *Session
+	filter            string // as the client wrote it
+	topic             string // without $share/group/
+	share             string // "group/filter" when shared
+	qos               uint8
+	noLocal           bool
+	retainAsPublished bool
+	retainHandling    uint8
+	ids               []uint32
+	group             *group // set on the group's own entry in the router
+}
+
+func newSub(s *Session, w Subscription) (*subscription, error) {
+	group, topic, shared, err := router.SplitShared(w.Filter)
+	if err != nil {
+		return nil, err
+	}
+	if err := router.ValidateFilter(topic); err != nil {
+		return nil, err
+	}
+	sub := &subscription{
+		s: s, filter: w.Filter, topic: topic, qos: w.QoS, noLocal: w.NoLocal,
+		retainAsPublished: w.RetainAsPublished, retainHandling: w.RetainHandling,
+	}
+	if shared {
+		sub.share = group + "/" + topic
+	}
+	if w.ID != 0 {
+		sub.ids = []uint32{w.ID}
+	}
+	return sub, nil
+}
+
+// Subscribe adds subscriptions, one Grant for each in order. Retained messages
+// follow when Ready is called, after the answer has been written.
+func (l *Link) Subscribe(wanted []Subscription) []Grant {
+	grants := make([]Grant, len(wanted))
+	for i, w := range wanted {
+		grants[i].QoS = w.QoS
+		grants[i].Err = l.subscribe(w)
+	}
+	return grants
+}
+
+func (l *Link) subscribe(w Subscription) error {
+	b, s := l.b, l.s
+	sub, err := newSub(s, w)
+	if err != nil {
+		return err
+	}
+	if !b.allowed(&l.identity, auth.Subscribe, sub.topic) { // shared ones too
+		return ErrNotAuthorized
+	}
+	s.mu.Lock()
+	if s.link != l {
+		s.mu.Unlock()
+		return ErrTakenOver
+	}
+	old := s.subs[w.Filter]
+	if old == nil && len(s.subs) >= b.cfg.MaxSubscriptions {
+		s.mu.Unlock()
+		return ErrQuota
+	}
+	if s.subs == nil {
+		s.subs = map[string]*subscription{}
+	}
+	s.subs[w.Filter] = sub
+	s.subCount.Store(int32(len(s.subs)))
+	durable := s.durable()
+	s.mu.Unlock()
+	// New before old: no message is missed, and one that meets both is
+	// merged into one delivery. // [MQTT-3.8.4-3]
+	b.addSub(sub)
+	if old != nil {
+		b.removeSub(old)
+	}
+	if durable {
+		l.batch.op(store.Put, sub.record())
+	}
+	if sub.share == "" && (w.RetainHandling == 0 || w.RetainHandling == 1 && old == nil) {
+		l.requestRetained(sub)
+	}
+	return nil
+}
+
+// requestRetained notes the retained messages that sub asks for.
+// // [MQTT-3.3.1-9..11]
+func (l *Link) requestRetained(sub *subscription) {
+	found := l.b.retained.Match(nil, sub.topic)
+	if len(found) == 0 {
+		return
+	}
+	s := l.s
+	p := pick{s: s, qos: sub.qos, ids: sub.ids}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range found {
+		s.replay = append(s.replay, replayItem{r, p})
+	}
+}
+
+// Ready lets retained messages follow the answer to a SUBSCRIBE.
+func (l *Link) Ready() {
+	s := l.s
+	now := l.batch.begin()
+	s.mu.Lock()
+	if s.link == l {
+		s.pumpReplay(now, &l.batch)
+	}
+	s.mu.Unlock()
+}
+
+// Unsubscribe removes subscriptions, one Grant for each in order; Err is nil,
+// ErrNoSubscription or a *router.Invalid.
+func (l *Link) Unsubscribe(filters []string) []Grant {
+	grants := make([]Grant, len(filters))
+	for i, f := range filters {
+		grants[i].Err = l.unsubscribe(f)
+	}
+	return grants
+}
+
+func (l *Link) unsubscribe(filter string) error {
+	s := l.s
+	s.mu.Lock()
+	if s.link != l {
+		s.mu.Unlock()
+		return ErrTakenOver
+	}
+	sub := s.subs[filter]
+	delete(s.subs, filter)
+	s.subCount.Store(int32(len(s.subs)))
+	durable := s.durable()
+	s.mu.Unlock()
+	if sub == nil {
+		if _, err := newSub(s, Subscription{Filter: filter}); err != nil {
+			return err
+		}
+		return ErrNoSubscription
+	}
+	l.b.removeSub(sub)
+	if durable {
+		l.batch.op(store.Delete, sub.record())
+	}
+	return nil
+}
+
+func (sub *subscription) record() store.Subscription {
+	r := store.Subscription{
+		ClientID: sub.s.id, Filter: sub.filter, QoS: sub.qos, NoLocal: sub.noLocal,
+		RetainAsPublished: sub.retainAsPublished, RetainHandling: sub.retainHandling,
+	}
+	if len(sub.ids) > 0 {
+		r.ID = sub.ids[0]
+	}
+	return r
+}
+
+func (b *Broker) addSub(sub *subscription) {
+	b.stats.Subscriptions.Add(1)
+	if sub.share != "" {
+		b.joinGroup(sub)
+		return
+	}
+	b.subs.Insert(sub.topic, sub)
+}
+
+func (b *Broker) removeSub(sub *subscription) {
+	b.stats.Subscriptions.Add(-1)
+	if sub.share != "" {
+		b.leaveGroup(sub)
+		return
+	}
+	b.subs.Remove(sub.topic, sub)
+}
