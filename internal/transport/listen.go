@@ -1,0 +1,276 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Listener accepts connections of one URL. All methods may be called from any
+// goroutine; several may call Accept (ListenConfig.Acceptors).
+type Listener interface {
+	// Accept returns the next connection that no limit refuses. Its handshake
+	// is still to be done: see Conn.Handshake. Accept survives errors such as
+	// EMFILE, with growing pauses; it returns net.ErrClosed after Close and no
+	// other error.
+	Accept() (Conn, error)
+	// Close ends Accept. Connections stay open.
+	Close() error
+	Addr() net.Addr
+	// URL has the real port: "mqtt://127.0.0.1:41883".
+	URL() string
+	Scheme() Scheme
+	// Config is the present one, defaults filled in.
+	Config() ListenConfig
+	// Reload reads the certificate files again, for the handshakes to come.
+	// When that fails the present ones stay in use.
+	Reload() error
+	// Apply replaces the options, for connections to come; open ones stay as
+	// they are. What belongs to the socket itself (UnixMode) does not change.
+	Apply(cfg ListenConfig) error
+	Counters() ListenerCounters
+}
+
+// Listen opens the socket that rawURL names. Port 0 picks a free one. The host
+// may be empty for all addresses.
+func Listen(ctx context.Context, rawURL string, cfg ListenConfig) (Listener, error) {
+	e, err := Parse(rawURL, cfg.Schemes)
+	if err != nil {
+		return nil, err
+	}
+	set, err := newSettings(cfg, &e.Scheme)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", e, err)
+	}
+	var inner net.Listener
+	if e.Scheme.Network == "unix" {
+		inner, err = listenUnix(ctx, e.Path, set.cfg.UnixMode)
+	} else {
+		lc := net.ListenConfig{KeepAlive: -1} // set per connection, so that Apply can change it
+		inner, err = lc.Listen(ctx, e.Scheme.Network, e.Address())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", e, err)
+	}
+	return newListener(inner, e, set), nil
+}
+
+// NewListener puts the scheme and options of rawURL on a listener that is open
+// already: inherited from systemd, or made by a test. The URL's address is
+// replaced by the listener's own where that is known.
+func NewListener(inner net.Listener, rawURL string, cfg ListenConfig) (Listener, error) {
+	e, err := Parse(rawURL, cfg.Schemes)
+	if err != nil {
+		return nil, err
+	}
+	set, err := newSettings(cfg, &e.Scheme)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", e, err)
+	}
+	return newListener(inner, e, set), nil
+}
+
+type listener struct {
+	inner    net.Listener
+	endpoint Endpoint // with the real address
+	name     string
+	set      atomic.Pointer[settings]
+	tally    tally
+	done     chan struct{}
+	close    func() error
+}
+
+func newListener(inner net.Listener, e Endpoint, set *settings) *listener {
+	switch a := inner.Addr().(type) {
+	case *net.TCPAddr:
+		e.Port = uint16(a.Port)
+	case *net.UnixAddr:
+		if a.Name != "" {
+			e.Path = a.Name
+		}
+	}
+	l := &listener{inner: inner, endpoint: e, name: set.cfg.Name, done: make(chan struct{})}
+	if l.name == "" {
+		l.name = e.String()
+	}
+	l.set.Store(set)
+	l.close = sync.OnceValue(func() error {
+		close(l.done)
+		return inner.Close()
+	})
+	return l
+}
+
+const (
+	minBackOff = 5 * time.Millisecond
+	maxBackOff = time.Second
+)
+
+// Accept implements Listener.
+func (l *listener) Accept() (Conn, error) {
+	backOff := time.Duration(0)
+	for {
+		nc, err := l.inner.Accept()
+		if err == nil {
+			backOff = 0
+			if c, refused := l.admit(nc); refused == "" {
+				return c, nil
+			} else {
+				l.refuse(nc, refused)
+			}
+			continue
+		}
+		select {
+		case <-l.done:
+			return nil, net.ErrClosed
+		default:
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return nil, net.ErrClosed
+		}
+		l.tally.acceptError()
+		backOff = min(max(2*backOff, minBackOff), maxBackOff)
+		l.set.Load().cfg.Logger.Warn("cannot accept connections", "listener", l.name, "error", err, "pause", backOff)
+		select {
+		case <-l.done:
+			return nil, net.ErrClosed
+		case <-time.After(backOff):
+		}
+	}
+}
+
+// admit applies the limits that need no byte from the peer.
+func (l *listener) admit(nc net.Conn) (c *conn, refused string) {
+	set := l.set.Load()
+	from := addrPort(nc.RemoteAddr())
+	proxied := len(set.cfg.Proxies) > 0
+	switch {
+	case proxied && !set.trustsProxy(from):
+		return nil, RefusedProxy
+	case !proxied && from.IsValid() && !allowed(set.rules, from.Addr()):
+		return nil, RefusedRule
+	}
+	if refused = l.tally.enter(&set.cfg, set.shaking); refused != "" {
+		return nil, refused
+	}
+	c = &conn{ln: l, scheme: &l.endpoint.Scheme, remote: from}
+	switch {
+	case set.rate != nil && !set.rate.Allow(time.Now(), 1):
+		refused = RefusedRate
+	case !proxied && !l.admitSource(c, from.Addr(), set.cfg.MaxPerSource):
+		refused = RefusedSource
+	}
+	if refused != "" {
+		l.tally.undo(set.shaking)
+		return nil, refused
+	}
+	l.tally.accepted()
+	tune(nc, &set.cfg)
+	c.sock = newSocket(nc)
+	c.top = c.sock
+	c.pause = newPause(set.cfg.ByteRate, set.cfg.MessageRate, func(t time.Time) error { return c.top.SetReadDeadline(t) })
+	if set.shaking {
+		c.shake = &handshake{steps: set.accept, timeout: set.cfg.HandshakeTimeout}
+	}
+	return c, ""
+}
+
+// admitSource counts c among the connections of a; see release.
+func (l *listener) admitSource(c *conn, a netip.Addr, limit int) bool {
+	if !a.IsValid() {
+		return true
+	}
+	if !l.tally.addSource(a, limit) {
+		return false
+	}
+	c.counted.Store(true)
+	if c.closed.Load() && c.counted.CompareAndSwap(true, false) {
+		l.tally.removeSource(a)
+	}
+	return true
+}
+
+func (l *listener) refuse(nc net.Conn, why string) {
+	l.tally.refused(why)
+	l.set.Load().cfg.Logger.Debug("connection refused", "listener", l.name, "remote", nc.RemoteAddr().String(), "reason", why)
+	_ = nc.Close()
+}
+
+// release is called once, when c closes.
+func (l *listener) release(c *conn, reason string) {
+	if c.counted.CompareAndSwap(true, false) {
+		l.tally.removeSource(c.remote.Addr())
+	}
+	l.tally.close(reason)
+}
+
+// accept is the server's side of the handshake.
+func (s *settings) accept(ctx context.Context, c *conn) error {
+	if len(s.proxies) > 0 || s.unix {
+		if err := c.shake.limited(ctx, c, s.cfg.ProxyTimeout, s.acceptProxy); err != nil {
+			return err
+		}
+	}
+	if c.scheme.TLS {
+		if err := s.tls.accept(c); err != nil {
+			return err
+		}
+	}
+	if c.scheme.WebSocket {
+		return s.acceptWebSocket(c)
+	}
+	return nil
+}
+
+// tune sets socket options; a connection works without them.
+func tune(nc net.Conn, cfg *ListenConfig) {
+	if t, ok := nc.(*net.TCPConn); ok {
+		if cfg.Nagle {
+			_ = t.SetNoDelay(false)
+		}
+		if cfg.KeepAlive > 0 {
+			_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: cfg.KeepAlive, Interval: 30 * time.Second, Count: 5})
+		}
+	}
+	if b, ok := nc.(interface {
+		SetReadBuffer(int) error
+		SetWriteBuffer(int) error
+	}); ok {
+		if cfg.ReadBufferBytes > 0 {
+			_ = b.SetReadBuffer(cfg.ReadBufferBytes)
+		}
+		if cfg.WriteBufferBytes > 0 {
+			_ = b.SetWriteBuffer(cfg.WriteBufferBytes)
+		}
+	}
+}
+
+func (l *listener) Close() error               { return l.close() }
+func (l *listener) Addr() net.Addr             { return l.inner.Addr() }
+func (l *listener) URL() string                { return l.endpoint.String() }
+func (l *listener) Scheme() Scheme             { return l.endpoint.Scheme }
+func (l *listener) Config() ListenConfig       { return l.set.Load().cfg }
+func (l *listener) Counters() ListenerCounters { return l.tally.snapshot() }
+
+// Reload implements Listener.
+func (l *listener) Reload() error {
+	if t := l.set.Load().tls; t != nil {
+		return t.reload()
+	}
+	return nil
+}
+
+// Apply implements Listener.
+func (l *listener) Apply(cfg ListenConfig) error {
+	set, err := newSettings(cfg, &l.endpoint.Scheme)
+	if err != nil {
+		return fmt.Errorf("listener %s: %w", l.name, err)
+	}
+	l.set.Store(set)
+	return nil
+}

@@ -1,0 +1,155 @@
+package transport
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// ClientTLS holds the TLS options of Dial.
+type ClientTLS struct {
+	CAFile string // PEM file of trusted authorities
+	CAPath string // directory of such files
+	// RootCAs in place of the files. Without any of the three the system's
+	// authorities are trusted.
+	RootCAs *x509.CertPool
+
+	CertFile     string // client certificate, then its chain
+	KeyFile      string // "": the key is in CertFile
+	Certificates []tls.Certificate
+
+	ServerName    string // to verify and to send; "" is the URL's host
+	SkipNameCheck bool   // the certificate may be for another name
+	SkipVerify    bool   // any certificate will do
+
+	MinVersion uint16   // 0: TLS 1.2
+	MaxVersion uint16   // 0: the newest
+	Ciphers    []uint16 // of TLS 1.2; nil: Go's choice
+	ALPN       []string
+	// KeyLogFile gets the session keys in NSS key log format, appended, for
+	// Wireshark; created with mode 0600.
+	KeyLogFile string
+}
+
+// config makes the configuration for one connection. names are what the
+// certificate may be for; the first is sent to the server. done closes the key
+// log.
+func (t *ClientTLS) config(names []string) (c *tls.Config, done func(), err error) {
+	if t.ServerName != "" {
+		names = []string{t.ServerName}
+	}
+	c = &tls.Config{
+		RootCAs:      t.RootCAs,
+		Certificates: t.Certificates,
+		ServerName:   names[0],
+		MinVersion:   max(t.MinVersion, tls.VersionTLS12),
+		MaxVersion:   t.MaxVersion,
+		CipherSuites: t.Ciphers,
+		NextProtos:   t.ALPN,
+		// Verification follows in VerifyConnection, which knows the choices here.
+		InsecureSkipVerify: true, //nolint:gosec // see verify
+	}
+	if c.MaxVersion != 0 && c.MinVersion > c.MaxVersion {
+		return nil, nil, fmt.Errorf("tls: minimum version %s is above the maximum, %s", tls.VersionName(c.MinVersion), tls.VersionName(c.MaxVersion))
+	}
+	if c.RootCAs == nil {
+		if c.RootCAs, err = t.loadRoots(); err != nil {
+			return nil, nil, fmt.Errorf("tls: %w", err)
+		}
+	}
+	if len(c.Certificates) == 0 && t.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(t.CertFile, cmp.Or(t.KeyFile, t.CertFile))
+		if err != nil {
+			return nil, nil, fmt.Errorf("tls: client certificate %q with key %q: %w", t.CertFile, cmp.Or(t.KeyFile, t.CertFile), err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	done = func() {}
+	if t.KeyLogFile != "" {
+		f, err := os.OpenFile(t.KeyLogFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, nil, fmt.Errorf("tls: key log: %w", err)
+		}
+		c.KeyLogWriter, done = f, func() { _ = f.Close() }
+	}
+	if !t.SkipVerify {
+		c.VerifyConnection = func(s tls.ConnectionState) error { return t.verify(s, c.RootCAs, names) }
+	}
+	return c, done, nil
+}
+
+// loadRoots is nil for the system's authorities.
+func (t *ClientTLS) loadRoots() (*x509.CertPool, error) {
+	if t.CAFile == "" && t.CAPath == "" {
+		return nil, nil
+	}
+	pool := x509.NewCertPool()
+	if t.CAFile != "" {
+		if err := addCertificates(pool, t.CAFile); err != nil {
+			return nil, fmt.Errorf("CA file: %w", err)
+		}
+	}
+	if t.CAPath == "" {
+		return pool, nil
+	}
+	files, err := os.ReadDir(t.CAPath)
+	if err != nil {
+		return nil, fmt.Errorf("CA directory: %w", err)
+	}
+	found := false
+	for _, f := range files {
+		// The directory may hold other files too; a CA that cannot be read
+		// shows up as an unknown authority.
+		if addCertificates(pool, filepath.Join(t.CAPath, f.Name())) == nil {
+			found = true
+		}
+	}
+	if !found {
+		return nil, fmt.Errorf("CA directory: %q holds no certificate in PEM form", t.CAPath)
+	}
+	return pool, nil
+}
+
+// verify checks the chain and then the name.
+func (t *ClientTLS) verify(s tls.ConnectionState, roots *x509.CertPool, names []string) error {
+	leaf := s.PeerCertificates[0]
+	o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
+	for _, c := range s.PeerCertificates[1:] {
+		o.Intermediates.AddCert(c)
+	}
+	if _, err := leaf.Verify(o); err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}
+	}
+	if t.SkipNameCheck {
+		return nil
+	}
+	var first error
+	for _, name := range names {
+		err := leaf.VerifyHostname(name)
+		if err == nil {
+			return nil
+		}
+		first = cmp.Or(first, err)
+	}
+	return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: first}
+}
+
+// dial is the client's side of TLS.
+func (t *ClientTLS) dial(c *conn, target string, names []string) error {
+	cfg, done, err := t.config(names)
+	if err != nil {
+		return &Error{Op: "tls", Target: target, Problem: err.Error()[len("tls: "):], Err: err}
+	}
+	defer done()
+	tc := tls.Client(c.sock, cfg)
+	if err := tc.Handshake(); err != nil {
+		return explainServer(target, cfg.ServerName, err)
+	}
+	c.top = &tlsLayer{Conn: tc, sock: c.sock, explain: func(err error) error {
+		return explainServer(target, cfg.ServerName, err)
+	}}
+	return nil
+}
