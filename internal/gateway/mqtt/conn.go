@@ -1,0 +1,395 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/auth"
+	"github.com/iotctl/iotctl/internal/broker"
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/transport"
+)
+
+// conn is one network connection. Everything but the writer and the atomics
+// belongs to the goroutine in serve.
+type conn struct {
+	g        *Gateway
+	listener transport.Listener
+	nc       transport.Conn
+	log      *slog.Logger
+	opts     mqtt.Options
+	creds    auth.Credentials
+
+	version  mqtt.Version
+	clientID string
+	link     atomic.Pointer[broker.Link] // nil before CONNECT is accepted
+	farewell broker.Farewell
+	why      string // for the counters and the log
+
+	keepAlive time.Duration // 1.5 times what was agreed; 0: none
+	lastRead  time.Time
+	deadline  time.Time // that is set on nc
+
+	partial []byte // of a packet that is not complete
+	want    int    // size of that packet, 0 when its header is incomplete
+	reader  func() []byte
+	acks    []byte   // of this batch; they leave after it has been committed
+	ready   bool     // retained messages follow the acknowledgements
+	qos1    int      // QoS 1 messages of this batch
+	packets int      // of this batch
+	aliases [][]byte // by topic alias, from 1
+	session sessionState
+
+	pending *mqtt.Connect // waits for its enhanced authentication
+	w       writer
+	out     outbound
+	kicked  atomic.Bool // Close was called
+	closing atomic.Bool // the last packet is written; the reader waits for the peer to close
+}
+
+// sessionState is what CONNECT has settled.
+type sessionState struct {
+	expiry      time.Duration // as requested or granted
+	problemInfo bool          // the client wants reason strings
+	method      string        // of the enhanced authentication
+	exchange    auth.Exchange // re-authentication under way
+	rounds      int
+}
+
+func newConn(g *Gateway, l transport.Listener, nc transport.Conn) *conn {
+	c := &conn{g: g, listener: l, nc: nc, log: g.cfg.Logger, why: "network", lastRead: time.Now()}
+	c.farewell.Abnormal = true
+	c.reader = func() []byte { return g.bufs.Get().(*[readBytes]byte)[:] }
+	c.opts.CheckPayload = true
+	c.w.init(nc, g.cfg.PendingBytes, g.cfg.SendTimeout, func() {
+		if l := c.link.Load(); l != nil {
+			l.Writable()
+		}
+	})
+	return c
+}
+
+// ended is how a connection comes to its end: what the peer is told, and what
+// the log says.
+type ended struct {
+	code mqtt.ReasonCode // for DISCONNECT or CONNACK of 5.0
+	why  string          // one of a small set, counted by the listener
+	err  error
+	last []byte // the packet to send instead of DISCONNECT, if not nil
+	mute bool   // nothing is sent
+}
+
+func (e *ended) Error() string { return fmt.Sprintf("%s: %v", e.why, e.err) }
+func (e *ended) Unwrap() error { return e.err }
+
+// errBye: the client has said DISCONNECT.
+var errBye = &ended{why: "disconnect", err: errors.New("client disconnected"), mute: true}
+
+// serve handles the connection until its end.
+func (c *conn) serve(ctx context.Context) {
+	defer c.close()
+	defer func() {
+		if p := recover(); p != nil {
+			c.why = "panic"
+			c.log.Error("panic while serving a client", "client", c.clientID, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	start := time.Now()
+	_ = c.nc.SetReadDeadline(start.Add(c.g.cfg.ConnectTimeout))
+	if err := c.nc.Handshake(ctx); err != nil {
+		c.why = "handshake"
+		c.log.Info("connection refused", "listener", c.listener.URL(), "remote", c.nc.Info().Peer(), "err", err)
+		return
+	}
+	_ = c.nc.SetReadDeadline(start.Add(c.g.cfg.ConnectTimeout))
+	c.log = c.log.With("remote", c.nc.Info().Peer())
+	for {
+		if err := c.batch(ctx); err != nil {
+			c.finish(err)
+			return
+		}
+	}
+}
+
+// batch reads once and works off everything that the read has brought.
+func (c *conn) batch(ctx context.Context) error {
+	if err := c.w.throttle(); err != nil {
+		return err
+	}
+	c.armKeepAlive()
+	buf, n, err := c.nc.ReadWith(c.reader)
+	if err != nil {
+		c.release(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return c.timedOut(err)
+		}
+		return err
+	}
+	if c.closing.Load() {
+		c.release(buf)
+		return nil // discarded until the peer closes
+	}
+	c.lastRead = time.Now()
+	c.g.b.Stats().BytesReceived.Add(uint64(n))
+	data := buf[:n]
+	if len(c.partial) > 0 {
+		c.partial = append(c.partial, data...)
+		data = c.partial
+	}
+	var rest []byte
+	if len(data) >= c.want {
+		rest, err = c.packetsIn(ctx, data)
+	} else {
+		rest = data
+	}
+	c.keep(rest)
+	c.release(buf)
+	if cerr := c.commit(ctx); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func (c *conn) release(buf []byte) {
+	if cap(buf) == readBytes {
+		c.g.bufs.Put((*[readBytes]byte)(buf[:readBytes]))
+	}
+}
+
+// keep copies what is left of an incomplete packet out of the read buffer.
+func (c *conn) keep(rest []byte) {
+	switch {
+	case len(rest) == 0:
+		c.partial = nil
+	case len(c.partial) > 0: // rest is its end
+		c.partial = c.partial[:copy(c.partial, rest)]
+	default:
+		c.partial = append([]byte(nil), rest...)
+	}
+}
+
+// packetsIn handles the complete packets in data and returns what is left.
+func (c *conn) packetsIn(ctx context.Context, data []byte) (rest []byte, err error) {
+	for len(data) > 0 {
+		if c.link.Load() == nil && mqtt.Type(data[0]>>4) != mqtt.TypeConnect {
+			// Before looking at the length. // [MQTT-3.1.0-1]
+			return nil, &ended{why: "protocol", err: fmt.Errorf("first packet is not CONNECT but %s", describe(data)), mute: true}
+		}
+		h, body, n, err := mqtt.Frame(data, c.g.cfg.MaxPacketBytes)
+		if errors.Is(err, mqtt.ErrShort) {
+			c.want = n
+			return data, nil
+		}
+		if err != nil {
+			return nil, c.malformed(err)
+		}
+		c.want = 0
+		c.packets++
+		if err := c.handle(ctx, h, body); err != nil {
+			return nil, err
+		}
+		data = data[n:]
+	}
+	c.want = 0
+	return nil, nil
+}
+
+// describe names what a stranger seems to speak.
+func describe(data []byte) string {
+	if other := transport.Sniff(data); other != "" && other != "MQTT" {
+		return other
+	}
+	return mqtt.Type(data[0] >> 4).String()
+}
+
+// malformed is the end of a connection for a packet that breaks a rule.
+func (c *conn) malformed(err error) error {
+	return &ended{code: reasonOf(err), why: "protocol", err: err}
+}
+
+// protocolError is malformed for rules that need memory of earlier packets.
+func (c *conn) protocolError(code mqtt.ReasonCode, format string, args ...any) error {
+	return &ended{code: code, why: "protocol", err: fmt.Errorf(format, args...)}
+}
+
+// commit lets the batch take effect, then its acknowledgements leave.
+func (c *conn) commit(ctx context.Context) error {
+	st := c.g.b.Stats()
+	st.PacketsReceived.Add(uint64(c.packets))
+	c.packets, c.qos1 = 0, 0
+	l := c.link.Load()
+	if l == nil {
+		return nil
+	}
+	if err := l.Commit(context.WithoutCancel(ctx)); err != nil {
+		return &ended{code: mqtt.ServerUnavailable, why: "store", err: err}
+	}
+	if len(c.acks) > 0 {
+		c.w.append(c.acks)
+		c.acks = recycle(c.acks)
+	}
+	if c.ready {
+		c.ready = false
+		l.Ready()
+		if err := l.Commit(context.WithoutCancel(ctx)); err != nil {
+			return &ended{code: mqtt.ServerUnavailable, why: "store", err: err}
+		}
+	}
+	c.w.flush()
+	return nil
+}
+
+// answer adds a packet to the acknowledgements of the batch, as in
+// c.answer(p.Append(c.acks, c.version)).
+func (c *conn) answer(b []byte, err error) {
+	if err != nil { // our own packet
+		c.log.Error("packet not sent", "client", c.clientID, "err", err)
+		return
+	}
+	st := c.g.b.Stats()
+	st.PacketsSent.Add(1)
+	st.BytesSent.Add(uint64(len(b) - len(c.acks)))
+	c.acks = b
+}
+
+// armKeepAlive moves the read deadline, but not for every packet: it may lie
+// up to an eighth of the keep alive too early, and timedOut looks again.
+func (c *conn) armKeepAlive() {
+	if c.keepAlive == 0 || c.closing.Load() {
+		return
+	}
+	at := c.lastRead.Add(c.keepAlive)
+	if at.Sub(c.deadline) > c.keepAlive/8 {
+		c.deadline = at
+		_ = c.nc.SetReadDeadline(at)
+	}
+}
+
+// timedOut tells the deadlines apart.
+func (c *conn) timedOut(err error) error {
+	c.w.mu.Lock()
+	werr := c.w.err
+	c.w.mu.Unlock()
+	switch {
+	case werr != nil:
+		return werr
+	case c.closing.Load():
+		return io.EOF
+	case c.kicked.Load():
+		return &ended{why: "kicked", err: errors.New("ended before it was connected"), mute: true}
+	case c.link.Load() == nil:
+		return &ended{why: "connect-timeout", err: errors.New("no CONNECT in time"), mute: true}
+	}
+	at := c.lastRead.Add(c.keepAlive)
+	if c.keepAlive > 0 && time.Now().Before(at) {
+		c.deadline = at
+		_ = c.nc.SetReadDeadline(at)
+		return nil
+	}
+	return &ended{code: mqtt.KeepAliveTimeout, why: "keepalive", err: err} // [MQTT-3.1.2-22]
+}
+
+// finish tells the peer why the connection ends, and waits for it to have
+// heard.
+func (c *conn) finish(err error) {
+	var e *ended
+	if !errors.As(err, &e) {
+		e = &ended{why: "network", err: err, mute: true}
+	}
+	if !c.closing.Load() {
+		c.why = e.why
+		level := slog.LevelInfo
+		if e == errBye {
+			level = slog.LevelDebug
+		}
+		c.log.Log(context.Background(), level, "connection ended", "client", c.clientID, "reason", e.why, "err", e.err)
+	}
+	if l := c.link.Load(); l != nil {
+		l.Detach(c.farewell)
+	}
+	if last := c.lastPacket(e); last != nil && c.w.finish(last) {
+		c.closing.Store(true)
+		c.linger()
+	}
+}
+
+// lastPacket is what the peer is told.
+func (c *conn) lastPacket(e *ended) []byte {
+	switch {
+	case e.mute:
+		return nil
+	case e.last != nil:
+		return e.last
+	case c.version < mqtt.V5 || c.link.Load() == nil:
+		return nil
+	}
+	d := mqtt.Disconnect{Code: e.code}
+	if c.session.problemInfo && e.err != nil {
+		d.Properties = d.Properties.AppendString(mqtt.PropReasonString, clip(e.err.Error()))
+	}
+	b, err := d.Append(nil, c.version)
+	if err != nil || c.out.tooLarge(len(b)) {
+		b, err = mqtt.Disconnect{Code: e.code}.Append(nil, c.version)
+	}
+	if err != nil || c.out.tooLarge(len(b)) {
+		return nil
+	}
+	return b
+}
+
+// clip bounds a reason string. Reasons quote outside input with %q, so they
+// are plain ASCII or valid UTF-8.
+func clip(s string) string {
+	const most = 256
+	if len(s) > most {
+		s = s[:most-3] + "..."
+	}
+	return s
+}
+
+// lingerBytes is how much of a client's input is discarded while it has not
+// noticed the end: closing with unread input would reset the connection and
+// could destroy the last packet on its way.
+const lingerBytes = 1 << 20
+
+func (c *conn) linger() {
+	_ = c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
+	for total := 0; total < lingerBytes; {
+		buf, n, err := c.nc.ReadWith(c.reader)
+		c.release(buf)
+		if err != nil {
+			return
+		}
+		total += n
+	}
+}
+
+// Close implements broker.Receiver.
+func (c *conn) Close(r broker.Reason) {
+	c.kicked.Store(true)
+	if c.link.Load() == nil { // it has not heard that it is connected
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // it has not even said CONNECT
+		return
+	}
+	last := c.lastPacket(&ended{code: farewellOf(r), err: errors.New(r.String())})
+	if c.w.finish(last) {
+		c.closing.Store(true)
+		_ = c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
+	}
+}
+
+// close releases everything.
+func (c *conn) close() {
+	if l := c.link.Load(); l != nil {
+		l.Detach(c.farewell) // nothing, when finish has done it
+	}
+	c.w.stop()
+	_ = c.nc.CloseReason(c.why)
+}
