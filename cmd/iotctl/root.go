@@ -1,0 +1,43 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+// newRoot builds the whole command tree. It has no side effects, so that
+// documentation and completions can be generated from it.
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "iotctl",
+		Short: "MQTT broker, clients and tools in one program",
+		Long: `iotctl is an MQTT broker with gateways for other IoT protocols, and the
+clients and tools to work with it, in one program without dependencies.`,
+		Example: `  iotctl serve
+  iotctl sub -t 'sensors/#' -v
+  iotctl pub -t sensors/1 -m 21.5`,
+		SilenceErrors: true, // run prints them by the rules of terminal.go
+		SilenceUsage:  true,
+	}
+	root.PersistentFlags().String("color", "auto", "when to colour what people read: `auto`, always or never")
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddGroup(
+		&cobra.Group{ID: groupRun, Title: "Run:"},
+		&cobra.Group{ID: groupClient, Title: "Publish and subscribe:"},
+		&cobra.Group{ID: groupOther, Title: "More:"},
+	)
+	root.SetHelpCommandGroupID(groupOther)
+	root.AddCommand(
+		newVersion(),
+		newExitCodes(),
+		newCompletion(),
+		newDocs(),
+	)
+	return root
+}
+
+// The groups under which `iotctl --help` lists the commands.
+const (
+	groupRun    = "run"
+	groupClient = "client"
+	groupOther  = "other"
+)
