@@ -34,7 +34,7 @@ type Options struct {
 	// network; above it Publish blocks. 0 = 256 KiB.
 	MaxPendingBytes int
 	// ConnectTimeout bounds Dial and the wait for CONNACK together, for every
-	// attempt. 0 = 10 s, negative = none.
+	// attempt. 0 = 10 s, below 0 = none.
 	ConnectTimeout time.Duration
 	// RequestTimeout bounds the wait for SUBACK and UNSUBACK. 0 = none: the
 	// context of the call decides alone.
@@ -50,7 +50,7 @@ type Options struct {
 	// goroutine that reads the connection: while it runs nothing else is read,
 	// which is the back-pressure. The message and all that it points to are
 	// valid until OnMessage returns; the acknowledgement is sent afterwards.
-	// It may call Publish at QoS 0, Halt and Close. It must not wait for
+	// It may call Halt, Close and Publish at QoS 0. It must not wait for
 	// anything that only the reader can bring: Publish at QoS 1 and 2 (it
 	// blocks when the window is full), PublishWait, Subscribe, Unsubscribe,
 	// Flush, Disconnect.
@@ -83,8 +83,10 @@ type Will struct {
 // first connection is never retried: Connect returns its error.
 type ReconnectPolicy struct {
 	// Attempts is how many attempts in a row may fail before the client gives
-	// up. 0 = never reconnect, negative = no limit. A connection that the
-	// server accepts starts the count anew.
+	// up. 0 = never reconnect, below 0 = no limit. A connection that lasts ten
+	// seconds starts the count and the delay anew; one that ends sooner
+	// counts as a failure, and eight of those in a row end the client with
+	// ErrFlapping.
 	Attempts int
 	// The wait before the n-th attempt doubles from MinDelay (0 = 500 ms) up
 	// to MaxDelay (0 = 30 s) with a random part of up to one half taken away.
@@ -202,14 +204,16 @@ type API interface {
 	Subscribe(ctx context.Context, subs []Subscription, props mqtt.Properties) ([]mqtt.ReasonCode, error)
 	// Unsubscribe sends one UNSUBSCRIBE. 3.x has no codes: nil.
 	Unsubscribe(ctx context.Context, filters []string, props mqtt.Properties) ([]mqtt.ReasonCode, error)
-	// Flush waits until every message that Publish took before has its outcome.
+	// Flush waits until no message is without its outcome and every done has
+	// returned.
 	Flush(ctx context.Context) error
-	// Halt ends the delivery of messages: from its return on nothing is handed
-	// to OnMessage nor acknowledged, so that a server with a session keeps it.
-	// Called inside OnMessage, the message in hand is still acknowledged.
+	// Halt ends the delivery of messages. Called inside OnMessage, the message
+	// in hand is still acknowledged, and nothing after it is handed over or
+	// acknowledged, so that a server with a session keeps it.
 	Halt()
-	// Disconnect sends what is pending and DISCONNECT, waits for the server
-	// to close the connection (a second at most, or ctx), and ends the client.
+	// Disconnect halts, sends what is pending and DISCONNECT, waits for the
+	// server to close the connection (two seconds at most, or ctx), which
+	// tells that it has read all of it, and ends the client.
 	// code and props exist in 5.0 only. Messages without outcome become Lost.
 	// It returns after the last goroutine of the client has ended.
 	Disconnect(ctx context.Context, code mqtt.ReasonCode, props mqtt.Properties) error

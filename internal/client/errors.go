@@ -16,6 +16,9 @@ var (
 	ErrClosedBeforeConnack = errors.New("connection closed before CONNACK")
 	// ErrConnectionLost: the connection ended without DISCONNECT.
 	ErrConnectionLost = errors.New("connection lost")
+	// ErrFlapping: the server accepts the connection and ends it at once, over
+	// and over. In 3.x that is all a client sees of a fight for its identifier.
+	ErrFlapping = errors.New("the server keeps closing the connection; another client may use the same client identifier")
 	// ErrClosed: the client has ended, or was never connected.
 	ErrClosed = errors.New("client is closed")
 )
@@ -37,15 +40,15 @@ func (e *ConnectError) Error() string {
 // returnCodeText names the CONNACK return codes of MQTT 3.1.1, table 3.1.
 func returnCodeText(c mqtt.ReasonCode) string {
 	switch c {
-	case 1:
+	case mqtt.V3UnacceptableProtocolVersion:
 		return "unacceptable protocol version"
-	case 2:
+	case mqtt.V3IdentifierRejected:
 		return "identifier rejected"
-	case 3:
+	case mqtt.V3ServerUnavailable:
 		return "server unavailable"
-	case 4:
+	case mqtt.V3BadUserNameOrPassword:
 		return "bad user name or password"
-	case 5:
+	case mqtt.V3NotAuthorized:
 		return "not authorized"
 	}
 	return "unknown return code"
@@ -85,7 +88,7 @@ func (e *LimitError) Error() string {
 		return fmt.Sprintf("topic alias %d: the server accepts at most %d", e.Actual, e.Limit)
 	case mqtt.PropWildcardSubscriptionAvailable:
 		return "the server does not accept wildcard subscriptions"
-	case mqtt.PropSubscriptionIdentifierAvailable:
+	case mqtt.PropSubscriptionIDAvailable:
 		return "the server does not accept subscription identifiers"
 	case mqtt.PropSharedSubscriptionAvailable:
 		return "the server does not accept shared subscriptions"
@@ -98,4 +101,33 @@ func reasonText(p mqtt.Properties) string {
 		return fmt.Sprintf(": %q", s)
 	}
 	return ""
+}
+
+// retryable reports whether a later attempt may fare better than one that
+// ended with err. Refusals that the same CONNECT or the same messages would
+// meet again are final, and so is a takeover: to come back would start a fight.
+func retryable(err error) bool {
+	if refused := new(ConnectError); errors.As(err, &refused) {
+		if refused.Version != mqtt.V5 {
+			return refused.Code == mqtt.V3ServerUnavailable
+		}
+		return passing(refused.Code)
+	}
+	if ended := new(DisconnectedError); errors.As(err, &ended) {
+		return passing(ended.Code)
+	}
+	return !errors.As(err, new(*mqtt.Malformed))
+}
+
+// passing reports whether a 5.0 reason code speaks of the moment rather than
+// of this client.
+func passing(c mqtt.ReasonCode) bool {
+	switch c {
+	case mqtt.NormalDisconnection, mqtt.UnspecifiedError, mqtt.ImplementationSpecificError,
+		mqtt.ServerUnavailable, mqtt.ServerBusy, mqtt.ServerShuttingDown, mqtt.KeepAliveTimeout,
+		mqtt.MessageRateTooHigh, mqtt.QuotaExceeded, mqtt.AdministrativeAction,
+		mqtt.ConnectionRateExceeded, mqtt.MaximumConnectTime:
+		return true
+	}
+	return false
 }

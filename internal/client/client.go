@@ -1,0 +1,326 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/router"
+	"github.com/iotctl/iotctl/internal/session"
+)
+
+// Client publishes and subscribes over one connection at a time. Its methods
+// may be called from any goroutine.
+type Client struct {
+	o          Options
+	parse      mqtt.Options
+	maxReceive int // bytes of a packet from the server, 0 = no limit
+	// receiveMaximum bounds the server's unacknowledged QoS 2 messages.
+	receiveMaximum int
+
+	halted atomic.Bool
+	ctx    context.Context // ends with cancel: no further connection
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	// Owned by the reader of the current link; one follows the other.
+	inbound session.Inbound
+
+	mu   sync.Mutex
+	room *sync.Cond // whatever Publish, Flush and the others may wait for
+
+	started, closing, ended bool
+	err                     error
+	link                    *link // nil while there is none in use
+	clientID                string
+	subscribed              []request // what to renew when a server lost the session
+
+	// The ledger: messages without outcome.
+	unsettled int
+	flights   map[uint16]*flight // by packet identifier
+	backlog   []*flight          // of those, what the current link has yet to carry
+	carried   []carried          // QoS 0 that the last link did not write
+	nextID    uint16
+	nextSeq   uint64
+	topic     string // the last one published, which is known to be valid
+	topicText []byte // the same
+}
+
+var _ API = (*Client)(nil)
+
+// New returns a client that has no connection yet.
+func New(o Options) (*Client, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	o = o.withDefaults()
+	c := &Client{
+		o:              o,
+		parse:          mqtt.Options{Version: o.Version, FromServer: true},
+		receiveMaximum: 65535,
+		clientID:       o.ClientID,
+		done:           make(chan struct{}),
+		flights:        map[uint16]*flight{},
+	}
+	c.room = sync.NewCond(&c.mu)
+	if n, ok := o.Properties.Uint32(mqtt.PropMaximumPacketSize); ok {
+		c.maxReceive = int(n)
+	}
+	if n, ok := o.Properties.Uint16(mqtt.PropReceiveMaximum); ok {
+		c.receiveMaximum = int(n)
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxInflight <= 0 {
+		o.MaxInflight = 20
+	}
+	if o.MaxPendingBytes <= 0 {
+		o.MaxPendingBytes = 256 << 10
+	}
+	if o.ConnectTimeout == 0 {
+		o.ConnectTimeout = 10 * time.Second
+	}
+	if o.Reconnect.MinDelay <= 0 {
+		o.Reconnect.MinDelay = 500 * time.Millisecond
+	}
+	if o.Reconnect.MaxDelay <= 0 {
+		o.Reconnect.MaxDelay = 30 * time.Second
+	}
+	o.Reconnect.MaxDelay = max(o.Reconnect.MaxDelay, o.Reconnect.MinDelay)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if o.Dial == nil {
+		bad("client: no dial function")
+	}
+	if o.Version != mqtt.V31 && o.Version != mqtt.V311 && o.Version != mqtt.V5 {
+		bad("client: protocol version %d", uint8(o.Version))
+	}
+	if o.Version == mqtt.V5 {
+		if err := o.Properties.Validate(mqtt.In(mqtt.TypeConnect), &mqtt.Options{Version: mqtt.V5}); err != nil {
+			bad("connect properties: %w", err)
+		}
+	} else {
+		if len(o.Properties) > 0 || o.Will != nil && len(o.Will.Properties) > 0 {
+			bad("client: properties need MQTT 5.0")
+		}
+		if o.Password != nil && o.Username == nil { // [MQTT3-3.1.2-22]
+			bad("client: MQTT %s allows no password without a user name", o.Version)
+		}
+		if o.ClientID == "" && (!o.CleanStart || o.Version == mqtt.V31) { // [MQTT3-3.1.3-7]
+			bad("client: MQTT %s needs a client identifier here", o.Version)
+		}
+	}
+	if w := o.Will; w != nil {
+		if err := router.ValidateName(w.Topic); err != nil {
+			bad("will: %w", err)
+		}
+		if w.QoS > 2 {
+			bad("will: QoS %d", w.QoS)
+		}
+		if o.Version == mqtt.V5 {
+			if err := w.Properties.Validate(mqtt.InWill, &mqtt.Options{Version: mqtt.V5}); err != nil {
+				bad("will properties: %w", err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Connect implements API.
+func (c *Client) Connect(ctx context.Context) (Connack, error) {
+	c.mu.Lock()
+	if c.started || c.closing {
+		c.mu.Unlock()
+		return Connack{}, ErrClosed
+	}
+	c.started = true
+	c.mu.Unlock()
+	// Close must be able to end the attempt as well.
+	ctx, cancel := context.WithCancel(ctx)
+	defer context.AfterFunc(c.ctx, cancel)()
+	defer cancel()
+
+	l, ack, err := c.open(ctx, c.o.CleanStart)
+	if err != nil {
+		c.finish(err)
+		return ack, err
+	}
+	go c.supervise(l)
+	return ack, nil
+}
+
+// Disconnect implements API.
+func (c *Client) Disconnect(ctx context.Context, code mqtt.ReasonCode, props mqtt.Properties) error {
+	c.Halt()
+	c.mu.Lock()
+	first := !c.closing
+	c.closing = true
+	l := c.link
+	started := c.started
+	c.room.Broadcast()
+	c.mu.Unlock()
+	c.cancel()
+	if !started {
+		if first {
+			c.finish(nil)
+		}
+		return nil
+	}
+	var err error
+	if first && l != nil {
+		err = c.part(ctx, l, code, props)
+	}
+	<-c.done
+	return err
+}
+
+// part takes leave of the server and ends the link.
+func (c *Client) part(ctx context.Context, l *link, code mqtt.ReasonCode, props mqtt.Properties) error {
+	defer l.fail(ErrClosed)
+	err := l.talk.disconnect(wire{l}, code, props)
+	l.drain(ctx.Done())
+	c.mu.Lock()
+	if err == nil && (!l.idle() || l.writeErr != nil) {
+		err = errors.Join(ErrConnectionLost, ctx.Err())
+	}
+	c.mu.Unlock()
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	select {
+	case <-l.dead:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return err
+}
+
+// Close implements API.
+func (c *Client) Close() error {
+	c.halted.Store(true)
+	c.mu.Lock()
+	first := !c.closing
+	c.closing = true
+	l, started := c.link, c.started
+	c.room.Broadcast()
+	c.mu.Unlock()
+	c.cancel()
+	switch {
+	case l != nil:
+		l.fail(ErrClosed)
+	case first && !started:
+		c.finish(nil)
+	}
+	return nil
+}
+
+// Halt implements API.
+func (c *Client) Halt() { c.halted.Store(true) }
+
+// Done implements API.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Err implements API.
+func (c *Client) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// finish ends the client: what has no outcome is lost.
+func (c *Client) finish(err error) {
+	c.cancel()
+	c.mu.Lock()
+	c.ended = true
+	c.err = err
+	lost := c.abandon()
+	c.room.Broadcast()
+	c.mu.Unlock()
+
+	for _, settle := range lost {
+		settle()
+	}
+	c.settled(len(lost))
+	c.state(State{Kind: StateClosed, Err: err})
+	close(c.done)
+}
+
+func (c *Client) state(s State) {
+	if c.o.OnState != nil {
+		c.o.OnState(s)
+	}
+}
+
+// settled counts n outcomes that have been reported.
+func (c *Client) settled(n int) {
+	c.mu.Lock()
+	c.unsettled -= n
+	c.room.Broadcast()
+	c.mu.Unlock()
+}
+
+// wakeOn lets everybody who waits for room look again when stop is closed.
+func (c *Client) wakeOn(stop <-chan struct{}) (release func()) {
+	if stop == nil {
+		return func() {}
+	}
+	ended := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		select {
+		case <-stop:
+			c.mu.Lock()
+			c.room.Broadcast()
+			c.mu.Unlock()
+		case <-ended:
+		}
+	})
+	return func() { close(ended); wg.Wait() }
+}
+
+// await waits, with c.mu held, until ready holds or ctx ends.
+func (c *Client) await(ctx context.Context, ready func() bool) error {
+	if ready() {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		c.room.Broadcast()
+		c.mu.Unlock()
+	})
+	defer stop()
+	for !ready() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		c.room.Wait()
+	}
+	return nil
+}
+
+// dial opens a connection within ctx, and says ErrTimeout when limit ended it.
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := c.o.Dial(ctx)
+	if err != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, ErrTimeout) {
+			return nil, fmt.Errorf("%w: %w", ErrTimeout, err)
+		}
+		return nil, err
+	}
+	return conn, nil
+}

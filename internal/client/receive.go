@@ -1,0 +1,217 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+)
+
+// maxNames bounds the topic names that a link remembers.
+const maxNames = 1024
+
+// receive takes one packet from the server; it runs on the reader goroutine.
+// An error ends the link.
+func (l *link) receive(h mqtt.Header, body, packet []byte) error {
+	c := l.c
+	if c.o.OnPacket != nil {
+		c.o.OnPacket(Received, packet)
+	}
+	if err := h.Check(&c.parse); err != nil {
+		return err
+	}
+	if l.connack.Load() == nil && h.Type != mqtt.TypeConnack && h.Type != mqtt.TypeAuth && h.Type != mqtt.TypeDisconnect {
+		return &mqtt.Malformed{ // [MQTT-3.2.0-1]
+			Packet: h.Type, Code: mqtt.ProtocolError, Clause: "MQTT-3.2.0-1", Reason: "the first packet is not CONNACK",
+		}
+	}
+	switch h.Type {
+	case mqtt.TypePublish:
+		p, err := mqtt.ParsePublish(body, h.Flags, &c.parse)
+		if err != nil {
+			return err
+		}
+		return l.published(&p)
+	case mqtt.TypePuback:
+		a, err := mqtt.ParsePuback(body, h.Flags, &c.parse)
+		if err != nil {
+			return err
+		}
+		c.acknowledged(l, h.Type, a.PacketID, a.Code, a.Properties)
+	case mqtt.TypePubrec:
+		a, err := mqtt.ParsePubrec(body, h.Flags, &c.parse)
+		if err != nil {
+			return err
+		}
+		c.acknowledged(l, h.Type, a.PacketID, a.Code, a.Properties)
+	case mqtt.TypePubcomp:
+		a, err := mqtt.ParsePubcomp(body, h.Flags, &c.parse)
+		if err != nil {
+			return err
+		}
+		c.acknowledged(l, h.Type, a.PacketID, a.Code, a.Properties)
+	case mqtt.TypePubrel:
+		a, err := mqtt.ParsePubrel(body, h.Flags, &c.parse)
+		if err != nil {
+			return err
+		}
+		l.releasing(a.PacketID)
+	case mqtt.TypeSuback:
+		a, err := mqtt.ParseSuback(body, h.Flags, &c.parse)
+		if err != nil {
+			return err
+		}
+		c.answered(l, a.PacketID, a.Codes)
+	case mqtt.TypeUnsuback:
+		a, err := mqtt.ParseUnsuback(body, h.Flags, &c.parse)
+		if err != nil {
+			return err
+		}
+		c.answered(l, a.PacketID, a.Codes)
+	case mqtt.TypeConnack:
+		return l.accepted(body, h.Flags, packet)
+	case mqtt.TypeDisconnect:
+		if c.o.Version != mqtt.V5 {
+			return unexpected(h.Type)
+		}
+		d, err := mqtt.ParseDisconnect(body, h.Flags, &c.parse)
+		if err != nil {
+			return err
+		}
+		return &DisconnectedError{Code: d.Code, Properties: slices.Clone(d.Properties)}
+	case mqtt.TypePingresp:
+		l.toLibrary.put(packet)
+	case mqtt.TypeAuth:
+		if c.o.Version != mqtt.V5 {
+			return unexpected(h.Type)
+		}
+		l.toLibrary.put(packet)
+	default:
+		return unexpected(h.Type)
+	}
+	return nil
+}
+
+func unexpected(t mqtt.Type) error {
+	return &mqtt.Malformed{Packet: t, Code: mqtt.ProtocolError, Reason: "a server does not send this"}
+}
+
+// accepted takes CONNACK, gives it to the library, and holds the reader until
+// the client has taken the link into use: what follows may be messages. A
+// refusal ends the link and does not reach the library, which in 3.x would take
+// a code that it does not know for success.
+func (l *link) accepted(body []byte, flags uint8, packet []byte) error {
+	if l.connack.Load() != nil {
+		return &mqtt.Malformed{Packet: mqtt.TypeConnack, Code: mqtt.ProtocolError, Clause: "MQTT-3.2.0-2", Reason: "a second CONNACK"}
+	}
+	ack, err := mqtt.ParseConnack(body, flags, &l.c.parse)
+	if err != nil && ack.Code == mqtt.Success {
+		return err
+	}
+	// A refusal counts even with a code that the standard does not know.
+	ack.Properties = slices.Clone(ack.Properties)
+	l.limits = limitsOf(ack.Properties)
+	l.connack.Store(&ack)
+	if ack.Code != mqtt.Success {
+		return &ConnectError{Version: l.c.o.Version, Code: ack.Code, Properties: ack.Properties}
+	}
+	l.toLibrary.put(packet)
+	select {
+	case <-l.ready:
+	case <-l.dead:
+	}
+	return nil
+}
+
+// published takes a message from the server. The acknowledgement follows once
+// OnMessage has returned.
+func (l *link) published(p *mqtt.Publish) error {
+	topic, err := l.topicOf(p)
+	if err != nil {
+		return err
+	}
+	c := l.c
+	if c.halted.Load() {
+		return nil
+	}
+	if p.QoS == 2 {
+		isNew, err := c.inbound.Publish(p.PacketID, c.receiveMaximum)
+		if err != nil {
+			return &mqtt.Malformed{
+				Packet: mqtt.TypePublish, Code: mqtt.ReceiveMaximumExceeded, Clause: "MQTT-3.3.4-9", Reason: err.Error(),
+			}
+		}
+		if !isNew { // [MQTT-4.3.3-10]
+			l.reply(mqtt.Pubrec{PacketID: p.PacketID})
+			return nil
+		}
+	}
+	if c.o.OnMessage != nil {
+		c.o.OnMessage(Message{
+			Topic: topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain, Dup: p.Dup,
+			PacketID: p.PacketID, Properties: p.Properties,
+		})
+	}
+	switch p.QoS {
+	case 1:
+		l.reply(mqtt.Puback{PacketID: p.PacketID})
+	case 2:
+		l.reply(mqtt.Pubrec{PacketID: p.PacketID})
+	}
+	return nil
+}
+
+// releasing takes PUBREL.
+func (l *link) releasing(id uint16) {
+	comp := mqtt.Pubcomp{PacketID: id}
+	if known := l.c.inbound.Release(id); !known && l.c.o.Version == mqtt.V5 {
+		comp.Code = mqtt.PacketIdentifierNotFound
+	}
+	l.reply(comp)
+}
+
+func (l *link) reply(p mqtt.Packet) {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	_ = l.append(p) // a dead link loses it, and the server repeats
+}
+
+// topicOf returns the topic name of p, by its alias if that is all it has.
+func (l *link) topicOf(p *mqtt.Publish) (string, error) {
+	topic, known := l.names[string(p.Topic)]
+	if !known {
+		if len(l.names) >= maxNames {
+			clear(l.names)
+		}
+		topic = string(p.Topic)
+		l.names[topic] = topic
+	}
+	if len(p.Properties) == 0 {
+		return topic, nil
+	}
+	alias, ok := p.Properties.Uint16(mqtt.PropTopicAlias)
+	if !ok {
+		return topic, nil
+	}
+	most, _ := l.c.o.Properties.Uint16(mqtt.PropTopicAliasMaximum)
+	if topic == "" {
+		topic = l.inAliases[alias]
+	}
+	if alias > most || topic == "" { // [MQTT-3.1.2-26]
+		return "", &mqtt.Malformed{
+			Packet: mqtt.TypePublish, Code: mqtt.TopicAliasInvalid, Clause: "MQTT-3.1.2-26",
+			Reason: fmt.Sprintf("topic alias %d", alias),
+		}
+	}
+	l.inAliases[alias] = topic
+	return topic, nil
+}
+
+// authenticate answers an AUTH packet of the server.
+func (c *Client) authenticate(code mqtt.ReasonCode, props mqtt.Properties) (mqtt.Properties, error) {
+	if c.o.OnAuth == nil {
+		return nil, errors.New("the server asks for enhanced authentication")
+	}
+	return c.o.OnAuth(code, props)
+}
