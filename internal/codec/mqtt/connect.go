@@ -55,6 +55,7 @@ func ParseConnect(body []byte, flags uint8, o *Options) (Connect, error) {
 	if c.Properties.Has(PropAuthenticationData) && !c.Properties.Has(PropAuthenticationMethod) {
 		r.flag(at, ProtocolError, "", "MQTT-3.1.2.11.10", "authentication-data without authentication-method")
 	}
+	// The order of the fields: [MQTT-3.1.3-1] [MQTT3-3.1.3-1]
 	r.clientID(&c)
 	if bits&flagWill != 0 {
 		c.Will = r.will(bits)
@@ -125,7 +126,7 @@ func (r *reader) connectFlags() uint8 {
 
 func (r *reader) clientID(c *Connect) {
 	at := r.off
-	c.ClientID = string(r.text("client identifier"))
+	c.ClientID = string(r.text("client identifier")) // [MQTT-3.1.3-3] [MQTT-3.1.3-4] [MQTT3-3.1.3-3] [MQTT3-3.1.3-4]
 	if r.err != nil {
 		return
 	}
@@ -143,8 +144,11 @@ func (r *reader) will(bits uint8) *Will {
 	w := &Will{QoS: bits & flagWillQoS >> 3, Retain: bits&flagWillRetain != 0}
 	w.Properties = r.properties(InWill)
 	at := r.off
+	if r.left() == 0 {
+		r.stop(at, "MQTT3-3.1.2-9", "MQTT-3.1.2-9", "will is missing")
+	}
 	topic := r.bytes("will topic")
-	r.name(at, topic, "MQTT3-4.7.1-1", "MQTT-4.7.1-1", "will topic")
+	r.name(at, topic, "MQTT3-4.7.1-1", "MQTT-4.7.0-1", "will topic") // [MQTT-3.1.3-11] [MQTT3-3.1.3-10]
 	if len(topic) == 0 {
 		r.flag(at, TopicNameInvalid, "MQTT3-4.7.3-1", "MQTT-4.7.3-1", "will topic is empty")
 	}
@@ -160,10 +164,16 @@ func (r *reader) will(bits uint8) *Will {
 func (r *reader) credentials(c *Connect, bits uint8) {
 	absent := func() bool { return r.v == V31 && r.err == nil && r.left() == 0 }
 	if bits&flagUsername != 0 && !absent() {
-		c.Username = string(r.text("user name"))
+		if r.left() == 0 {
+			r.stop(r.off, "MQTT3-3.1.2-19", "MQTT-3.1.2-17", "user name is missing")
+		}
+		c.Username = string(r.text("user name")) // [MQTT-3.1.3-12] [MQTT3-3.1.3-11]
 		c.HasUsername = r.err == nil
 	}
 	if bits&flagPassword != 0 && !absent() {
+		if r.left() == 0 {
+			r.stop(r.off, "MQTT3-3.1.2-21", "MQTT-3.1.2-19", "password is missing")
+		}
 		c.Password = r.bytes("password")
 		c.HasPassword = r.err == nil
 	}

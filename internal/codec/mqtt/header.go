@@ -53,8 +53,9 @@ func Frame(b []byte, limit int) (h Header, body []byte, n int, err error) {
 	n = head + h.Remaining
 	if limit > 0 && n > limit {
 		return h, nil, n, &Malformed{
-			Packet: h.Type, Offset: 1, Code: PacketTooLarge, Clause: "MQTT-3.2.2-15", // and, from a server, the next:
-			Reason: fmt.Sprintf("%d bytes, limit %d", n, limit), // [MQTT-3.1.2-24]
+			Packet: h.Type, Offset: 1, Code: PacketTooLarge,
+			Clause: "MQTT-3.2.2-15", // and from a server [MQTT-3.1.2-24]
+			Reason: fmt.Sprintf("%d bytes, limit %d", n, limit),
 		}
 	}
 	if len(b) < n {

@@ -375,9 +375,9 @@ func (r *reader) checkProperty(q Property, size, off int, w Where, seen uint64) 
 	}
 	switch s.wire {
 	case WireString:
-		r.utf8(off, q.Bytes, s.name)
+		r.utf8(off, q.Bytes, s.name) // [MQTT-3.3.2-13] [MQTT-3.3.2-19]
 	case WirePair:
-		r.utf8(off, q.Bytes, "name of user-property")
+		r.utf8(off, q.Bytes, "name of user-property") // [MQTT-1.5.7-1]
 		r.utf8(off, q.Value, "value of user-property")
 	case WireVarint:
 		if size != 1+sizeVarint(int(q.Num)) {

@@ -27,8 +27,8 @@ func ParsePublish(body []byte, flags uint8, o *Options) (Publish, error) {
 		r.flag(0, MalformedPacket, "MQTT3-3.3.1-2", "MQTT-3.3.1-2", "DUP at QoS 0")
 	}
 	p.Topic = r.bytes("topic")
-	r.name(0, p.Topic, "MQTT3-3.3.2-2", "MQTT-3.3.2-2", "topic")
-	if p.QoS > 0 {
+	r.name(0, p.Topic, "MQTT3-3.3.2-2", "MQTT-3.3.2-2", "topic") // [MQTT-3.3.2-1] [MQTT3-3.3.2-1]
+	if p.QoS > 0 {                                               // [MQTT-2.2.1-2] [MQTT3-2.3.1-5]
 		p.PacketID = r.packetID()
 	}
 	p.Properties = r.properties(In(TypePublish))

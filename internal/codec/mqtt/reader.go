@@ -186,7 +186,7 @@ func (r *reader) utf8(off int, b []byte, what string) {
 		r.flag(off, MalformedPacket, "MQTT3-1.5.3-1", "MQTT-1.5.4-1", what+" is not UTF-8")
 	}
 	if bytes.IndexByte(b, 0) >= 0 {
-		r.flag(off, MalformedPacket, "MQTT3-1.5.3-2", "MQTT-1.5.4-2", what+" contains U+0000")
+		r.flag(off, MalformedPacket, "MQTT3-1.5.3-2", "MQTT-1.5.4-2", what+" contains U+0000") // [MQTT-4.7.3-2] [MQTT3-4.7.3-2]
 	}
 }
 
@@ -242,12 +242,14 @@ func appendBytes(dst, b []byte) []byte {
 	return append(dst, b...)
 }
 
+// appendString writes s without touching it, a leading U+FEFF included.
 func appendString(dst []byte, s string) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(s)))
 	return append(dst, s...)
 }
 
-// fits returns ErrTooLong for t if one of the field sizes has no two-byte form.
+// fits returns ErrTooLong for t if one of the field sizes has no two-byte
+// form. [MQTT-4.7.3-3] [MQTT3-4.7.3-3]
 func fits(t Type, sizes ...int) error {
 	for _, n := range sizes {
 		if n > MaxFieldBytes {

@@ -40,7 +40,7 @@ func ParseSubscribe(body []byte, flags uint8, o *Options) (Subscribe, error) {
 
 func (r *reader) filter() string {
 	at := r.off
-	f := r.text("topic filter")
+	f := r.text("topic filter") // [MQTT-3.8.3-1] [MQTT3-3.8.3-1] [MQTT-3.10.3-1] [MQTT3-3.10.3-1]
 	if len(f) == 0 {
 		r.flag(at, MalformedPacket, "MQTT3-4.7.3-1", "MQTT-4.7.3-1", "topic filter is empty")
 	}
