@@ -20,7 +20,7 @@ type tlsLayer struct {
 // Read implements net.Conn.
 func (t *tlsLayer) Read(b []byte) (int, error) {
 	n, err := t.Conn.Read(b)
-	if err != nil && isAlert(err) {
+	if err != nil && alertText(err) != "" {
 		err = t.explain(err)
 	}
 	return n, err
@@ -47,11 +47,6 @@ func (t *tlsLayer) Close() error {
 	t.sock.hasty.Store(true)
 	_ = t.Conn.Close()
 	return nil
-}
-
-func isAlert(err error) bool {
-	a := tls.AlertError(0)
-	return errors.As(err, &a)
 }
 
 // ParseTLSVersion reads "1.2", "1.3", "tlsv1.2" and "tlsv1.3". Older versions

@@ -17,9 +17,9 @@ type ClientTLS struct {
 	// authorities are trusted.
 	RootCAs *x509.CertPool
 
-	CertFile     string // client certificate, then its chain
-	KeyFile      string // "": the key is in CertFile
-	Certificates []tls.Certificate
+	CertFile     string            // client certificate, then its chain
+	KeyFile      string            // "": the key is in CertFile
+	Certificates []tls.Certificate // in place of the files; the first is sent
 
 	ServerName    string // to verify and to send; "" is the URL's host
 	SkipNameCheck bool   // the certificate may be for another name
@@ -43,7 +43,6 @@ func (t *ClientTLS) config(names []string) (c *tls.Config, done func(), err erro
 	}
 	c = &tls.Config{
 		RootCAs:      t.RootCAs,
-		Certificates: t.Certificates,
 		ServerName:   names[0],
 		MinVersion:   max(t.MinVersion, tls.VersionTLS12),
 		MaxVersion:   t.MaxVersion,
@@ -60,12 +59,18 @@ func (t *ClientTLS) config(names []string) (c *tls.Config, done func(), err erro
 			return nil, nil, fmt.Errorf("tls: %w", err)
 		}
 	}
-	if len(c.Certificates) == 0 && t.CertFile != "" {
+	own := t.Certificates
+	if len(own) == 0 && t.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(t.CertFile, cmp.Or(t.KeyFile, t.CertFile))
 		if err != nil {
 			return nil, nil, fmt.Errorf("tls: client certificate %q with key %q: %w", t.CertFile, cmp.Or(t.KeyFile, t.CertFile), err)
 		}
-		c.Certificates = []tls.Certificate{pair}
+		own = []tls.Certificate{pair}
+	}
+	if len(own) > 0 {
+		// Sent even if the server names other authorities, so that the server
+		// can say what it dislikes instead of missing a certificate.
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &own[0], nil }
 	}
 	done = func() {}
 	if t.KeyLogFile != "" {

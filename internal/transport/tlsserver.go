@@ -186,7 +186,7 @@ func (s *tlsServer) accept(c *conn) error {
 // explainClient puts a handshake failure into words for the server's log.
 func explainClient(peer string, err error) error {
 	e := &Error{Op: "tls", Target: peer, Problem: strings.TrimPrefix(err.Error(), "tls: "), Timeout: isTimeout(err), Err: err}
-	header, alert := tls.RecordHeaderError{}, tls.AlertError(0)
+	header, alert := tls.RecordHeaderError{}, alertText(err)
 	switch {
 	case errors.As(err, &header):
 		if e.Problem = "the client does not speak TLS"; header.Conn != nil {
@@ -194,10 +194,10 @@ func explainClient(peer string, err error) error {
 				e.Problem = "the client speaks " + what + " without TLS on a TLS port"
 			}
 		}
-	case errors.As(err, &alert):
-		e.Problem = "the client refused: " + strings.TrimPrefix(alert.Error(), "tls: ")
+	case alert != "":
+		e.Problem = "the client refused: " + alert
 		switch alert {
-		case alertUnknownCA, alertBadCertificate, alertCertificateUnknown:
+		case "bad certificate", "unknown certificate", "unknown certificate authority":
 			e.Hint = "the client does not trust this server's certificate"
 		}
 	case errors.Is(err, io.EOF):

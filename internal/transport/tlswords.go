@@ -6,38 +6,34 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// Alerts of RFC 8446 §6 that get a sentence of their own; crypto/tls does not
-// export them.
-const (
-	alertHandshakeFailure      = tls.AlertError(40)
-	alertBadCertificate        = tls.AlertError(42)
-	alertCertificateRevoked    = tls.AlertError(44)
-	alertCertificateExpired    = tls.AlertError(45)
-	alertCertificateUnknown    = tls.AlertError(46)
-	alertUnknownCA             = tls.AlertError(48)
-	alertProtocolVersion       = tls.AlertError(70)
-	alertUnrecognizedName      = tls.AlertError(112)
-	alertCertificateRequired   = tls.AlertError(116)
-	alertNoApplicationProtocol = tls.AlertError(120)
-)
+// alertWords says what a server's alert means to the client's user. The keys
+// are the texts of crypto/tls, which keeps the numbers to itself.
+var alertWords = map[string][2]string{
+	"handshake failure":              {"the server finds no TLS version, cipher suite or certificate to agree on", "it may want a client certificate, or older cipher suites"},
+	"bad certificate":                {"the server refused the client certificate", "is it signed by the authority that the server trusts?"},
+	"revoked certificate":            {"the server says that the client certificate is revoked", ""},
+	"expired certificate":            {"the server says that the client certificate has expired", "renew it, or check the server's clock"},
+	"unknown certificate":            {"the server refused the client certificate", "is it signed by the authority that the server trusts?"},
+	"unknown certificate authority":  {"the server does not know the authority that signed the client certificate", "is it signed by the authority that the server trusts?"},
+	"protocol version not supported": {"the server does not speak the TLS versions offered", "allow TLS 1.2 and 1.3"},
+	"unrecognized name":              {"the server has no certificate for the name asked for", "check the host name"},
+	"certificate required":           {"the server demands a client certificate", "give a client certificate and its key"},
+	"no application protocol":        {"the server speaks none of the ALPN protocols offered", "many brokers want \"mqtt\", or no ALPN at all"},
+}
 
-// alertWords says what a server's alert means to the client's user.
-var alertWords = map[tls.AlertError][2]string{
-	alertHandshakeFailure:      {"the server finds no TLS version, cipher suite or certificate to agree on", "it may want a client certificate, or older cipher suites"},
-	alertBadCertificate:        {"the server refused the client certificate", "is it signed by the authority that the server trusts?"},
-	alertCertificateRevoked:    {"the server says that the client certificate is revoked", ""},
-	alertCertificateExpired:    {"the server says that the client certificate has expired", "renew it, or check the server's clock"},
-	alertCertificateUnknown:    {"the server refused the client certificate", "is it signed by the authority that the server trusts?"},
-	alertUnknownCA:             {"the server does not know the authority that signed the client certificate", "is it signed by the authority that the server trusts?"},
-	alertProtocolVersion:       {"the server does not speak the TLS versions offered", "allow TLS 1.2 and 1.3"},
-	alertUnrecognizedName:      {"the server has no certificate for the name asked for", "check the host name"},
-	alertCertificateRequired:   {"the server demands a client certificate", "give a client certificate and its key"},
-	alertNoApplicationProtocol: {"the server speaks none of the ALPN protocols offered", "many brokers want \"mqtt\", or no ALPN at all"},
+// alertText is the peer's alert in the words of crypto/tls; "" when err is none.
+func alertText(err error) string {
+	oe := (*net.OpError)(nil)
+	if !errors.As(err, &oe) || oe.Op != "remote error" {
+		return ""
+	}
+	return strings.TrimPrefix(oe.Err.Error(), "tls: ")
 }
 
 // explainServer puts a handshake failure into words for the client's user.
@@ -46,14 +42,14 @@ func explainServer(target, name string, err error) error {
 	e := &Error{Op: "tls", Target: target, Problem: strings.TrimPrefix(err.Error(), "tls: "), Timeout: isTimeout(err), Err: err}
 	var (
 		header tls.RecordHeaderError
-		alert  tls.AlertError
 		cert   *tls.CertificateVerificationError
 	)
+	alert := alertText(err)
 	switch {
 	case errors.As(err, &cert):
 		e.Problem, e.Hint = certificateWords(name, cert)
-	case errors.As(err, &alert):
-		e.Problem = "the server refused: " + strings.TrimPrefix(alert.Error(), "tls: ")
+	case alert != "":
+		e.Problem = "the server refused: " + alert
 		if w, ok := alertWords[alert]; ok {
 			e.Problem, e.Hint = w[0], w[1]
 		}
@@ -63,7 +59,7 @@ func explainServer(target, name string, err error) error {
 			e.Problem = "the server speaks " + what + " without TLS on this port"
 		}
 		e.Hint = "use the URL scheme without TLS, or the port that has TLS (often 8883)"
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		e.Problem = "the server closed the connection during the handshake"
 		e.Hint = "the port may not speak TLS: use the URL scheme without TLS, or the port that has TLS (often 8883)"
 	case e.Timeout:
