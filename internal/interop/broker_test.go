@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -41,12 +42,19 @@ func (b *broker) address(j *job) {
 
 // startBroker starts a broker of the test's own. IOTCTL_INTEROP_BROKER=mosquitto
 // takes that one instead of ours, to tell whose fault a failure is.
-func startBroker(t *testing.T) *broker {
+func startBroker(t *testing.T, uses ...use) *broker {
 	t.Helper()
-	return startMosquitto(t)
+	return startMosquitto(t, uses...)
 }
 
-func startMosquitto(t *testing.T) *broker {
+// use is what a test needs beyond the listeners.
+type use int
+
+// forPahoSuites refuses subscriptions to test/nosubscribe and answers a keep
+// alive of more than a minute with one minute.
+const forPahoSuites use = iota
+
+func startMosquitto(t *testing.T, uses ...use) *broker {
 	t.Helper()
 	certs := newCertificates(t)
 	dir, err := os.MkdirTemp("", "interop") // t.TempDir can be too long for a socket
@@ -66,6 +74,9 @@ func startMosquitto(t *testing.T) *broker {
 		if transport == "tls" || transport == "wss" {
 			fmt.Fprintf(&c, "certfile %s\nkeyfile %s\n", certs.cert, certs.key)
 		}
+	}
+	if slices.Contains(uses, forPahoSuites) {
+		fmt.Fprintln(&c, "max_keepalive 60")
 	}
 	file := filepath.Join(dir, "mosquitto.conf")
 	if err := os.WriteFile(file, []byte(c.String()), 0o600); err != nil {
