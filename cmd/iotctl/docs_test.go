@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
+	"gopkg.in/yaml.v3"
 )
 
 func TestGeneratedFilesAreUpToDate(t *testing.T) {
@@ -38,6 +40,38 @@ func TestGeneratedFilesAreUpToDate(t *testing.T) {
 				t.Errorf("%s/%s belongs to no command: remove it", dir, e.Name())
 			}
 		}
+	}
+}
+
+// The other packages of a release take whole directories.
+func TestHomebrewCaskListsEveryManPage(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "goreleaser.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var release struct {
+		Casks []struct{ Manpages []string } `yaml:"homebrew_casks"`
+	}
+	if err := yaml.Unmarshal(b, &release); err != nil {
+		t.Fatal(err)
+	}
+	files, err := generateDocs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for name := range files {
+		if strings.HasPrefix(name, "man/") {
+			want = append(want, name)
+		}
+	}
+	slices.Sort(want)
+	if len(release.Casks) != 1 {
+		t.Fatalf("%d casks", len(release.Casks))
+	}
+	got := slices.Sorted(slices.Values(release.Casks[0].Manpages))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("homebrew_casks.manpages of goreleaser.yaml (-want +got):\n%s", diff)
 	}
 }
 
