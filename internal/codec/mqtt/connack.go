@@ -13,6 +13,9 @@ type Connack struct {
 func ParseConnack(body []byte, flags uint8, o *Options) (Connack, error) {
 	r := newReader(TypeConnack, body, flags, o)
 	bits := r.uint8("acknowledge flags")
+	if r.v == V31 {
+		bits = 0 // unused in 3.1
+	}
 	c := Connack{SessionPresent: bits&1 != 0, Code: ReasonCode(r.uint8("reason code"))}
 	if bits > 1 {
 		r.flag(0, MalformedPacket, "MQTT3-3.2.2.1", "MQTT-3.2.2-1", fmt.Sprintf("acknowledge flags %#x", bits))
