@@ -1,0 +1,484 @@
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/iotctl/iotctl/internal/transport/transporttest"
+)
+
+func TestAccessRules(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		rules []string
+		deny  []string
+		allow []string
+	}{
+		{"none", nil, nil, []string{"192.0.2.1", "2001:db8::1"}},
+		{"no match allows", []string{"deny 192.0.2.1"}, []string{"192.0.2.1"}, []string{"192.0.2.2"}},
+		{
+			"first match wins",
+			[]string{"deny 10.0.0.1", "allow 10.0.0.0/8", "deny all"},
+			[]string{"10.0.0.1", "192.0.2.1", "2001:db8::1"},
+			[]string{"10.0.0.2"},
+		},
+		{"host bits are masked off", []string{"allow 10.1.2.3/8", "deny all"}, []string{"11.0.0.0"}, []string{"10.9.9.9"}},
+		{"mapped addresses match IPv4 rules", []string{"deny 192.0.2.0/24"}, []string{"::ffff:192.0.2.7"}, []string{"::ffff:192.0.3.7"}},
+		{"mapped rules match IPv4 addresses", []string{"deny ::ffff:192.0.2.0/120"}, []string{"192.0.2.7"}, []string{"192.0.3.7"}},
+		{"IPv6", []string{"deny 2001:db8::/32"}, []string{"2001:db8:1::1"}, []string{"2001:db9::1"}},
+		{"zone", []string{"deny fe80::/10"}, []string{"fe80::1%eth0"}, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := MQTTSchemes()[0]
+			set, err := newSettings(ListenConfig{Access: tc.rules}, &s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check := func(addresses []string, want bool) {
+				for _, a := range addresses {
+					ip := netip.MustParseAddr(a)
+					from := addrPort(&net.TCPAddr{IP: ip.AsSlice(), Zone: ip.Zone()})
+					if got := allowed(set.rules, from.Addr()); got != want {
+						t.Errorf("%s: allowed %v", a, got)
+					}
+				}
+			}
+			check(tc.deny, false)
+			check(tc.allow, true)
+		})
+	}
+}
+
+func TestValidateNamesEveryProblem(t *testing.T) {
+	err := ListenConfig{
+		Access: []string{"allow all", "forbid all", "deny 300.0.0.1"}, Proxies: []string{"unix", "x"},
+		Acceptors: -1, MaxPerSource: -1, HandshakeTimeout: -1, ByteRate: Rate{Count: 1}, UnixMode: fs.ModeSetuid,
+		WebSocket: WebSocketConfig{Origins: []string{"example.com"}},
+	}.Validate()
+	for _, want := range []string{
+		"access[1]:", "access[2]:", "proxies[1]:", "acceptors:", "max_per_source:", "handshake_timeout:", "rate_limit.bytes:", "unix_mode:", "websocket.origins[0]:",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+	if err := (ListenConfig{}).Validate(); err != nil {
+		t.Errorf("zero value: %v", err)
+	}
+}
+
+// refusedBy dials until the listener's accept loop has refused n connections.
+func refusedBy(t *testing.T, l Listener, why string, n int) {
+	t.Helper()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			if _, err := l.Accept(); err != nil {
+				return
+			}
+		}
+	}()
+	for range n {
+		if b := closedByPeer(t, rawDial(t, l)); len(b) > 0 {
+			t.Errorf("a refused connection got %q", b)
+		}
+	}
+	if got := l.Counters().Refused; got[why] != uint64(n) || len(got) != 1 {
+		t.Errorf("refused %v, want %d by %s", got, n, why)
+	}
+	_ = l.Close()
+	<-ended
+}
+
+func TestItem13LimitsOfConnections(t *testing.T) {
+	ca := newTestCA(t)
+	for _, tc := range []struct {
+		name, scheme, why string
+		cfg               ListenConfig
+		first             int // let in before the limit
+	}{
+		{"rule", "mqtt", RefusedRule, ListenConfig{Access: []string{"deny 127.0.0.0/8"}}, 0},
+		{"max", "mqtt", RefusedMax, ListenConfig{MaxConnections: 2}, 2},
+		{"max, before the handshake", "mqtts", RefusedMax, ListenConfig{MaxConnections: 2}, 2},
+		{"source", "mqtt", RefusedSource, ListenConfig{MaxPerSource: 3}, 3},
+		{"rate", "mqtt", RefusedRate, ListenConfig{MaxConnRate: 1}, 1},
+		{"handshakes", "mqtts", RefusedHandshakes, ListenConfig{MaxHandshakes: 2}, 2}, // F.2 item 14
+		{"proxy", "mqtt", RefusedProxy, ListenConfig{Proxies: []string{"192.0.2.1"}}, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tc.cfg.TLS = ca.server
+			l := server(t, tc.scheme+"://127.0.0.1:0", tc.cfg)
+			for range tc.first {
+				rawDial(t, l)
+				accepted(t, l)
+			}
+			n := 3
+			if tc.why == RefusedRate {
+				n = 1 // a second later there is another token
+			}
+			refusedBy(t, l, tc.why, n)
+			if c := l.Counters(); c.Open != tc.first || c.Accepted != uint64(tc.first) {
+				t.Errorf("%+v", c)
+			}
+		})
+	}
+}
+
+func TestClosedConnectionsMakeRoom(t *testing.T) {
+	l := server(t, "ws://127.0.0.1:0", ListenConfig{MaxConnections: 1, MaxPerSource: 1, MaxHandshakes: 1})
+	for range 5 {
+		client, srv := pair(t, l, DialConfig{})
+		_ = srv.CloseReason("done")
+		_ = client.Close()
+	}
+	want := ListenerCounters{Accepted: 5, Closed: map[string]uint64{"done": 5}}
+	if d := cmp.Diff(want, l.Counters()); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestApplyChangesLimitsForNewConnections(t *testing.T) {
+	l := server(t, "mqtt://127.0.0.1:0", ListenConfig{})
+	client, srv := pair(t, l, DialConfig{})
+	if err := l.Apply(ListenConfig{Access: []string{"forbid all"}}); err == nil {
+		t.Fatal("a wrong rule was accepted")
+	}
+	if err := l.Apply(ListenConfig{Access: []string{"deny all"}, MaxPerSource: 1}); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = client.Write([]byte("x"))
+	if _, err := srv.Read(make([]byte, 1)); err != nil {
+		t.Errorf("the open connection broke: %v", err)
+	}
+	refusedBy(t, l, RefusedRule, 1)
+}
+
+func TestCloseReasonsAreBounded(t *testing.T) {
+	var tl tally
+	for i := range 1000 {
+		tl.enter(&ListenConfig{}, false)
+		tl.close(strings.Repeat("x", i))
+	}
+	if c := tl.snapshot(); len(c.Closed) > maxReasons+1 || c.Closed["other"] != 900 {
+		t.Errorf("%d reasons, %d others", len(c.Closed), c.Closed["other"])
+	}
+}
+
+// flaky fails with err n times before it hands out a connection.
+type flaky struct {
+	net.Listener
+	mu  sync.Mutex
+	n   int
+	err error
+}
+
+func (f *flaky) Accept() (net.Conn, error) {
+	f.mu.Lock()
+	failing := f.n > 0
+	f.n--
+	f.mu.Unlock()
+	if failing {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", f.err)}
+	}
+	return f.Listener.Accept()
+}
+
+func TestAcceptSurvivesEMFILE(t *testing.T) {
+	for _, errno := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED} {
+		synctest.Test(t, func(t *testing.T) {
+			pipe := transporttest.NewPipeListener()
+			var log bytes.Buffer
+			l, err := NewListener(&flaky{Listener: pipe, n: 20, err: errno}, "mqtt://127.0.0.1", ListenConfig{
+				Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			begin := time.Now()
+			go func() {
+				c, err := pipe.Dial()
+				if err == nil {
+					_ = c.Close()
+				}
+			}()
+			c, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = c.Close()
+			if d := time.Since(begin); d < 12*time.Second || d > 20*time.Second { // 5 ms, doubled up to 1 s
+				t.Errorf("waited %s", d)
+			}
+			if n := l.Counters().AcceptErrors; n != 20 || !strings.Contains(log.String(), "cannot accept connections") {
+				t.Errorf("%d errors, log %q", n, log.String())
+			}
+			_ = l.Close()
+		})
+	}
+}
+
+func TestCloseEndsAPausedAccept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := NewListener(&flaky{Listener: transporttest.NewPipeListener(), n: 1 << 30, err: syscall.EMFILE}, "mqtt://127.0.0.1", ListenConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(10*time.Second, func() { _ = l.Close() })
+		if _, err := l.Accept(); err != net.ErrClosed {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestCloseEndsEveryAccept(t *testing.T) {
+	l := server(t, "mqtt://127.0.0.1:0", ListenConfig{})
+	ended := make(chan error)
+	for range 4 {
+		go func() {
+			_, err := l.Accept()
+			ended <- err
+		}()
+	}
+	_ = l.Close()
+	for range 4 {
+		if err := <-ended; err != net.ErrClosed {
+			t.Errorf("%v", err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Errorf("second Close: %v", err)
+	}
+}
+
+func TestListenerURL(t *testing.T) {
+	l := server(t, "ws://127.0.0.1:0/a%20b", ListenConfig{})
+	if want := "ws://" + l.Addr().String() + "/a%20b"; l.URL() != want {
+		t.Errorf("%s, want %s", l.URL(), want)
+	}
+	pair(t, l, DialConfig{}) // the URL can be dialed
+	c := l.Config()
+	if c.MaxConnections != DefaultMaxConnections || c.Acceptors < 1 || l.Scheme().Protocol != "mqtt" {
+		t.Errorf("%+v", c)
+	}
+	v6, err := Listen(t.Context(), "mqtt://[::1]:0", ListenConfig{})
+	if err != nil {
+		t.Skip("no IPv6 here:", err)
+	}
+	defer v6.Close()
+	if !strings.HasPrefix(v6.URL(), "mqtt://[::1]:") {
+		t.Error(v6.URL())
+	}
+	pair(t, v6, DialConfig{})
+}
+
+func TestOwnScheme(t *testing.T) {
+	schemes := append(MQTTSchemes(), Scheme{Name: "text", Protocol: "iottext", Network: "tcp", Port: 8091})
+	l := server(t, "text://127.0.0.1:0", ListenConfig{Schemes: schemes})
+	client, srv := pair(t, l, DialConfig{Schemes: schemes})
+	if i := srv.Info(); i.Protocol != "iottext" || i.Scheme != "text" {
+		t.Errorf("%+v", i)
+	}
+	_, _ = srv.Write([]byte("\x15\x03\x01")) // means nothing in this protocol
+	if _, err := client.Read(make([]byte, 3)); err != nil {
+		t.Error(err)
+	}
+	if len(MQTTSchemes()) != 5 {
+		t.Error("the table was changed")
+	}
+}
+
+func TestUnixSocketFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	url := "unix://" + path
+	l := server(t, url, ListenConfig{UnixMode: 0o600})
+	if i, err := os.Stat(path); err != nil || i.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", i.Mode(), err)
+	}
+	if _, err := Listen(t.Context(), url, ListenConfig{}); err == nil || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("taken over from a live listener: %v", err)
+	}
+	c, err := l.Accept() // the attempt's connection, which it closed
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	pair(t, l, DialConfig{})
+	_ = l.Close()
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file stays: %v", err)
+	}
+
+	// What a killed process leaves behind.
+	stale, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.(*net.UnixListener).SetUnlinkOnClose(false)
+	_ = stale.Close()
+	l = server(t, url, ListenConfig{})
+	if i, err := os.Stat(path); err != nil || i.Mode().Perm() != DefaultUnixMode {
+		t.Errorf("%v, %v", i.Mode(), err)
+	}
+	pair(t, l, DialConfig{})
+
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(t.Context(), "unix://"+file, ListenConfig{}); err == nil {
+		t.Error("a file was replaced by a socket")
+	}
+	if b, _ := os.ReadFile(file); string(b) != "precious" {
+		t.Errorf("%q", b)
+	}
+}
+
+func TestByteRatePausesReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, srv := pipePair(t, ListenConfig{ByteRate: Rate{Count: 1000, Per: 10 * time.Second}})
+		go func() { _, _ = client.Write(make([]byte, 5000)) }()
+		begin := time.Now()
+		_ = srv.SetReadDeadline(begin.Add(5 * time.Second)) // pauses do not count
+		for got := 0; got < 5000; {
+			b, n, err := srv.ReadWith(func() []byte { return make([]byte, 500) })
+			if err != nil {
+				t.Fatalf("after %d bytes and %s: %v", got, time.Since(begin), err)
+			}
+			got += len(b[:n])
+			_ = srv.SetReadDeadline(time.Now().Add(5 * time.Second))
+		}
+		// 1,000 at once, then 100 a second; the last read goes into debt.
+		if d := time.Since(begin); d < 34*time.Second || d > 41*time.Second {
+			t.Errorf("took %s", d)
+		}
+	})
+}
+
+func TestMessageRatePausesReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, srv := pipePair(t, ListenConfig{MessageRate: Rate{Count: 10, Per: time.Second}})
+		go func() {
+			for range 30 {
+				_, _ = client.Write([]byte("m"))
+			}
+		}()
+		begin := time.Now()
+		for range 30 {
+			if _, err := srv.Read(make([]byte, 10)); err != nil {
+				t.Fatal(err)
+			}
+			srv.ChargeMessages(1)
+		}
+		if d := time.Since(begin); d < 1900*time.Millisecond || d > 2100*time.Millisecond {
+			t.Errorf("took %s", d)
+		}
+	})
+}
+
+func TestPausedReadIsInterrupted(t *testing.T) {
+	for name, interrupt := range map[string]func(Conn){
+		"by a deadline": func(c Conn) { _ = c.SetReadDeadline(time.Now()) },
+		"by Close":      func(c Conn) { _ = c.Close() },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			_, srv := pipePair(t, ListenConfig{MessageRate: Rate{Count: 1, Per: time.Hour}})
+			srv.ChargeMessages(100)
+			time.AfterFunc(time.Second, func() { interrupt(srv) })
+			begin := time.Now()
+			if _, err := srv.Read(make([]byte, 1)); err == nil || time.Since(begin) != time.Second {
+				t.Errorf("%s: %v after %s", name, err, time.Since(begin))
+			}
+		})
+	}
+}
+
+// pipePair is a pair without a network, for synctest.
+func pipePair(t *testing.T, cfg ListenConfig) (client net.Conn, srv Conn) {
+	t.Helper()
+	pipe := transporttest.NewPipeListener()
+	l, err := NewListener(pipe, "mqtt://127.0.0.1", cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dialed := make(chan net.Conn)
+	go func() {
+		c, _ := pipe.Dial()
+		dialed <- c
+	}()
+	if srv, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	client = <-dialed
+	t.Cleanup(func() {
+		_ = srv.Close()
+		_ = client.Close()
+		_ = l.Close()
+	})
+	return client, srv
+}
+
+func TestParseRate(t *testing.T) {
+	for s, want := range map[string]Rate{
+		"100/10s":   {100, 10 * time.Second},
+		"100KB/10s": {100 << 10, 10 * time.Second},
+		"2 MB / 1m": {2 << 20, time.Minute},
+		"5B/s":      {5, time.Second},
+		"1000":      {1000, time.Second},
+		"":          {},
+		"0":         {},
+		"0/1s":      {},
+	} {
+		var r Rate
+		if err := r.UnmarshalText([]byte(s)); err != nil || r != want {
+			t.Errorf("%q: %v, %v", s, r, err)
+		}
+		if again, err := ParseRate(r.String()); err != nil || again != r {
+			t.Errorf("%q: %q is read as %v, %v", s, r, again, err)
+		}
+	}
+	for _, s := range []string{"x", "/", "-1/s", "1/0s", "1/-1s", "1/x", "99999999999GB/s", "1.5/s"} {
+		if r, err := ParseRate(s); err == nil {
+			t.Errorf("%q: %v", s, r)
+		}
+	}
+}
+
+func TestActivationIsForThisProcessOnly(t *testing.T) {
+	got, err := Activation(func(k string) string {
+		return map[string]string{"LISTEN_PID": "1", "LISTEN_FDS": "1"}[k]
+	})
+	if got != nil || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestPipesWorkWithoutKernelSockets(t *testing.T) {
+	client, srv := pipePair(t, ListenConfig{})
+	go func() { _, _ = client.Write([]byte("x")) }()
+	if b, n, err := srv.ReadWith(func() []byte { return make([]byte, 10) }); err != nil || string(b[:n]) != "x" {
+		t.Errorf("%q, %v", b[:n], err)
+	}
+	if n, err := srv.TryWrite([]byte("x")); n != 0 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, client) }()
+	if n, err := srv.Write([]byte("x")); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}
