@@ -9,12 +9,6 @@ import (
 	"testing"
 )
 
-// streamDeviations are streams with packets that we cannot write, with the
-// statement that forbids it.
-var streamDeviations = map[string]string{
-	"sv-mqtt-events-invalid-qos.pcap": "a PUBLISH with QoS 3 is never written (MQTT3-3.3.1-4)",
-}
-
 type direction struct {
 	Bytes  int
 	SHA256 string
@@ -22,6 +16,7 @@ type direction struct {
 		Off, Size int
 		Cmd       string
 		Packet    decoded
+		Error     string
 	}
 }
 
@@ -48,9 +43,6 @@ func TestStreamsOfAnotherParser(t *testing.T) {
 		}
 		readJSON(t, path, &file)
 		t.Run(file.Capture, func(t *testing.T) {
-			if why, ok := streamDeviations[file.Capture]; ok {
-				t.Skip(why)
-			}
 			for _, s := range file.Streams {
 				v := cmp.Or(s.Version, V311)
 				for _, d := range []*direction{s.ClientToServer, s.ServerToClient} {
@@ -74,6 +66,13 @@ func compareDirection(t *testing.T, d *direction, o Options) bool {
 	var stream []byte
 	opaque := false
 	for i, pdu := range d.PDUs {
+		if pdu.Error != "" {
+			// A recorded PUBLISH with QoS 3, refused by both and never written.
+			// [MQTT3-3.3.1-4]
+			t.Logf("packet %d left out: %s", i, pdu.Error)
+			stream, opaque = append(stream, make([]byte, pdu.Size)...), true
+			continue
+		}
 		pdu.Packet.Cmd = pdu.Cmd
 		want := pdu.Packet.packet(o.Version, nil)
 		raw, err := want.Append(nil, o.Version)
