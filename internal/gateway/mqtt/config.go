@@ -40,6 +40,9 @@ type Config struct {
 	PendingBytes int
 	// SendTimeout ends a connection that takes nothing for so long. 0: 30 s.
 	SendTimeout time.Duration
+	// HideReasons answers "unspecified error" where a reason would tell a
+	// client what it may not do, and sends no reason strings.
+	HideReasons bool
 	// ResponseInformation is what a 5.0 client that asks for it is told; %c
 	// stands for its client identifier. "" is "response/%c/"; "-" is nothing.
 	ResponseInformation string

@@ -22,7 +22,7 @@ import (
 func (c *conn) refuse(code mqtt.ReasonCode, why string, err error) error {
 	e := &ended{why: why, err: err, mute: true}
 	ack := mqtt.Connack{Code: code}
-	if c.version == mqtt.V5 && err != nil {
+	if c.version == mqtt.V5 && err != nil && !c.g.cfg.HideReasons {
 		ack.Properties = ack.Properties.AppendString(mqtt.PropReasonString, clip(err.Error()))
 	}
 	last, aerr := ack.Append(nil, c.version)
@@ -47,7 +47,7 @@ func (c *conn) connect(ctx context.Context, h mqtt.Header, body []byte) error {
 		return c.badConnect(p, err)
 	}
 	c.out.init(&p, c.g.cfg.TopicAliasMaximum)
-	c.session.problemInfo = p.Version == mqtt.V5
+	c.session.problemInfo = p.Version == mqtt.V5 && !c.g.cfg.HideReasons
 	if v, ok := p.Properties.Byte(mqtt.PropRequestProblemInformation); ok && v == 0 {
 		c.session.problemInfo = false
 	}

@@ -113,7 +113,7 @@ func (c *conn) publish(l *broker.Link, p mqtt.Publish) error {
 		}
 	}
 	matched, err := l.Publish(v)
-	code := reasonOf(err)
+	code := c.g.told(reasonOf(err))
 	switch {
 	case errors.Is(err, broker.ErrTakenOver), errors.Is(err, session.ErrReceiveMaximum):
 		return &ended{code: code, why: "protocol", err: err}
@@ -228,7 +228,7 @@ func (c *conn) subscribe(l *broker.Link, p mqtt.Subscribe) error {
 	for i, grant := range l.Subscribe(wanted) {
 		ack.Codes[i] = mqtt.ReasonCode(grant.QoS)
 		if grant.Err != nil {
-			ack.Codes[i] = reasonOf(grant.Err)
+			ack.Codes[i] = c.g.told(reasonOf(grant.Err))
 			c.log.Debug("subscription refused", "client", c.clientID, "filter", wanted[i].Filter, "err", grant.Err)
 		}
 	}

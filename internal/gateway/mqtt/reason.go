@@ -42,6 +42,14 @@ func reasonOf(err error) mqtt.ReasonCode {
 	return mqtt.UnspecifiedError
 }
 
+// told is code, or what hides it from the client.
+func (g *Gateway) told(code mqtt.ReasonCode) mqtt.ReasonCode {
+	if g.cfg.HideReasons && (code == mqtt.NotAuthorized || code == mqtt.QuotaExceeded) {
+		return mqtt.UnspecifiedError
+	}
+	return code
+}
+
 // farewellOf is what a client is told when the broker ends its connection.
 func farewellOf(r broker.Reason) mqtt.ReasonCode {
 	switch r {
