@@ -1,0 +1,155 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+	"syscall"
+)
+
+// Reload replaces the configuration without dropping clients. Everything is
+// checked first; with an error the server goes on as it was.
+//
+// Listeners keep their sockets when their name and URL stay the same; changed
+// options apply to connections to come. Clients of listeners that are gone
+// stay connected. Methods of authentication are made anew, so password files,
+// ACL files and certificates are read again; new rights apply to everybody at
+// once. restart lists the sections with changes that only a restart brings
+// into effect.
+func (s *Server) Reload(ctx context.Context, cfg Config) (restart []string, err error) {
+	p, err := cfg.plan()
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending {
+		return nil, ErrEnded
+	}
+	d := s.compare(p)
+	opened, err := s.openFor(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range d.kept {
+		r.plan = d.keptPlans[i]
+		// The same options have just been tried out by the check.
+		s.logIf("listener options not applied", r.Apply(r.plan.cfg))
+	}
+	restart = s.needRestart(p)
+	s.cfg = p
+	s.admitLocked(p, s.arrange(p, append(opened, d.kept...)))
+	s.broker.SetAuthorizer(p.auth.authorizer())
+	for _, r := range opened {
+		s.launch(r)
+	}
+	for _, r := range d.gone {
+		s.logIf("listener not closed", r.Close())
+	}
+	return restart, nil
+}
+
+// changes is what a new configuration means for the listeners.
+type changes struct {
+	added     []*planned
+	kept      []*running
+	keptPlans []*planned // of kept
+	gone      []*running
+}
+
+func (s *Server) compare(p *plan) changes {
+	d := changes{gone: slices.Clone(s.running)}
+	for _, pl := range p.listeners {
+		i := slices.IndexFunc(d.gone, func(r *running) bool {
+			return r.plan.key == pl.key && r.plan.endpoint.String() == pl.endpoint.String()
+		})
+		if i < 0 {
+			d.added = append(d.added, pl)
+			continue
+		}
+		d.kept = append(d.kept, d.gone[i])
+		d.keptPlans = append(d.keptPlans, pl)
+		d.gone = slices.Delete(d.gone, i, i+1)
+	}
+	return d
+}
+
+// openFor opens what has been added. When an address is taken by a listener
+// that is to go, that one goes first; should the new one not open even then,
+// the old ones come back.
+func (s *Server) openFor(ctx context.Context, d changes) ([]*running, error) {
+	opened, err := openAll(ctx, d.added, nil)
+	if err == nil || len(d.gone) == 0 || !errors.Is(err, syscall.EADDRINUSE) {
+		return opened, err
+	}
+	for _, r := range d.gone {
+		s.logIf("listener not closed", r.Close())
+	}
+	if opened, err = openAll(ctx, d.added, nil); err == nil {
+		return opened, nil
+	}
+	for _, r := range d.gone {
+		again, reopenErr := open(ctx, r.plan.at(r), new(inheritance))
+		if reopenErr != nil {
+			err = errors.Join(err, reopenErr)
+			continue
+		}
+		s.running[slices.Index(s.running, r)] = again
+		s.launch(again)
+	}
+	return nil, err
+}
+
+// at is pl with the address that r had, which port 0 does not tell.
+func (pl *planned) at(r *running) *planned {
+	again := *pl
+	again.url = r.URL()
+	return &again
+}
+
+// arrange puts rs into the order of the configuration.
+func (s *Server) arrange(p *plan, rs []*running) []*running {
+	slices.SortStableFunc(rs, func(a, b *running) int {
+		return slices.Index(p.listeners, a.plan) - slices.Index(p.listeners, b.plan)
+	})
+	return rs
+}
+
+// admit brings the rules of p into effect for rs, which are all listeners.
+func (s *Server) admit(p *plan, rs []*running) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.admitLocked(p, rs)
+}
+
+func (s *Server) admitLocked(p *plan, rs []*running) {
+	rules := &gateRules{chain: p.auth.chain, open: map[string]bool{}}
+	for _, r := range rs {
+		rules.open[r.name()] = r.plan.open
+	}
+	s.running = rs
+	s.gate.rules.Store(rules)
+}
+
+// needRestart lists the sections of p that differ from those in effect.
+func (s *Server) needRestart(p *plan) []string {
+	var names []string
+	differ := func(name string, was, is any) {
+		if !reflect.DeepEqual(was, is) {
+			names = append(names, name)
+		}
+	}
+	for _, g := range p.Builtin.Gateways {
+		differ(g.Protocol, s.cfg.gateways[g.Protocol], p.gateways[g.Protocol])
+	}
+	differ("broker", s.cfg.Broker, p.Broker)
+	differ("store", []any{s.cfg.Config.Store, s.cfg.settings}, []any{p.Config.Store, p.settings})
+	return names
+}
+
+func (s *Server) logIf(msg string, err error) {
+	if err != nil {
+		s.log.Error(msg, "err", err)
+	}
+}
