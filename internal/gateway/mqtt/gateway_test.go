@@ -1,0 +1,120 @@
+package mqtt_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/iotctl/iotctl/internal/auth"
+	"github.com/iotctl/iotctl/internal/broker"
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/gateway"
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
+	gw "github.com/iotctl/iotctl/internal/gateway/mqtt"
+	"github.com/iotctl/iotctl/internal/transport"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// everybody lets every client in; a user name becomes the identity.
+type everybody struct{}
+
+func (everybody) Authenticate(_ context.Context, c auth.Credentials) (auth.Identity, auth.Verdict, error) {
+	return auth.Identity{Name: c.Username, Username: c.Username, Method: "test"}, auth.Allow, nil
+}
+
+// site is a broker with the gateway, on a free port.
+type site struct {
+	addr string
+	b    *broker.Broker
+}
+
+// start serves until the test ends.
+func start(t *testing.T, bc broker.Config, gc gw.Config) site {
+	t.Helper()
+	return startListener(t, bc, gc, transport.ListenConfig{})
+}
+
+func startListener(t *testing.T, bc broker.Config, gc gw.Config, lc transport.ListenConfig) site {
+	t.Helper()
+	if bc.SysInterval == 0 {
+		bc.SysInterval = -1
+	}
+	if gc.Authenticator == nil {
+		gc.Authenticator = everybody{}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	b, err := broker.New(ctx, bc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gw.New(gc, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := transport.Listen(ctx, "mqtt://127.0.0.1:0", lc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 2)
+	go func() { done <- b.Run(ctx) }()
+	go func() { done <- g.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return site{strings.TrimPrefix(l.URL(), "mqtt://"), b}
+}
+
+func TestGateway(t *testing.T) {
+	for _, v := range []mqtt.Version{mqtt.V31, mqtt.V311, mqtt.V5} {
+		t.Run(v.String(), func(t *testing.T) {
+			gatewaytest.Run(t, gatewaytest.Subject{
+				URL: "mqtt://127.0.0.1:0",
+				New: func(b *broker.Broker) (gateway.Gateway, error) {
+					return gw.New(gw.Config{Authenticator: everybody{}}, b)
+				},
+				Connect: func(t *testing.T, url, id string, w *gatewaytest.Will) gatewaytest.Client {
+					r := dial(t, strings.TrimPrefix(url, "mqtt://"), v)
+					c := mqtt.Connect{ClientID: id, CleanStart: true}
+					if w != nil {
+						c.Will = &mqtt.Will{Topic: w.Topic, Payload: []byte(w.Payload)}
+					}
+					if ack := r.connect(c); ack.Code != mqtt.Success {
+						t.Fatalf("CONNACK %s", ack.Code)
+					}
+					return suiteClient{r}
+				},
+			})
+		})
+	}
+}
+
+type suiteClient struct{ r *raw }
+
+func (c suiteClient) Publish(topic, payload string) {
+	c.r.t.Helper()
+	c.r.publish(pub(topic, payload, 0))
+}
+func (c suiteClient) Subscribe(filter string) { c.r.t.Helper(); c.r.sub(filter, 0) }
+func (c suiteClient) Ended()                  { c.r.t.Helper(); c.r.closed() }
+func (c suiteClient) Drop()                   { _ = c.r.nc.Close() }
+func (c suiteClient) Stall()                  {}
+
+func (c suiteClient) Receive() gatewaytest.Message {
+	c.r.t.Helper()
+	p := c.r.message()
+	return gatewaytest.Message{Topic: string(p.Topic), Payload: string(p.Payload)}
+}
+
+func (c suiteClient) Leave() {
+	c.r.t.Helper()
+	c.r.send(mqtt.Disconnect{})
+	c.r.closed()
+}
