@@ -16,7 +16,8 @@ func TestDescribe(t *testing.T) {
 				Version: V5, ClientID: "c\n", CleanStart: true, KeepAlive: 60, HasUsername: true, Username: "ana", HasPassword: true, Password: []byte("secret"),
 				Properties: props().AppendString(PropAuthenticationMethod, "m").AppendBytes(PropAuthenticationData, []byte("secret")),
 				Will:       &Will{Topic: "w", Payload: []byte("gone"), QoS: 1, Retain: true, Properties: props().AppendUint32(PropWillDelayInterval, 5)},
-			}, V5,
+			},
+			V5,
 			`CONNECT MQTT 5.0, client "c\n", clean start, keep alive 60 s, user "ana", password hidden, authentication-method "m", ` +
 				`authentication-data hidden, will topic "w", QoS 1, retain, 4 bytes, will-delay-interval 5`,
 		},
@@ -24,7 +25,8 @@ func TestDescribe(t *testing.T) {
 		{Connack{Code: V3BadUserNameOrPassword}, V311, "CONNACK Bad user name or password"},
 		{Connack{SessionPresent: true}, V5, "CONNACK Success, session present"},
 		{
-			Publish{Dup: true, QoS: 1, Retain: true, Topic: []byte("a\x1b"), PacketID: 3, Payload: []byte("xy"), Properties: props().AppendUserProperty("k", "v").AppendBytes(PropCorrelationData, []byte{1, 0xff})}, V5,
+			Publish{Dup: true, QoS: 1, Retain: true, Topic: []byte("a\x1b"), PacketID: 3, Payload: []byte("xy"), Properties: props().AppendUserProperty("k", "v").AppendBytes(PropCorrelationData, []byte{1, 0xff})},
+			V5,
 			`PUBLISH topic "a\x1b", QoS 1, id 3, retain, dup, 2 bytes, user-property "k"="v", correlation-data 01ff`,
 		},
 		{Publish{Topic: []byte("a")}, V311, `PUBLISH topic "a", QoS 0, 0 bytes`},
@@ -33,7 +35,8 @@ func TestDescribe(t *testing.T) {
 		{Pubrel{PacketID: 3}, V5, "PUBREL id 3, Success"},
 		{Pubcomp{PacketID: 3}, V5, "PUBCOMP id 3, Success"},
 		{
-			Subscribe{PacketID: 1, Filters: []Subscription{{Filter: "a/#", QoS: 2, NoLocal: true, RetainAsPublished: true, RetainHandling: 2}, {Filter: "b"}}}, V5,
+			Subscribe{PacketID: 1, Filters: []Subscription{{Filter: "a/#", QoS: 2, NoLocal: true, RetainAsPublished: true, RetainHandling: 2}, {Filter: "b"}}},
+			V5,
 			`SUBSCRIBE id 1, filter "a/#", QoS 2, no local, retain as published, retain handling 2, filter "b", QoS 0`,
 		},
 		{Suback{PacketID: 1, Codes: []ReasonCode{0, 0x80}}, V311, "SUBACK id 1, Granted QoS 0, Failure"},

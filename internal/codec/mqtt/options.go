@@ -1,7 +1,8 @@
 package mqtt
 
 // Options say how to read a packet. The zero value is strict 3.1.1 from a
-// client.
+// client; a nil pointer is not allowed. They are only read, so one value
+// serves a connection, as long as nobody else appends to its Notes.
 type Options struct {
 	// Version of the connection; 0 is 3.1.1. CONNECT names its own.
 	Version Version

@@ -79,6 +79,17 @@ var samples = []sample{
 		},
 	},
 	{
+		"connect 3.1.1 bridge", V311, false, `
+		10 0d                # CONNECT, 13 bytes
+		0004 4d515454        # protocol name MQTT
+		84                   # level 4 with the bridge bit
+		02                   # clean session
+		0000                 # keep alive off
+		0001 62              # client identifier b
+		`,
+		Connect{ProtocolName: "MQTT", Version: V311, Bridge: true, CleanStart: true, ClientID: "b"},
+	},
+	{
 		"connect 5.0 empty", V5, false, `
 		10 0d                # CONNECT, 13 bytes
 		0004 4d515454        # protocol name MQTT

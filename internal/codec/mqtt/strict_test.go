@@ -266,7 +266,8 @@ func TestLenientGoesOnBehindViolations(t *testing.T) {
 		notes []string
 	}{
 		{
-			"subscription with three faults", Options{Version: V5},
+			"subscription with three faults",
+			Options{Version: V5},
 			"82 0f 0000 02 0b00 0001 61 ff 0003 622f63 01",
 			Subscribe{Properties: props().AppendVarint(PropSubscriptionIdentifier, 0), Filters: []Subscription{
 				{Filter: "a", QoS: 3, NoLocal: true, RetainAsPublished: true, RetainHandling: 3}, {Filter: "b/c", QoS: 1},
@@ -274,19 +275,22 @@ func TestLenientGoesOnBehindViolations(t *testing.T) {
 			[]string{"MQTT-2.2.1-3", "MQTT-3.8.2.1.2", "MQTT-3.8.3.1", "MQTT-3.8.3.1", "MQTT-3.8.3-5"},
 		},
 		{
-			"unknown property ends the properties but not the packet", Options{Version: V5},
+			"unknown property ends the properties but not the packet",
+			Options{Version: V5},
 			"30 0b 0001 74 05 0101 7f ffff 7879",
 			Publish{Topic: []byte("t"), Properties: props().AppendByte(PropPayloadFormat, 1), Payload: []byte("xy")},
 			[]string{"MQTT-2.2.2.2"},
 		},
 		{
-			"text that is none", Options{Version: V5},
+			"text that is none",
+			Options{Version: V5},
 			"30 07 0001 74 02 0101 ff",
 			Publish{Topic: []byte("t"), Properties: props().AppendByte(PropPayloadFormat, 1), Payload: []byte{0xff}},
 			[]string{"MQTT-3.3.2.3.2"},
 		},
 		{
-			"identifier too long for 3.1", Options{},
+			"identifier too long for 3.1",
+			Options{},
 			"10 26 0006 4d5149736470 03 02 003c 0018 303132333435363738393031323334353637383930313233",
 			Connect{ProtocolName: "MQIsdp", Version: V31, CleanStart: true, KeepAlive: 60, ClientID: "012345678901234567890123"},
 			[]string{""},
