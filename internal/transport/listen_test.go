@@ -391,6 +391,29 @@ func TestMessageRatePausesReading(t *testing.T) {
 	})
 }
 
+// One deadline may cover many reads, all of which pause.
+func TestPausesMoveTheDeadlineTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, srv := pipePair(t, ListenConfig{MessageRate: Rate{Count: 1, Per: 10 * time.Second}})
+		go func() {
+			for range 5 {
+				_, _ = client.Write([]byte("m"))
+			}
+		}()
+		begin := time.Now()
+		_ = srv.SetReadDeadline(begin.Add(time.Second))
+		for i := range 5 {
+			if _, err := srv.Read(make([]byte, 10)); err != nil {
+				t.Fatalf("read %d after %s: %v", i, time.Since(begin), err)
+			}
+			srv.ChargeMessages(1)
+		}
+		if _, err := srv.Read(make([]byte, 10)); !isTimeout(err) || time.Since(begin) != 51*time.Second {
+			t.Errorf("silence after the pauses: %v after %s", err, time.Since(begin))
+		}
+	})
+}
+
 func TestPausedReadIsInterrupted(t *testing.T) {
 	for name, interrupt := range map[string]func(Conn){
 		"by a deadline": func(c Conn) { _ = c.SetReadDeadline(time.Now()) },

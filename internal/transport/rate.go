@@ -196,22 +196,32 @@ func (p *pause) wait() error {
 		case <-p.wake:
 		case <-timer.C:
 		}
-		now := time.Now()
-		p.mu.Lock()
-		changed, deadline := p.set != before, p.deadline
-		p.mu.Unlock()
-		if changed && !deadline.IsZero() && !now.Before(deadline) {
-			return os.ErrDeadlineExceeded
+		over, err := p.look(before, begin)
+		if over || err != nil {
+			return err
 		}
-		if d = p.due(now); d > 0 {
-			timer.Reset(d)
-			continue
-		}
-		if changed || deadline.IsZero() {
-			return nil
-		}
-		return p.shift(deadline.Add(now.Sub(begin)))
+		timer.Reset(max(p.due(time.Now()), time.Nanosecond))
 	}
+}
+
+// look says whether the pause that began at begin, when the deadline had been
+// set before times, is over. If it is, the deadline moves by its length.
+func (p *pause) look(before uint64, begin time.Time) (over bool, err error) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	changed := p.set != before
+	if changed && !p.deadline.IsZero() && !now.Before(p.deadline) {
+		return true, os.ErrDeadlineExceeded
+	}
+	if p.due(now) > 0 {
+		return false, nil
+	}
+	if changed || p.deadline.IsZero() {
+		return true, nil
+	}
+	p.deadline = p.deadline.Add(now.Sub(begin))
+	return true, p.shift(p.deadline)
 }
 
 func (p *pause) setDeadline(t time.Time) {

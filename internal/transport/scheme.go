@@ -56,8 +56,8 @@ type Endpoint struct {
 	RawQuery string
 }
 
-// Parse reads a URL; schemes nil means MQTTSchemes. Errors never quote the
-// user information of the URL.
+// Parse reads a URL; schemes nil means MQTTSchemes. URLs have no fragments here:
+// # is an ordinary character. Errors never quote the user information.
 func Parse(raw string, schemes []Scheme) (Endpoint, error) {
 	if schemes == nil {
 		schemes = MQTTSchemes()
@@ -70,16 +70,14 @@ func Parse(raw string, schemes []Scheme) (Endpoint, error) {
 	if at < 0 {
 		return Endpoint{}, fmt.Errorf("parse URL: scheme %q is none of %s", name, names(schemes))
 	}
-	u, err := url.Parse(raw)
+	// There are no fragments: a # is the wildcard of a topic, or part of a password.
+	u, err := url.Parse(strings.ReplaceAll(raw, "#", "%23"))
 	if err != nil {
 		return Endpoint{}, urlError(raw, rest, err)
 	}
 	e := Endpoint{Scheme: schemes[at], Path: u.Path, User: u.User, RawQuery: u.RawQuery}
 	if e.Query, err = url.ParseQuery(u.RawQuery); err != nil {
 		return Endpoint{}, fmt.Errorf("parse URL %q: the part after the question mark is not percent-encoded properly", redact(raw))
-	}
-	if u.Fragment != "" {
-		return Endpoint{}, fmt.Errorf("parse URL %q: a %q in a user name, password or path is written %%23", redact(raw), "#")
 	}
 	if e.Scheme.Network == "unix" {
 		if u.Host != "" || !strings.HasPrefix(u.Path, "/") || u.Path == "/" {
@@ -89,6 +87,9 @@ func Parse(raw string, schemes []Scheme) (Endpoint, error) {
 			return Endpoint{}, fmt.Errorf("parse URL %q: the path holds a NUL byte", redact(raw))
 		}
 		return e, nil
+	}
+	if strings.Count(u.Host, ":") > 1 && !strings.HasPrefix(u.Host, "[") {
+		return Endpoint{}, fmt.Errorf("parse URL %q: an IPv6 address stands in brackets", redact(raw))
 	}
 	e.Host, e.Port = u.Hostname(), e.Scheme.Port
 	if s := u.Port(); s != "" {
@@ -134,7 +135,7 @@ func names(schemes []Scheme) string {
 // its messages quote pieces of it.
 func urlError(raw, rest string, err error) error {
 	if strings.Contains(rest, "@") {
-		return fmt.Errorf("parse URL %q: a special character in the user name or password must be percent-encoded: @ as %%40, : as %%3A, / as %%2F, # as %%23, %% as %%25", redact(raw))
+		return fmt.Errorf("parse URL %q: a special character in the user name or password must be percent-encoded: @ as %%40, : as %%3A, / as %%2F, ? as %%3F, %% as %%25", redact(raw))
 	}
 	if ue := (*url.Error)(nil); errors.As(err, &ue) {
 		err = ue.Err
