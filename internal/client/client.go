@@ -192,20 +192,28 @@ func (c *Client) Disconnect(ctx context.Context, code mqtt.ReasonCode, props mqt
 
 // part takes leave of the server and ends the link.
 func (c *Client) part(ctx context.Context, l *link, code mqtt.ReasonCode, props mqtt.Properties) error {
-	defer l.fail(ErrClosed)
-	err := l.talk.disconnect(wire{l}, code, props)
-	l.drain(ctx.Done())
+	// The client has been halted: what OnMessage has in hand is the last, and
+	// its acknowledgement goes before DISCONNECT.
 	c.mu.Lock()
-	if err == nil && (!l.idle() || l.writeErr != nil) {
-		err = errors.Join(ErrConnectionLost, ctx.Err())
-	}
+	err := c.await(ctx, func() bool { return l.stopped || !l.handing.Load() })
 	c.mu.Unlock()
+	if err == nil {
+		err = l.talk.disconnect(wire{l}, code, props)
+	}
+	l.drain(ctx.Done())
 	timer := time.NewTimer(linger)
 	defer timer.Stop()
 	select {
 	case <-l.dead:
 	case <-timer.C:
 	case <-ctx.Done():
+	}
+	l.fail(ErrClosed)
+	l.threads.Wait() // or the last write may have succeeded without being noted
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil && !l.idle() {
+		err = errors.Join(ErrConnectionLost, l.writeErr, ctx.Err())
 	}
 	return err
 }
@@ -274,6 +282,13 @@ func (c *Client) settled(n int) {
 	c.mu.Unlock()
 }
 
+// wake lets everybody who waits for room look again.
+func (c *Client) wake() {
+	c.mu.Lock()
+	c.room.Broadcast()
+	c.mu.Unlock()
+}
+
 // wakeOn lets everybody who waits for room look again when stop is closed.
 func (c *Client) wakeOn(stop <-chan struct{}) (release func()) {
 	if stop == nil {
@@ -284,9 +299,7 @@ func (c *Client) wakeOn(stop <-chan struct{}) (release func()) {
 	wg.Go(func() {
 		select {
 		case <-stop:
-			c.mu.Lock()
-			c.room.Broadcast()
-			c.mu.Unlock()
+			c.wake()
 		case <-ended:
 		}
 	})
@@ -298,11 +311,7 @@ func (c *Client) await(ctx context.Context, ready func() bool) error {
 	if ready() {
 		return nil
 	}
-	stop := context.AfterFunc(ctx, func() {
-		c.mu.Lock()
-		c.room.Broadcast()
-		c.mu.Unlock()
-	})
+	stop := context.AfterFunc(ctx, c.wake)
 	defer stop()
 	for !ready() {
 		if err := ctx.Err(); err != nil {

@@ -49,12 +49,16 @@ type Options struct {
 	// OnMessage receives every application message, in order, on the
 	// goroutine that reads the connection: while it runs nothing else is read,
 	// which is the back-pressure. The message and all that it points to are
-	// valid until OnMessage returns; the acknowledgement is sent afterwards.
+	// valid until OnMessage returns; the acknowledgement is sent after OnIdle.
 	// It may call Halt, Close and Publish at QoS 0. It must not wait for
 	// anything that only the reader can bring: Publish at QoS 1 and 2 (it
 	// blocks when the window is full), PublishWait, Subscribe, Unsubscribe,
 	// Flush, Disconnect.
 	OnMessage func(Message)
+	// OnIdle is called on the same goroutine when OnMessage has been given all
+	// that one read of the connection brought, and before the acknowledgements
+	// of those messages are sent: the place to flush what OnMessage wrote.
+	OnIdle func()
 	// OnState is told of every change of the connection, in order, never
 	// twice at a time. It must not call the client and should return soon.
 	OnState func(State)

@@ -35,6 +35,7 @@ type link struct {
 	ready   chan struct{} // closed once the client has taken the link into use
 	threads sync.WaitGroup
 	opened  time.Time
+	clean   bool // what CONNECT asked for
 
 	toLibrary pipe
 	library   sync.Mutex // wire.Lock: keeps one packet of the library together
@@ -47,8 +48,12 @@ type link struct {
 	// Owned by the reader.
 	inAliases map[uint16]string
 	names     map[string]string // topic names seen, so that each is allocated once
+	handed    bool              // OnMessage was called, or may have been, since OnIdle
+	urgent    bool              // and something else came than messages at QoS 0
+	replies   []reply           // to be sent when the reader has worked off what it has
 
 	lastSent atomic.Int64 // unix nanoseconds of the last completed write
+	handing  atomic.Bool  // handed, for others; stays until the acknowledgements are in out
 
 	// Guarded by c.mu.
 	wake        *sync.Cond // something for the writer
@@ -110,6 +115,13 @@ func (l *link) fail(reason error) {
 	_ = l.conn.Close()
 	l.wake.Broadcast()
 	l.c.room.Broadcast()
+}
+
+// leaving reports that DISCONNECT is on its way.
+func (l *link) leaving() bool {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	return l.goodbye
 }
 
 // reason is why the link ended; valid after dead is closed.
@@ -205,11 +217,33 @@ func (l *link) sent(start int) {
 	l.wake.Signal()
 }
 
+// tryWriter is a connection that can write what the operating system takes at
+// once; transport's connections are.
+type tryWriter interface{ TryWrite(b []byte) (int, error) }
+
+// flushNow writes small things on the caller's goroutine, which saves waking
+// the writer; what does not fit, and every error, is left to it. c.mu is held.
+func (l *link) flushNow() {
+	const small = 4 << 10
+	w, ok := l.conn.(tryWriter)
+	if ok && !l.stopped && l.writeErr == nil && len(l.flying.buf) == 0 && len(l.out.written) == 0 && len(l.out.buf) <= small {
+		n, _ := w.TryWrite(l.out.buf)
+		l.out.buf = l.out.buf[:copy(l.out.buf, l.out.buf[n:])]
+		l.lastSent.Store(time.Now().UnixNano())
+	}
+	if len(l.out.buf) > 0 {
+		l.wake.Signal()
+	} else {
+		l.c.room.Broadcast()
+	}
+}
+
 // read is the reader goroutine: it cuts the stream into packets and gives each
 // to the client or to the library.
 func (l *link) read() {
 	buf := make([]byte, readBufferBytes)
 	start, end := 0, 0
+	var flood flood
 	for {
 		n, err := l.conn.Read(buf[end:])
 		end += n
@@ -227,9 +261,13 @@ func (l *link) read() {
 			}
 			start += size
 		}
+		atRest := l.caughtUp()
 		if err != nil {
 			l.fail(l.readError(err))
 			return
+		}
+		if atRest && flood.rising(n) {
+			time.Sleep(gather)
 		}
 		switch {
 		case start == end:
@@ -245,6 +283,34 @@ func (l *link) read() {
 			buf = append(buf, make([]byte, len(buf))...)
 		}
 	}
+}
+
+const (
+	// gather is how long the reader lets a flood gather between two reads.
+	gather = 100 * time.Microsecond
+	// floodReads in a row, each small and each at most gather after the one
+	// before, are a flood.
+	floodReads = 32
+	smallRead  = readBufferBytes / 4
+)
+
+// flood notices a server that sends one message per system call faster than
+// they are read. To be woken for each costs both sides more than the message
+// does; a short rest makes one read of many. A lone message never waits, and
+// neither does anything that the server waits for.
+type flood struct {
+	last time.Time
+	run  int
+}
+
+func (f *flood) rising(n int) bool {
+	now := time.Now()
+	if n > smallRead || now.Sub(f.last) > 2*gather {
+		f.run = 0
+	}
+	f.last = now
+	f.run++
+	return f.run > floodReads
 }
 
 // readError says in the client's terms why reading ended.

@@ -53,7 +53,11 @@ func (p *paho5) connect(w wire) error {
 			func(paho.PublishReceived) (bool, error) { return true, nil }, // no PUBLISH reaches the library
 		},
 		OnClientError: func(err error) {
-			w.l.fail(fmt.Errorf("%w: %w", ErrConnectionLost, err)) // the link, or pinger, has its own reason
+			// It also reports the end that disconnect brought about. In all
+			// other cases the link, or pinger, has its own reason already.
+			if !w.l.leaving() {
+				w.l.fail(fmt.Errorf("%w: %w", ErrConnectionLost, err))
+			}
 		},
 	})
 	if _, err := p.client.Connect(context.Background(), p.packet); err != nil {

@@ -21,6 +21,7 @@ func (l *link) receive(h mqtt.Header, body, packet []byte) error {
 	if err := h.Check(&c.parse); err != nil {
 		return err
 	}
+	l.urgent = l.urgent || h.Type != mqtt.TypePublish
 	if l.connack.Load() == nil && h.Type != mqtt.TypeConnack && h.Type != mqtt.TypeAuth && h.Type != mqtt.TypeDisconnect {
 		return &mqtt.Malformed{ // [MQTT-3.2.0-1]
 			Packet: h.Type, Code: mqtt.ProtocolError, Clause: "MQTT-3.2.0-1", Reason: "the first packet is not CONNACK",
@@ -132,6 +133,10 @@ func (l *link) published(p *mqtt.Publish) error {
 		return err
 	}
 	c := l.c
+	if !l.handed {
+		l.handed = true
+		l.handing.Store(true) // before halted is read: see Client.part
+	}
 	if c.halted.Load() {
 		return nil
 	}
@@ -143,7 +148,7 @@ func (l *link) published(p *mqtt.Publish) error {
 			}
 		}
 		if !isNew { // [MQTT-4.3.3-10]
-			l.reply(mqtt.Pubrec{PacketID: p.PacketID})
+			l.reply(mqtt.TypePubrec, p.PacketID, mqtt.Success)
 			return nil
 		}
 	}
@@ -155,26 +160,79 @@ func (l *link) published(p *mqtt.Publish) error {
 	}
 	switch p.QoS {
 	case 1:
-		l.reply(mqtt.Puback{PacketID: p.PacketID})
+		l.reply(mqtt.TypePuback, p.PacketID, mqtt.Success)
 	case 2:
-		l.reply(mqtt.Pubrec{PacketID: p.PacketID})
+		l.reply(mqtt.TypePubrec, p.PacketID, mqtt.Success)
 	}
 	return nil
 }
 
 // releasing takes PUBREL.
 func (l *link) releasing(id uint16) {
-	comp := mqtt.Pubcomp{PacketID: id}
+	code := mqtt.Success
 	if known := l.c.inbound.Release(id); !known && l.c.o.Version == mqtt.V5 {
-		comp.Code = mqtt.PacketIdentifierNotFound
+		code = mqtt.PacketIdentifierNotFound
 	}
-	l.reply(comp)
+	l.reply(mqtt.TypePubcomp, id, code)
 }
 
-func (l *link) reply(p mqtt.Packet) {
-	l.c.mu.Lock()
-	defer l.c.mu.Unlock()
-	_ = l.append(p) // a dead link loses it, and the server repeats
+// reply is an acknowledgement to be sent.
+type reply struct {
+	kind mqtt.Type
+	id   uint16
+	code mqtt.ReasonCode
+}
+
+func (l *link) reply(kind mqtt.Type, id uint16, code mqtt.ReasonCode) {
+	l.urgent = true
+	l.replies = append(l.replies, reply{kind, id, code})
+}
+
+// caughtUp runs when the reader has worked off what a read brought. It reports
+// whether that was nothing but messages that nobody waits for.
+func (l *link) caughtUp() (atRest bool) {
+	c := l.c
+	if l.handed && c.o.OnIdle != nil {
+		c.o.OnIdle()
+	}
+	atRest = l.handed && !l.urgent
+	if len(l.replies) > 0 {
+		l.sendReplies()
+	}
+	if l.handed {
+		l.handing.Store(false)
+		if c.halted.Load() {
+			c.wake()
+		}
+	}
+	l.handed, l.urgent = false, false
+	return atRest
+}
+
+func (l *link) sendReplies() {
+	c := l.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range l.replies {
+		if l.stopped || l.goodbye {
+			break // the server repeats what is not acknowledged
+		}
+		start := len(l.out.buf)
+		var err error
+		switch r.kind { // no interface value, which would allocate
+		case mqtt.TypePuback:
+			l.out.buf, err = mqtt.Puback{PacketID: r.id, Code: r.code}.Append(l.out.buf, c.o.Version)
+		case mqtt.TypePubrec:
+			l.out.buf, err = mqtt.Pubrec{PacketID: r.id, Code: r.code}.Append(l.out.buf, c.o.Version)
+		case mqtt.TypePubcomp:
+			l.out.buf, err = mqtt.Pubcomp{PacketID: r.id, Code: r.code}.Append(l.out.buf, c.o.Version)
+		}
+		if err == nil && c.o.OnPacket != nil {
+			c.o.OnPacket(Sent, l.out.buf[start:])
+		}
+	}
+	l.replies = l.replies[:0]
+	l.flushNow()
 }
 
 // topicOf returns the topic name of p, by its alias if that is all it has.

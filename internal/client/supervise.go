@@ -30,6 +30,7 @@ func (c *Client) open(ctx context.Context, clean bool) (*link, Connack, error) {
 		return nil, Connack{}, err
 	}
 	l := newLink(c, conn, c.newConversation(clean))
+	l.clean = clean
 	stop := context.AfterFunc(ctx, func() { l.fail(context.Cause(ctx)) })
 	err = l.talk.connect(wire{l})
 	if !stop() && err == nil {
@@ -78,7 +79,9 @@ func (c *Client) adopt(l *link) Connack {
 		Properties:     got.Properties,
 		ClientID:       c.clientID,
 	}
-	if !ack.SessionPresent {
+	// MQTT 3.1 does not say whether it found a session; it is to be there.
+	kept := ack.SessionPresent || c.o.Version == mqtt.V31 && !l.clean
+	if !kept {
 		for _, id := range c.inbound.IDs() { // [MQTT-3.2.2-3]
 			c.inbound.Release(id)
 		}
@@ -89,7 +92,7 @@ func (c *Client) adopt(l *link) Connack {
 
 	c.mu.Lock()
 	c.link = l
-	refused := c.resume(l, ack.SessionPresent)
+	refused := c.resume(l, kept)
 	ending := c.closing
 	c.room.Broadcast()
 	c.mu.Unlock()
@@ -190,7 +193,7 @@ func (c *Client) cleanAgain() bool {
 	return c.o.CleanStart
 }
 
-// renew subscribes again where the server had no session.
+// renew subscribes again where the server had no session, or does not say.
 func (c *Client) renew(l *link) {
 	if l.connack.Load().SessionPresent {
 		return
