@@ -29,7 +29,7 @@ const module = "github.com/iotctl/iotctl"
 const layers = `
 	message
 	router metrics codec
-	session dissect
+	session dissect format
 	auth store transport capture
 	broker client
 	gateway bridge rules cluster admin
