@@ -231,8 +231,6 @@ func TestItem16WrongProtocolOnThePort(t *testing.T) {
 	for _, tc := range []struct{ name, scheme, sent, want string }{
 		{"MQTT on TLS", "mqtts", connect, "speaks MQTT without TLS"},
 		{"HTTP on TLS", "mqtts", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "speaks HTTP without TLS"},
-		{"garbage on TLS", "mqtts", strings.Repeat("\xde\xad", 8<<10), "does not speak TLS"},
-		{"SSL 3 hello", "mqtts", "\x16\x03\x00\x00\x2f\x01\x00\x00\x2b\x03\x00" + strings.Repeat("\x00", 43), ""},
 		{"MQTT on WebSocket", "ws", connect, "speaks MQTT on a WebSocket port"},
 		{"TLS on WebSocket", "ws", "\x16\x03\x01\x02\x00\x01\x00", "speaks TLS on a WebSocket port"},
 		{"PROXY header on TLS", "mqtts", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", "PROXY header"},
