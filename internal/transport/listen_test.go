@@ -374,15 +374,6 @@ func pipePair(t *testing.T, cfg ListenConfig) (client net.Conn, srv Conn) {
 	return client, srv
 }
 
-func TestActivationIsForThisProcessOnly(t *testing.T) {
-	got, err := Activation(func(k string) string {
-		return map[string]string{"LISTEN_PID": "1", "LISTEN_FDS": "1"}[k]
-	})
-	if got != nil || err != nil {
-		t.Errorf("%v, %v", got, err)
-	}
-}
-
 func TestPipesWorkWithoutKernelSockets(t *testing.T) {
 	client, srv := pipePair(t, ListenConfig{})
 	go func() { _, _ = client.Write([]byte("x")) }()
