@@ -15,6 +15,7 @@ type raw struct {
 	nc      net.Conn
 	version mqtt.Version
 	in      []byte
+	held    []mqtt.Publish // came while something else was expected
 	nextID  uint16
 }
 
@@ -74,24 +75,33 @@ func (r *raw) read(wait time.Duration) (mqtt.Packet, error) {
 	}
 }
 
-// expect returns the next packet, which has to be a P.
+// expect returns the next packet, which has to be a P. Messages that come in
+// between are held back for message.
 func expect[P mqtt.Packet](r *raw) P {
 	r.t.Helper()
-	p, err := r.read(patience)
-	var want P
-	if err != nil {
-		r.t.Fatalf("waiting for %s: %v", want.Type(), err)
+	for {
+		p, err := r.read(patience)
+		var want P
+		if err != nil {
+			r.t.Fatalf("waiting for %s: %v", want.Type(), err)
+		}
+		if got, ok := p.(P); ok {
+			return got
+		}
+		m, ok := p.(mqtt.Publish)
+		if !ok {
+			r.t.Fatalf("got %s %+v, want %s", p.Type(), p, want.Type())
+		}
+		r.held = append(r.held, m)
 	}
-	got, ok := p.(P)
-	if !ok {
-		r.t.Fatalf("got %s %+v, want %s", p.Type(), p, want.Type())
-	}
-	return got
 }
 
 // silent fails when a packet comes within wait.
 func (r *raw) silent(wait time.Duration) {
 	r.t.Helper()
+	if len(r.held) > 0 {
+		r.t.Fatalf("got %+v, want nothing", r.held[0])
+	}
 	p, err := r.read(wait)
 	if err == nil {
 		r.t.Fatalf("got %s %+v, want nothing", p.Type(), p)
@@ -206,10 +216,21 @@ func (r *raw) publish(p mqtt.Publish) mqtt.ReasonCode {
 	return mqtt.Success
 }
 
+// next returns the next PUBLISH, without acknowledging it.
+func (r *raw) next() mqtt.Publish {
+	r.t.Helper()
+	if len(r.held) == 0 {
+		return expect[mqtt.Publish](r)
+	}
+	p := r.held[0]
+	r.held = r.held[1:]
+	return p
+}
+
 // message returns the next PUBLISH and acknowledges it.
 func (r *raw) message() mqtt.Publish {
 	r.t.Helper()
-	p := expect[mqtt.Publish](r)
+	p := r.next()
 	switch p.QoS {
 	case 1:
 		r.send(mqtt.Puback{PacketID: p.PacketID})
