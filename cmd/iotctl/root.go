@@ -27,6 +27,7 @@ clients and tools to work with it, in one program without dependencies.`,
 	)
 	root.SetHelpCommandGroupID(groupOther)
 	root.AddCommand(
+		newServe(),
 		newVersion(),
 		newExitCodes(),
 		newCompletion(),

@@ -137,8 +137,8 @@ func (s settings) checked(c any) (any, error) {
 	return v, s.validate(v)
 }
 
-// schemes is what listeners may be named by.
-func (b Builtin) schemes() []transport.Scheme {
+// Schemes is what listeners may be named by.
+func (b Builtin) Schemes() []transport.Scheme {
 	var all []transport.Scheme
 	for _, g := range b.Gateways {
 		all = append(all, g.Schemes...)

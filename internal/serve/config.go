@@ -61,6 +61,7 @@ type Log struct {
 type Listener struct {
 	URL string
 	transport.ListenConfig
+	path string // in the file it came from
 }
 
 // DefaultListeners are MQTT's on the loopback interface.

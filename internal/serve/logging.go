@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 )
 
 // Format is how log lines look.
@@ -38,4 +39,21 @@ func NewLogger(w io.Writer, f Format, level slog.Leveler) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// Level is slog.Level with names of its own: debug, info, warn and error.
+type Level slog.Level
+
+// String is the name.
+func (l Level) String() string { return strings.ToLower(slog.Level(l).String()) }
+
+// UnmarshalText reads the name.
+func (l *Level) UnmarshalText(b []byte) error {
+	for _, known := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		if string(b) == Level(known).String() {
+			*l = Level(known)
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is none of debug, info, warn, error", b)
 }

@@ -125,11 +125,11 @@ func (p *plan) impliesCertificates() bool {
 }
 
 func (p *plan) planListeners(ps *problems) {
-	schemes := p.Builtin.schemes()
+	schemes := p.Builtin.Schemes()
 	keys, names := map[string]int{}, map[string]string{}
-	for i, l := range p.Listeners {
-		path := fmt.Sprintf("listeners[%d]", i)
-		if p.source.file == "" {
+	for _, l := range p.Listeners {
+		path := l.path
+		if path == "" {
 			path = l.URL
 		}
 		pl := &planned{path: path, url: l.URL, cfg: l.ListenConfig}
@@ -139,7 +139,10 @@ func (p *plan) planListeners(ps *problems) {
 		}
 		var err error
 		if pl.endpoint, err = transport.Parse(l.URL, schemes); err != nil {
-			ps.add(join(path, "url"), err)
+			if l.path != "" {
+				path += ".url"
+			}
+			ps.add(path, err)
 			continue
 		}
 		pl.key = l.Name

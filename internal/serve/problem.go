@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -68,7 +70,11 @@ type problems struct {
 
 func (ps *problems) add(path string, err error) {
 	if err != nil {
-		ps.all = append(ps.all, &Problem{File: ps.file, Line: ps.line(path), Path: path, Err: err})
+		p := &Problem{Line: ps.line(path), Path: path, Err: err}
+		if p.Line > 0 { // otherwise it came from elsewhere
+			p.File = ps.file
+		}
+		ps.all = append(ps.all, p)
 	}
 }
 
@@ -115,21 +121,54 @@ func (s source) line(path string) int {
 		if n, ok := s.lines[path]; ok {
 			return n
 		}
-		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+		path = parent(path)
 	}
 	return 0
 }
 
+// join puts a key below a path. A listener that does not come from a file has
+// its URL for a path.
 func join(path, name string) string {
-	if path == "" || name == "" {
+	switch {
+	case path == "" || name == "":
 		return path + name
+	case strings.Contains(path, "://"):
+		return path + ": " + name
 	}
 	return path + "." + name
 }
 
+// err is all of them, in the order of the file.
 func (ps *problems) err() error {
 	if len(ps.all) == 0 {
 		return nil
 	}
+	slices.SortStableFunc(ps.all, func(a, b *Problem) int { return a.Line - b.Line })
 	return ps.all
 }
+
+// addOthers adds what a check has found in a configuration that could not be
+// read completely, except what may be a consequence of that: values that are
+// missing where something could not be read, and listeners without a way to
+// log in.
+func (ps *problems) addOthers(checked error) {
+	var found Problems
+	if !errors.As(checked, &found) {
+		return
+	}
+	known := map[string]bool{}
+	for _, p := range ps.all {
+		known[p.Path], known[parent(p.Path)] = true, true
+	}
+	for _, p := range found {
+		var exposed *ExposedError
+		var nobody *NobodyError
+		missing := ps.lines[p.Path] == 0 && known[parent(p.Path)]
+		if !missing && !known[p.Path] && !errors.As(p, &exposed) && !errors.As(p, &nobody) {
+			ps.all = append(ps.all, p)
+		}
+	}
+}
+
+// parent of "listeners[0].access[1]" is "listeners[0].access".
+func parent(path string) string { return path[:max(0, strings.LastIndexAny(path, ".["))] }

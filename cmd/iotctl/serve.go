@@ -1,0 +1,307 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/iotctl/iotctl/internal/serve"
+	"github.com/iotctl/iotctl/internal/transport"
+)
+
+// serveOptions is the command line of `iotctl serve`.
+type serveOptions struct {
+	config         string
+	testConfig     bool
+	listen         []string
+	allowAnonymous bool
+	passwordFile   string
+	aclFile        string
+	cert           string
+	key            string
+	clientCA       string
+	logLevel       string
+	logFormat      string
+	portsFile      string
+}
+
+func newServe() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the MQTT broker and its gateways",
+		Long: `Runs the broker until SIGTERM or Ctrl-C. Without options it serves MQTT on
+this machine only, at mqtt://127.0.0.1:1883 and ws://127.0.0.1:8083/mqtt, and
+lets everybody in.
+
+On an address that other machines can reach it does not start unless clients
+have to log in, with a password or a certificate, or --allow-anonymous says
+that everybody may come in. Unix sockets count as this machine.
+
+The scheme of a URL given to --listen names protocol and transport:
+
+  mqtt://HOST:PORT     MQTT over TCP, port 1883
+  mqtts://HOST:PORT    over TLS, port 8883; needs --cert and --key
+  ws://HOST:PORT/PATH  over WebSocket, port 8083, path /mqtt
+  wss://HOST:PORT/PATH over secure WebSocket, port 8084
+  unix:///PATH         over a Unix socket
+
+Port 0 takes a free port. The open ports are listed on standard error once
+clients can connect; --ports writes the list as JSON, for scripts.
+
+Signals: SIGHUP reads the configuration file, password files and certificates
+again. With anything wrong the broker goes on as it was and logs a list of
+problems; clients stay connected in either case. SIGTERM and SIGINT tell the
+clients goodbye and give them 30 seconds; a second one ends at once.
+
+Under systemd it says when it is ready (Type=notify-reload), feeds the watchdog
+and takes over sockets: a socket unit belongs to the listener with the name in
+its FileDescriptorName=, or else with its address.`,
+		Example: `  iotctl serve
+  iotctl serve --listen mqtt://127.0.0.1:0 --ports -
+  iotctl serve --listen mqtt://0.0.0.0:1883 --password-file passwords
+  iotctl serve -c iotctl.yaml --test-config`,
+		Args:    cobra.NoArgs,
+		GroupID: groupRun,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runServe(cmd.Context(), newTerminal(cmd), &o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.config, "config", "c", "", "read the configuration from a YAML `file`")
+	f.BoolVar(&o.testConfig, "test-config", false, "check the configuration and the files that it names, report every problem, and end")
+	f.StringArrayVar(&o.listen, "listen", nil, "listen at a `URL`, in place of the default and the configured listeners; may be repeated")
+	f.BoolVar(&o.allowAnonymous, "allow-anonymous", false, "let clients in that do not log in, on every listener")
+	f.StringVar(&o.passwordFile, "password-file", "", "clients log in with a name and password from this `file`, in mosquitto's format")
+	f.StringVar(&o.aclFile, "acl-file", "", "who may publish and subscribe to what stands in this `file`, in mosquitto's format")
+	f.StringVar(&o.cert, "cert", "", "certificate `file` (PEM) of --listen URLs with TLS")
+	f.StringVar(&o.key, "key", "", "key `file` that belongs to --cert")
+	f.StringVar(&o.clientCA, "client-ca", "", "clients of --listen URLs with TLS need a certificate signed by one in this `file`")
+	f.StringVar(&o.logLevel, "log-level", "", "log `level`: debug, info, warn or error (default: info, or as configured)")
+	f.StringVar(&o.logFormat, "log-format", "", "log `format`: text or json (default: text, or as configured)")
+	f.StringVar(&o.portsFile, "ports", "", "once clients can connect, write the open ports as JSON to a `file`, - for standard output")
+	return cmd
+}
+
+func runServe(ctx context.Context, t *terminal, o *serveOptions) error {
+	cfg, err := o.load()
+	if err == nil && o.testConfig {
+		err = cfg.Check()
+	}
+	if err != nil {
+		return o.explain(t, err)
+	}
+	if o.testConfig {
+		t.notef("the configuration is valid")
+		return nil
+	}
+	if cfg.Inherited, err = transport.Activation(os.Getenv); err != nil {
+		return err
+	}
+	level := new(slog.LevelVar)
+	level.Set(cfg.Log.Level)
+	logger := serve.NewLogger(t.err, cfg.Log.Format, level)
+	cfg.Logger = logger
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	p := serve.Process{
+		Signals: signals, Level: level, Notify: serve.NewNotifier(os.Getenv),
+		Load: func() (serve.Config, error) {
+			cfg, err := o.load()
+			cfg.Logger = logger
+			return cfg, err
+		},
+		Ready: func(s *serve.Server) error {
+			writePorts(t.err, s.Ports())
+			return o.writePortsFile(t.out, s.Ports())
+		},
+	}
+	err = p.Run(ctx, cfg)
+	if o.portsFile != "" && o.portsFile != "-" {
+		_ = os.Remove(o.portsFile)
+	}
+	var cut *serve.SignalError
+	if errors.As(err, &cut) {
+		return signalled{cut.Signal}
+	}
+	return o.explain(t, err)
+}
+
+// load makes the configuration from file and command line; the latter wins.
+func (o *serveOptions) load() (serve.Config, error) {
+	c := serve.Config{Builtin: builtin()}
+	if o.config != "" {
+		var err error
+		if c, err = serve.LoadFile(o.config, builtin()); err != nil {
+			return c, err
+		}
+	}
+	c.Broker.Version = "iotctl version " + readVersion().Version
+	if o.listen != nil {
+		c.Listeners = nil
+	}
+	for _, url := range o.listen {
+		c.Listeners = append(c.Listeners, o.listener(url))
+	}
+	if o.allowAnonymous {
+		c.AllowAnonymous = &o.allowAnonymous
+	}
+	for key, file := range map[string]string{"password_file": o.passwordFile, "acl_file": o.aclFile} {
+		if file == "" {
+			continue
+		}
+		if c.Methods == nil {
+			c.Methods = map[string]any{}
+		}
+		c.Methods[key] = serve.File(file)
+	}
+	if o.logLevel != "" {
+		if err := (*serve.Level)(&c.Log.Level).UnmarshalText([]byte(o.logLevel)); err != nil {
+			return c, usagef("--log-level: %w", err)
+		}
+	}
+	if o.logFormat != "" {
+		if err := c.Log.Format.UnmarshalText([]byte(o.logFormat)); err != nil {
+			return c, usagef("--log-format: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// listener is one --listen URL with the options that belong to its scheme.
+func (o *serveOptions) listener(url string) serve.Listener {
+	l := serve.Listener{URL: url}
+	e, err := transport.Parse(url, builtin().Schemes())
+	if err != nil || !e.Scheme.TLS {
+		return l // what is wrong with it is reported together with the rest
+	}
+	l.TLS = &transport.ServerTLS{CertFile: o.cert, KeyFile: o.key, ClientCAFile: o.clientCA}
+	if o.clientCA != "" {
+		l.TLS.ClientAuth = transport.ClientCertRequire
+	}
+	return l
+}
+
+// explain prints all of several errors but the last, and adds what to type.
+func (o *serveOptions) explain(t *terminal, err error) error {
+	var own *failure
+	if err == nil || errors.As(err, &own) {
+		return err
+	}
+	code := exitFailed
+	all := []error{err}
+	var list serve.Problems
+	if errors.As(err, &list) {
+		code, all = exitUsage, list.Unwrap()
+	} else if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	if errors.Is(err, os.ErrNotExist) && len(list) == 0 {
+		code = exitUsage // the configuration file
+	}
+	for _, e := range all[:len(all)-1] {
+		t.errorf("%s", e)
+	}
+	return fail(code, all[len(all)-1], o.hints(err)...)
+}
+
+// hints says what to type about err.
+func (o *serveOptions) hints(err error) []string {
+	var hints []string
+	var exposed *serve.ExposedError
+	var nobody *serve.NobodyError
+	file := filepath.Base(o.config)
+	switch {
+	case errors.As(err, &exposed) && o.config != "" && o.listen == nil:
+		hints = append(hints,
+			"to make clients log in, add to "+file+":  auth: {password_file: passwords}",
+			"to let everybody in, add to "+file+":  auth: {allow_anonymous: true}")
+	case errors.As(err, &exposed):
+		hints = append(hints,
+			"to make clients log in:  "+o.command("--password-file passwords"),
+			"to let everybody in:  "+o.command("--allow-anonymous"))
+	case errors.As(err, &nobody):
+		hints = append(hints, "to make clients log in, add to "+file+":  auth: {password_file: passwords}")
+	}
+	if len(hints) > 0 && o.passwordFile == "" {
+		hints = append(hints, "mosquitto_passwd -c passwords NAME  makes a password file")
+	}
+	if o.cert == "" && strings.Contains(err.Error(), "tls.cert: ") && o.listen != nil {
+		hints = append(hints, "a certificate and its key are given with --cert FILE --key FILE")
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		hints = append(hints, "another broker may be running; --listen mqtt://127.0.0.1:0 takes a free port")
+	}
+	return hints
+}
+
+// command is how serve was called, with something added.
+func (o *serveOptions) command(more string) string {
+	words := []string{"iotctl serve"}
+	if o.config != "" {
+		words = append(words, "-c", quoteShell(o.config))
+	}
+	for _, url := range o.listen {
+		words = append(words, "--listen", quoteShell(url))
+	}
+	return strings.Join(append(words, more), " ")
+}
+
+// quoteShell quotes s for a POSIX shell where that is necessary.
+func quoteShell(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@%+,=[]", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// writePorts lists the open ports for people.
+func writePorts(w io.Writer, ports []serve.Port) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "PROTOCOL\tTRANSPORT\tADDRESS\tLOG IN WITH\tURL FOR CLIENTS")
+	for _, p := range ports {
+		login := strings.Join(p.Auth, " or ")
+		if login == "anonymous" {
+			login = "nothing"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", p.Protocol, p.Transport, p.Address, login, p.URL)
+	}
+	tw.Flush()
+}
+
+// writePortsFile writes the open ports for scripts. A file appears complete or
+// not at all, so that a script may wait for it.
+func (o *serveOptions) writePortsFile(stdout io.Writer, ports []serve.Port) error {
+	if o.portsFile == "" {
+		return nil
+	}
+	b, err := json.Marshal(ports)
+	if err != nil {
+		return err
+	}
+	b = append(b, '\n')
+	if o.portsFile == "-" {
+		_, err := stdout.Write(b)
+		return err
+	}
+	tmp := o.portsFile + ".tmp"
+	if err := os.WriteFile(tmp, b, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, o.portsFile)
+}
