@@ -7,7 +7,11 @@
 //  2. run authtest.Run over it;
 //  3. add one line to cmd/iotctl/builtin.go.
 //
-// Everything fails closed: an error denies.
+// Methods are put together by Chain and Authorizers. Everything fails closed:
+// an error denies, and so does an authorizer that knows no rule. What holds for
+// every implementation is checked by authtest: it may be called from any
+// goroutine, does not keep or change Credentials.Password after it has
+// returned, and never vouches for the empty name.
 package auth
 
 import (
@@ -23,13 +27,15 @@ type Identity struct {
 	Name string
 	// Method names the authenticator that vouched for it, for logs.
 	Method string
-	// ClientID and Username are what the client presented, for patterns.
+	// ClientID and Username are what the client presented; rights go by Name,
+	// which is proved. ClientID stands for itself in patterns such as %c.
 	ClientID string
 	Username string
 }
 
 // Owner is the key by which sessions belong to an identity. All anonymous
-// clients share one.
+// clients share one, "", which no method gives to an identity that it vouches
+// for. Two methods that vouch for one name vouch for one owner.
 func (id *Identity) Owner() string { return id.Name }
 
 // Credentials are what a client presents. Password is never logged.
@@ -55,8 +61,10 @@ const (
 	Deny
 )
 
-// Authenticator tells who presents the credentials. An error denies and is
-// logged; the client learns only that it was refused.
+// Authenticator tells who presents the credentials. Ignore is for credentials
+// of another kind than this method's, never for wrong ones. An error denies and
+// is logged; the client learns only that it was refused, and neither answer nor
+// time may tell it why.
 type Authenticator interface {
 	Authenticate(ctx context.Context, c Credentials) (Identity, Verdict, error)
 }
@@ -72,8 +80,10 @@ const (
 )
 
 // Authorizer decides about one action. topic is a topic name for Publish and
-// Receive and a topic filter (without $share prefix) for Subscribe. It is
-// called for every message and must be quick.
+// Receive and a topic filter (without $share prefix) for Subscribe. A filter
+// that is allowed may match topics that are not: those are kept back by
+// Receive. It is called for every message and every delivery, so it must
+// neither allocate nor wait.
 type Authorizer interface {
 	Authorize(ctx context.Context, id *Identity, act Action, topic string) Verdict
 }
