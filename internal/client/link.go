@@ -249,7 +249,13 @@ func (l *link) read() {
 		end += n
 		for start < end {
 			header, body, size, ferr := mqtt.Frame(buf[start:end], l.c.maxReceive)
-			if errors.Is(ferr, mqtt.ErrShort) {
+			short := errors.Is(ferr, mqtt.ErrShort)
+			if ferr == nil || short {
+				if err := l.premature(header.Type); err != nil {
+					ferr, short = err, false
+				}
+			}
+			if short {
 				break
 			}
 			if ferr == nil {

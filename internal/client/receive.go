@@ -22,11 +22,6 @@ func (l *link) receive(h mqtt.Header, body, packet []byte) error {
 		return err
 	}
 	l.urgent = l.urgent || h.Type != mqtt.TypePublish
-	if l.connack.Load() == nil && h.Type != mqtt.TypeConnack && h.Type != mqtt.TypeAuth && h.Type != mqtt.TypeDisconnect {
-		return &mqtt.Malformed{ // [MQTT-3.2.0-1]
-			Packet: h.Type, Code: mqtt.ProtocolError, Clause: "MQTT-3.2.0-1", Reason: "the first packet is not CONNACK",
-		}
-	}
 	switch h.Type {
 	case mqtt.TypePublish:
 		p, err := mqtt.ParsePublish(body, h.Flags, &c.parse)
@@ -92,6 +87,18 @@ func (l *link) receive(h mqtt.Header, body, packet []byte) error {
 		return unexpected(h.Type)
 	}
 	return nil
+}
+
+// premature is an error for what must not come before CONNACK. It looks at the
+// type alone, because what another protocol sends may announce a length that
+// never comes.
+func (l *link) premature(t mqtt.Type) error {
+	if l.connack.Load() != nil || t == mqtt.TypeConnack || t == mqtt.TypeAuth || t == mqtt.TypeDisconnect {
+		return nil
+	}
+	return &mqtt.Malformed{ // [MQTT-3.2.0-1]
+		Packet: t, Code: mqtt.ProtocolError, Clause: "MQTT-3.2.0-1", Reason: "the first packet is not CONNACK",
+	}
 }
 
 func unexpected(t mqtt.Type) error {

@@ -1,0 +1,422 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+)
+
+func TestSubscribeKeepsOrderAndDuplicates(t *testing.T) {
+	for _, v := range bothLibraries {
+		t.Run(v.String(), func(t *testing.T) {
+			l := newListener(t)
+			c, p := start(t, l, options(l, v), mqtt.Connack{})
+			subs := []Subscription{{Filter: "z"}, {Filter: "a", QoS: 2}, {Filter: "m/#", QoS: 1}, {Filter: "a"}}
+			go func() {
+				p.want(mqtt.Subscribe{PacketID: 1, Filters: subs})
+				p.send(mqtt.Suback{PacketID: 1, Codes: []mqtt.ReasonCode{0, 2, mqtt.UnspecifiedError, 0}})
+			}()
+			codes, err := c.Subscribe(t.Context(), subs, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]mqtt.ReasonCode{0, 2, 0x80, 0}, codes); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSubscribeTimesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newListener(t)
+		o := options(l, mqtt.V311)
+		o.RequestTimeout = 5 * time.Second
+		c, p := start(t, l, o, mqtt.Connack{})
+		go p.discard()
+		if _, err := c.Subscribe(t.Context(), []Subscription{{Filter: "a"}}, nil); !errors.Is(err, ErrTimeout) {
+			t.Errorf("error %v", err)
+		}
+		if _, err := c.Subscribe(t.Context(), []Subscription{{Filter: "a/#/b"}}, nil); err == nil || errors.Is(err, ErrTimeout) {
+			t.Errorf("bad filter: %v", err)
+		}
+	})
+}
+
+func TestSubscribeOutlivesAConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newListener(t)
+		o := options(l, mqtt.V311)
+		o.Reconnect = always
+		c, p := start(t, l, o, mqtt.Connack{})
+		result := make(chan error, 1)
+		go func() {
+			_, err := c.Subscribe(t.Context(), []Subscription{{Filter: "a"}}, nil)
+			result <- err
+		}()
+		want := mqtt.Subscribe{PacketID: 1, Filters: []Subscription{{Filter: "a"}}}
+		p.want(want)
+		p.end()
+		p = l.accept(mqtt.Connack{}, mqtt.V311)
+		want.PacketID = 2
+		p.want(want)
+		p.send(mqtt.Suback{PacketID: 2, Codes: []mqtt.ReasonCode{0}})
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestWindowFollowsReceiveMaximum(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newListener(t)
+		c, p := start(t, l, options(l, mqtt.V5), mqtt.Connack{Properties: mqtt.Properties(nil).AppendUint16(mqtt.PropReceiveMaximum, 2)})
+		for i := range 2 {
+			if err := c.Publish(t.Context(), Message{Topic: "t", QoS: uint8(i + 1)}, nil); err != nil {
+				t.Fatal(err)
+			}
+			p.want(publish("t", uint8(i+1), uint16(i+1), false))
+		}
+		result := make(chan error, 1)
+		go func() { result <- c.Publish(t.Context(), Message{Topic: "t", QoS: 1}, nil) }()
+		p.send(mqtt.Pubrec{PacketID: 2})
+		p.want(mqtt.Pubrel{PacketID: 2})
+		synctest.Wait()
+		select {
+		case <-result:
+			t.Fatal("a third message at a receive maximum of 2")
+		default:
+		}
+		p.send(mqtt.Pubcomp{PacketID: 2})
+		p.want(publish("t", 1, 3, false))
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestLimitsOfTheServer(t *testing.T) {
+	l := newListener(t)
+	c, p := start(t, l, options(l, mqtt.V5), mqtt.Connack{Properties: mqtt.Properties(nil).
+		AppendUint32(mqtt.PropMaximumPacketSize, 64).AppendByte(mqtt.PropMaximumQoS, 1).
+		AppendByte(mqtt.PropRetainAvailable, 0).AppendUint16(mqtt.PropTopicAliasMaximum, 3).
+		AppendByte(mqtt.PropWildcardSubscriptionAvailable, 0).AppendByte(mqtt.PropSharedSubscriptionAvailable, 0).
+		AppendByte(mqtt.PropSubscriptionIDAvailable, 0)})
+	go p.discard()
+	alias := mqtt.Properties(nil).AppendUint16(mqtt.PropTopicAlias, 4)
+	for _, tt := range []struct {
+		m    Message
+		want LimitError
+	}{
+		{Message{Topic: "t", Payload: []byte(strings.Repeat("x", 59))}, LimitError{mqtt.PropMaximumPacketSize, 64, 65}},
+		{Message{Topic: "t", QoS: 2}, LimitError{mqtt.PropMaximumQoS, 1, 2}},
+		{Message{Topic: "t", Retain: true}, LimitError{mqtt.PropRetainAvailable, 0, 1}},
+		{Message{Topic: "t", Properties: alias}, LimitError{mqtt.PropTopicAliasMaximum, 3, 4}},
+	} {
+		err := c.Publish(t.Context(), tt.m, func(Outcome) { t.Error("outcome of a message not taken") })
+		if e := new(LimitError); !errors.As(err, &e) || *e != tt.want {
+			t.Errorf("%+v: error %v, want %v", tt.m, err, &tt.want)
+		}
+	}
+	if err := c.Publish(t.Context(), Message{Topic: "t", Payload: []byte(strings.Repeat("x", 58))}, nil); err != nil {
+		t.Errorf("64 bytes: %v", err)
+	}
+	for filter, id := range map[string]mqtt.PropertyID{
+		"a/+": mqtt.PropWildcardSubscriptionAvailable, "$share/g/a": mqtt.PropSharedSubscriptionAvailable, "a": mqtt.PropSubscriptionIDAvailable,
+	} {
+		props := mqtt.Properties(nil).AppendVarint(mqtt.PropSubscriptionIdentifier, 7)
+		_, err := c.Subscribe(t.Context(), []Subscription{{Filter: filter}}, props)
+		if e := new(LimitError); !errors.As(err, &e) || e.Property != id {
+			t.Errorf("subscribe %q: %v", filter, err)
+		}
+	}
+}
+
+func TestPublishChecksTheMessage(t *testing.T) {
+	l := newListener(t)
+	c, p := start(t, l, options(l, mqtt.V311), mqtt.Connack{})
+	go p.discard()
+	for _, m := range []Message{
+		{},
+		{Topic: "a/#"},
+		{Topic: "a\x00"},
+		{Topic: "a", QoS: 3},
+		{Topic: "a", Properties: mqtt.Properties(nil).AppendUserProperty("k", "v")},
+	} {
+		if err := c.Publish(t.Context(), m, nil); err == nil {
+			t.Errorf("%+v was taken", m)
+		}
+	}
+}
+
+func TestTopicAliasOut(t *testing.T) {
+	alias := mqtt.Properties(nil).AppendUint16(mqtt.PropTopicAlias, 1)
+	ack := mqtt.Connack{Properties: mqtt.Properties(nil).AppendUint16(mqtt.PropTopicAliasMaximum, 5)}
+	message := func(topic string) mqtt.Publish { return mqtt.Publish{Topic: []byte(topic), Properties: alias} }
+	for name, aliasTopics := range map[string]bool{"alias alone": true, "name beside it": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newListener(t)
+				o := options(l, mqtt.V5)
+				o.AliasTopics = aliasTopics
+				o.Reconnect = always
+				c, p := start(t, l, o, ack)
+				second := "t"
+				if aliasTopics {
+					second = ""
+				}
+				send := func(topic string) {
+					if err := c.Publish(t.Context(), Message{Topic: topic, Properties: alias}, nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				send("t")
+				p.want(message("t"))
+				send("t")
+				p.want(message(second))
+				send("other")
+				p.want(message("other"))
+				send("t")
+				p.want(message("t"))
+				synctest.Wait()
+				send("t") // not read: the next connection gets it, by name
+				p.end()
+				p = l.accept(ack, mqtt.V5)
+				p.want(message("t"))
+			})
+		})
+	}
+}
+
+// collector takes messages in OnMessage.
+func collector(o *Options) chan Message {
+	got := make(chan Message, 100)
+	o.OnMessage = func(m Message) {
+		m.Payload, m.Properties = nil, nil // valid during the call only
+		got <- m
+	}
+	return got
+}
+
+func TestTopicAliasIn(t *testing.T) {
+	alias := func(n uint16) mqtt.Properties { return mqtt.Properties(nil).AppendUint16(mqtt.PropTopicAlias, n) }
+	l := newListener(t)
+	o := options(l, mqtt.V5)
+	o.Properties = mqtt.Properties(nil).AppendUint16(mqtt.PropTopicAliasMaximum, 2)
+	got := collector(&o)
+	c, p := start(t, l, o, mqtt.Connack{})
+	p.send(
+		mqtt.Publish{Topic: []byte("a"), Properties: alias(1)}, mqtt.Publish{Topic: []byte("b"), Properties: alias(2)},
+		mqtt.Publish{Properties: alias(1)}, mqtt.Publish{Topic: []byte("c"), Properties: alias(1)}, mqtt.Publish{Properties: alias(1)},
+	)
+	for i, want := range []string{"a", "b", "a", "c", "c"} {
+		if m := <-got; m.Topic != want {
+			t.Errorf("message %d has topic %q, want %q", i, m.Topic, want)
+		}
+	}
+	p.send(mqtt.Publish{Topic: []byte("d"), Properties: alias(3)})
+	p.want(mqtt.Disconnect{Code: mqtt.TopicAliasInvalid})
+	<-c.Done()
+	if !malformed(c.Err()) {
+		t.Errorf("error %v", c.Err())
+	}
+}
+
+func TestQoS2IsHandedOverOnce(t *testing.T) {
+	for _, v := range bothLibraries {
+		t.Run(v.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newListener(t)
+				o := options(l, v)
+				o.CleanStart = false
+				o.Reconnect = always
+				got := collector(&o)
+				_, p := start(t, l, o, mqtt.Connack{})
+				p.send(publish("t", 2, 7, false))
+				p.want(mqtt.Pubrec{PacketID: 7})
+				p.end()
+				p = l.accept(mqtt.Connack{SessionPresent: true}, v)
+				p.send(publish("t", 2, 7, true))
+				p.want(mqtt.Pubrec{PacketID: 7})
+				p.send(mqtt.Pubrel{PacketID: 7})
+				p.want(mqtt.Pubcomp{PacketID: 7})
+				p.send(mqtt.Pubrel{PacketID: 7})
+				unknown := mqtt.Pubcomp{PacketID: 7}
+				if v == mqtt.V5 {
+					unknown.Code = mqtt.PacketIdentifierNotFound
+				}
+				p.want(unknown)
+				p.send(publish("t", 2, 7, false)) // the identifier is free again
+				p.want(mqtt.Pubrec{PacketID: 7})
+				if len(got) != 2 {
+					t.Errorf("%d messages, want 2", len(got))
+				}
+			})
+		})
+	}
+}
+
+func TestAcknowledgementFollowsOnMessageAndOnIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newListener(t)
+		o := options(l, mqtt.V311)
+		var events []string
+		hold := make(chan struct{})
+		o.OnMessage = func(m Message) { <-hold; events = append(events, m.Topic) }
+		o.OnIdle = func() { events = append(events, "idle") }
+		o.OnPacket = func(d Direction, raw []byte) {
+			if d == Sent && len(events) > 0 {
+				events = append(events, mqtt.Type(raw[0]>>4).String())
+			}
+		}
+		_, p := start(t, l, o, mqtt.Connack{})
+		p.send(publish("a", 1, 1, false), publish("b", 2, 2, false))
+		close(hold)
+		p.want(mqtt.Puback{PacketID: 1}, mqtt.Pubrec{PacketID: 2})
+		if diff := cmp.Diff([]string{"a", "b", "idle", "PUBACK", "PUBREC"}, events); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestHaltInOnMessage(t *testing.T) {
+	l := newListener(t)
+	o := options(l, mqtt.V311)
+	var c *Client
+	n := 0
+	o.OnMessage = func(Message) {
+		if n++; n == 2 {
+			c.Halt()
+		}
+	}
+	connected := make(chan struct{})
+	first := o.OnMessage
+	o.OnMessage = func(m Message) { <-connected; first(m) }
+	c, p := start(t, l, o, mqtt.Connack{})
+	close(connected)
+	p.send(publish("t", 1, 1, false), publish("t", 1, 2, false), publish("t", 1, 3, false))
+	p.want(mqtt.Puback{PacketID: 1}, mqtt.Puback{PacketID: 2})
+	go func() { _ = c.Disconnect(t.Context(), 0, nil) }()
+	p.want(mqtt.Disconnect{})
+	p.end()
+	<-c.Done()
+	if n != 2 {
+		t.Errorf("%d messages, want 2", n)
+	}
+}
+
+func TestStreamMayBeCutAnywhere(t *testing.T) {
+	l := newListener(t)
+	o := options(l, mqtt.V5)
+	got := collector(&o)
+	_, p := start(t, l, o, mqtt.Connack{})
+	var stream []byte
+	for _, packet := range []mqtt.Packet{publish("a", 0, 0, false), publish("b", 1, 1, false), mqtt.Pingresp{}, publish("c", 0, 0, false)} {
+		stream, _ = packet.Append(stream, mqtt.V5)
+	}
+	for i := range stream {
+		if _, err := p.conn.Write(stream[i : i+1]); err != nil {
+			t.Fatal(err)
+		}
+		if i == len(stream)-1 {
+			p.want(mqtt.Puback{PacketID: 1})
+		}
+	}
+	for _, want := range []string{"a", "b", "c"} {
+		if m := <-got; m.Topic != want {
+			t.Errorf("topic %q, want %q", m.Topic, want)
+		}
+	}
+}
+
+func TestServerIgnoringOurLimits(t *testing.T) {
+	for name, tt := range map[string]struct {
+		packets []mqtt.Packet
+		code    mqtt.ReasonCode
+	}{
+		"receive maximum": {[]mqtt.Packet{publish("a", 2, 1, false), publish("a", 2, 2, false)}, mqtt.ReceiveMaximumExceeded},
+		"packet size":     {[]mqtt.Packet{mqtt.Publish{Topic: []byte("a"), Payload: make([]byte, 100)}}, mqtt.PacketTooLarge},
+		"second CONNACK":  {[]mqtt.Packet{mqtt.Connack{}}, mqtt.ProtocolError},
+		"a client packet": {[]mqtt.Packet{mqtt.Pingreq{}}, mqtt.ProtocolError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newListener(t)
+			o := options(l, mqtt.V5)
+			o.Reconnect = always // but not after this
+			o.Properties = mqtt.Properties(nil).AppendUint16(mqtt.PropReceiveMaximum, 1).AppendUint32(mqtt.PropMaximumPacketSize, 50)
+			c, p := start(t, l, o, mqtt.Connack{})
+			go p.send(tt.packets...)
+			for {
+				packet := p.read()
+				if d, ok := packet.(mqtt.Disconnect); ok {
+					if d.Code != tt.code {
+						t.Errorf("DISCONNECT %v, want %v", d.Code, tt.code)
+					}
+					break
+				}
+				if packet == nil {
+					t.Fatal("no DISCONNECT")
+				}
+			}
+			<-c.Done()
+			if !malformed(c.Err()) {
+				t.Errorf("error %v", c.Err())
+			}
+		})
+	}
+}
+
+func TestPendingBytesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newListener(t)
+		o := options(l, mqtt.V311)
+		o.MaxPendingBytes = 1 << 10
+		c, _ := start(t, l, o, mqtt.Connack{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		taken := 0
+		for c.Publish(ctx, Message{Topic: "t", Payload: make([]byte, 100)}, nil) == nil {
+			taken++
+		}
+		// What is being written, what is pending, and the one that crossed the line.
+		if taken < 10 || taken > 2*(1<<10)/100+2 {
+			t.Errorf("%d messages of 100 bytes were taken by a server that does not read", taken)
+		}
+	})
+}
+
+func TestPublishAndReceiveAllocateNothing(t *testing.T) {
+	l := newListener(t)
+	o := options(l, mqtt.V5)
+	o.MaxPendingBytes = 1 << 20
+	c, p := start(t, l, o, mqtt.Connack{})
+	go p.discard()
+	ctx := context.Background()
+	m := Message{Topic: "some/topic/of/usual/length/for/one", Payload: make([]byte, 64)}
+	done := func(Outcome) {}
+	for range 1000 { // let the buffers grow
+		_ = c.Publish(ctx, m, done)
+	}
+	if err := c.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(100, func() { _ = c.Publish(ctx, m, done) }); n >= 1 {
+		t.Errorf("publish at QoS 0: %v allocations", n)
+	}
+	pub := mqtt.Publish{Topic: []byte(m.Topic), Payload: m.Payload}
+	raw, _ := pub.Append(nil, mqtt.V5)
+	h, body, _, _ := mqtt.Frame(raw, 0)
+	// A link of its own: the reader of the one above is not to be disturbed.
+	alone := &link{c: c, names: map[string]string{}}
+	alone.connack.Store(&mqtt.Connack{})
+	if n := testing.AllocsPerRun(100, func() { _ = alone.receive(h, body, raw) }); n > 0 {
+		t.Errorf("receive at QoS 0: %v allocations", n)
+	}
+}
