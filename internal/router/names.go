@@ -2,147 +2,135 @@ package router
 
 import (
 	"strings"
-	"sync"
+	"sync/atomic"
 )
 
 // Names maps topic names to values and finds, for a topic filter, the values
-// of every name that it matches: retained messages. The zero value is empty.
-// All methods may be called from any goroutine.
+// of every name that it matches: retained messages. The zero value is empty
+// and must not be copied once it is used. All methods may be called from any
+// goroutine; Get and Match take no lock, so a Match of everything holds up
+// nobody. They see every change that had returned when they began.
 type Names[V any] struct {
-	mu   sync.RWMutex
-	root name[V]
-	n    int
+	trie trie[V]
+	n    atomic.Int64
 }
 
-type name[V any] struct {
-	kids  map[string]*name[V]
-	value V
-	set   bool
-}
-
-// Set stores v under topic and returns what was there before.
+// Set stores v under topic and returns what was there before. The topic must
+// be a valid name, of which parts are kept.
 func (t *Names[V]) Set(topic string, v V) (old V, had bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := &t.root
-	for level := range strings.SplitSeq(topic, "/") {
-		kid := n.kids[level]
-		if kid == nil {
-			kid = new(name[V])
-			if n.kids == nil {
-				n.kids = make(map[string]*name[V])
-			}
-			n.kids[strings.Clone(level)] = kid
-		}
-		n = kid
+	t.trie.mu.Lock()
+	defer t.trie.mu.Unlock()
+	p := t.trie.reach(topic).data.Swap(&v)
+	if p == nil {
+		t.n.Add(1)
+		return old, false
 	}
-	old, had = n.value, n.set
-	n.value, n.set = v, true
-	if !had {
-		t.n++
-	}
-	return old, had
+	return *p, true
 }
 
 // Get returns the value under exactly this topic.
 func (t *Names[V]) Get(topic string) (v V, ok bool) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	n := &t.root
-	for level := range strings.SplitSeq(topic, "/") {
-		if n = n.kids[level]; n == nil {
-			return v, false
+	if n := t.trie.find(topic); n != nil {
+		if p := n.data.Load(); p != nil {
+			return *p, true
 		}
 	}
-	return n.value, n.set
+	return v, false
 }
 
 // Delete removes the value under topic and returns it.
 func (t *Names[V]) Delete(topic string) (old V, had bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	old, had = t.root.delete(topic)
-	if had {
-		t.n--
-	}
-	return old, had
-}
-
-func (n *name[V]) delete(topic string) (old V, had bool) {
-	level, rest, more := strings.Cut(topic, "/")
-	kid := n.kids[level]
-	if kid == nil {
+	t.trie.mu.Lock()
+	defer t.trie.mu.Unlock()
+	n := t.trie.find(topic)
+	if n == nil {
 		return old, false
 	}
-	if more {
-		old, had = kid.delete(rest)
-	} else {
-		var zero V
-		old, had = kid.value, kid.set
-		kid.value, kid.set = zero, false
+	p := n.data.Swap(nil)
+	if p == nil {
+		return old, false
 	}
-	if !kid.set && len(kid.kids) == 0 {
-		delete(n.kids, level)
-	}
-	return old, had
+	t.n.Add(-1)
+	t.trie.prune(topic)
+	return *p, true
 }
 
 // Len is the number of names.
-func (t *Names[V]) Len() int {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.n
-}
+func (t *Names[V]) Len() int { return int(t.n.Load()) }
 
 // Match appends to dst the values of every name that filter matches, in no
-// particular order.
+// particular order. The filter must be valid and without a share name. Names
+// that begin with "$" match no filter that begins with a wildcard.
+// [MQTT-4.7.2-1]
 func (t *Names[V]) Match(dst []V, filter string) []V {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.root.match(dst, filter, true)
+	w := walk[V]{dst: dst}
+	w.below(&t.trie.root, filter, true)
+	return w.dst
 }
 
-func (n *name[V]) match(dst []V, filter string, top bool) []V {
-	level, rest, more := strings.Cut(filter, "/")
-	switch level {
-	case "#":
-		return n.all(dst, top)
-	case "+":
-		for k, kid := range n.kids {
-			if !top || !strings.HasPrefix(k, "$") { // [MQTT-4.7.2-1]
-				dst = kid.step(dst, rest, more)
-			}
-		}
-	default:
-		if kid := n.kids[level]; kid != nil {
-			dst = kid.step(dst, rest, more)
-		}
+// walk collects the values of the names that a filter matches.
+type walk[V any] struct{ dst []V }
+
+// below goes through n's children with filter. top is true at the root, where
+// wildcards pass over "$".
+func (w *walk[V]) below(n *node[V], filter string, top bool) {
+	k := n.kids.Load()
+	if k == nil {
+		return
 	}
-	return dst
+	level, rest, more := cutLevel(filter)
+	if level != "+" && level != "#" {
+		if kid := k.exact(level); kid != nil {
+			w.along(kid, len(level), rest, more)
+		}
+		return
+	}
+	k.all(func(kid *node[V]) {
+		first, _, _ := cutLevel(kid.label)
+		switch {
+		case top && strings.HasPrefix(first, "$"): // [MQTT-4.7.2-1]
+		case level == "#":
+			w.everything(kid)
+		default:
+			w.along(kid, len(first), rest, more)
+		}
+	})
 }
 
-func (n *name[V]) step(dst []V, rest string, more bool) []V {
-	if !more {
-		if n.set {
-			dst = append(dst, n.value)
+// along follows n's label, whose first i bytes have matched, and goes on below
+// n when all of it matches. more says that filter holds further levels.
+func (w *walk[V]) along(n *node[V], i int, filter string, more bool) {
+	for i < len(n.label) {
+		if !more {
+			return
 		}
-		return dst
+		var want string
+		if want, filter, more = cutLevel(filter); want == "#" {
+			w.everything(n)
+			return
+		}
+		level, _, _ := cutLevel(n.label[i+1:])
+		i += 1 + len(level)
+		if want != "+" && want != level {
+			return
+		}
 	}
-	if rest == "#" && n.set { // "a/#" matches "a" as well
-		dst = append(dst, n.value)
+	if !more || filter == "#" { // "a/#" matches "a" as well. // MQTT 5.0 §4.7.1.2
+		w.take(n)
 	}
-	return n.match(dst, rest, false)
+	if more {
+		w.below(n, filter, false)
+	}
 }
 
-func (n *name[V]) all(dst []V, top bool) []V {
-	for k, kid := range n.kids {
-		if top && strings.HasPrefix(k, "$") { // [MQTT-4.7.2-1]
-			continue
-		}
-		if kid.set {
-			dst = append(dst, kid.value)
-		}
-		dst = kid.all(dst, false)
+// everything takes n and all below it.
+func (w *walk[V]) everything(n *node[V]) {
+	w.take(n)
+	n.kids.Load().all(w.everything)
+}
+
+func (w *walk[V]) take(n *node[V]) {
+	if p := n.data.Load(); p != nil {
+		w.dst = append(w.dst, *p)
 	}
-	return dst
 }

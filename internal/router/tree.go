@@ -1,126 +1,121 @@
 package router
 
 import (
-	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
+	"unsafe"
 )
 
 // Tree maps topic filters to values and finds, for a topic name, the values of
-// every filter that matches it. The zero value is an empty tree. All methods
-// may be called from any goroutine.
+// every filter that matches it. The zero value is an empty tree, which must not
+// be copied once it is used. All methods may be called from any goroutine;
+// matching takes no lock and is never held up by a writer. A match sees every
+// change that had returned when it began, and any part of those under way.
 type Tree[T comparable] struct {
-	mu   sync.RWMutex
-	root node[T]
-	n    int
-}
-
-type node[T comparable] struct {
-	kids   map[string]*node[T]
-	values []T
+	trie trie[values[T]]
+	n    atomic.Int64
 }
 
 // Insert adds v to filter and reports whether it was not there already. The
-// filter must be valid and without a share name.
+// filter must be valid and without a share name. The tree keeps parts of the
+// string that filter is.
 func (t *Tree[T]) Insert(filter string, v T) (added bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := &t.root
-	for level := range strings.SplitSeq(filter, "/") {
-		kid := n.kids[level]
-		if kid == nil {
-			kid = new(node[T])
-			if n.kids == nil {
-				n.kids = make(map[string]*node[T])
-			}
-			n.kids[strings.Clone(level)] = kid
-		}
-		n = kid
+	t.trie.mu.Lock()
+	defer t.trie.mu.Unlock()
+	n := t.trie.reach(filter)
+	next, added := n.data.Load().with(v)
+	if added {
+		n.data.Store(next)
+		t.n.Add(1)
 	}
-	if slices.Contains(n.values, v) {
-		return false
-	}
-	n.values = append(n.values, v)
-	t.n++
-	return true
+	return added
 }
 
-// Remove takes v away from filter and reports whether it was there.
+// Remove takes v away from filter and reports whether it was there. What the
+// tree needs no longer is let go at once.
 func (t *Tree[T]) Remove(filter string, v T) (removed bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	removed = t.root.remove(filter, v)
-	if removed {
-		t.n--
-	}
-	return removed
-}
-
-func (n *node[T]) remove(filter string, v T) bool {
-	level, rest, more := strings.Cut(filter, "/")
-	kid := n.kids[level]
-	if kid == nil {
+	t.trie.mu.Lock()
+	defer t.trie.mu.Unlock()
+	n := t.trie.find(filter)
+	if n == nil {
 		return false
 	}
-	if more {
-		if !kid.remove(rest, v) {
-			return false
-		}
-	} else {
-		i := slices.Index(kid.values, v)
-		if i < 0 {
-			return false
-		}
-		kid.values = slices.Delete(kid.values, i, i+1)
+	next, removed := n.data.Load().without(v)
+	if !removed {
+		return false
 	}
-	if len(kid.values) == 0 && len(kid.kids) == 0 {
-		delete(n.kids, level)
+	n.data.Store(next)
+	t.n.Add(-1)
+	if next == nil {
+		t.trie.prune(filter)
 	}
 	return true
 }
 
 // Len is the number of pairs of filter and value.
-func (t *Tree[T]) Len() int {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.n
-}
+func (t *Tree[T]) Len() int { return int(t.n.Load()) }
 
 // Match appends to dst the values of every filter that matches topic, a value
 // once per filter, in no particular order. It allocates only to grow dst.
+// Filters that begin with a wildcard are left out for a topic that begins with
+// "$". // [MQTT-4.7.2-1]
 func (t *Tree[T]) Match(dst []T, topic string) []T {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.root.match(dst, topic, !strings.HasPrefix(topic, "$"))
+	return match(dst, &t.trie.root, topic, !strings.HasPrefix(topic, "$"))
 }
 
-// MatchBytes is Match for a topic that lies in a buffer.
-func (t *Tree[T]) MatchBytes(dst []T, topic []byte) []T { return t.Match(dst, string(topic)) }
+// MatchBytes is Match for a topic in a buffer, which is not kept.
+func (t *Tree[T]) MatchBytes(dst []T, topic []byte) []T {
+	return t.Match(dst, unsafe.String(unsafe.SliceData(topic), len(topic)))
+}
 
-func (n *node[T]) match(dst []T, topic string, wild bool) []T {
-	level, rest, more := strings.Cut(topic, "/")
-	if kid := n.kids[level]; kid != nil {
-		dst = kid.step(dst, rest, more)
-	}
-	if !wild { // [MQTT-4.7.2-1]
+// match appends the values of what lies below n and matches topic. wild is
+// false where wildcards must not match.
+func match[T comparable](dst []T, n *node[values[T]], topic string, wild bool) []T {
+	k := n.kids.Load()
+	if k == nil {
 		return dst
 	}
-	if kid := n.kids["+"]; kid != nil {
-		dst = kid.step(dst, rest, more)
+	level, rest, more := cutLevel(topic)
+	if kid := k.exact(level); kid != nil {
+		dst = along(dst, kid, len(level), rest, more)
 	}
-	if kid := n.kids["#"]; kid != nil {
-		dst = append(dst, kid.values...)
+	if !wild {
+		return dst
+	}
+	if kid := k.plus.Load(); kid != nil {
+		dst = along(dst, kid, 1, rest, more)
+	}
+	if kid := k.hash.Load(); kid != nil {
+		dst = kid.data.Load().appendTo(dst)
 	}
 	return dst
 }
 
-func (n *node[T]) step(dst []T, rest string, more bool) []T {
-	if more {
-		return n.match(dst, rest, true)
+// along follows n's label, whose first i bytes have matched, and goes on below
+// n when all of it matches. more says that rest holds further levels.
+func along[T comparable](dst []T, n *node[values[T]], i int, rest string, more bool) []T {
+	for i < len(n.label) {
+		level, _, _ := cutLevel(n.label[i+1:])
+		i += 1 + len(level)
+		if level == "#" { // "a/#" matches "a" as well. // MQTT 5.0 §4.7.1.2
+			return n.data.Load().appendTo(dst)
+		}
+		if !more {
+			return dst
+		}
+		var is string
+		if is, rest, more = cutLevel(rest); level != "+" && level != is {
+			return dst
+		}
 	}
-	dst = append(dst, n.values...)
-	if kid := n.kids["#"]; kid != nil { // "a/#" matches "a" as well
-		dst = append(dst, kid.values...)
+	if more {
+		return match(dst, n, rest, true)
+	}
+	dst = n.data.Load().appendTo(dst)
+	if k := n.kids.Load(); k != nil {
+		if kid := k.hash.Load(); kid != nil {
+			dst = kid.data.Load().appendTo(dst)
+		}
 	}
 	return dst
 }

@@ -103,7 +103,7 @@ func SplitShared(filter string) (group, inner string, shared bool, err error) {
 	rest, shared := strings.CutPrefix(filter, prefix)
 	if !shared {
 		if strings.HasPrefix(filter, "$queue/"+prefix) {
-			return "", "", false, invalid(filter, true, ErrShareNested, "MQTT-4.8.2-2")
+			return "", "", false, invalid(filter, true, ErrShareNested, "")
 		}
 		return "", filter, false, nil
 	}
