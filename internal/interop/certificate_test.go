@@ -11,16 +11,13 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 )
 
-// certificates are the PEM files of an authority and of a server on loopback.
-type certificates struct{ ca, cert, key string }
-
-func newCertificates(t *testing.T) certificates {
+// newCertificates writes an authority (ca.pem) and a server on loopback
+// (server.pem, server.key) to dir.
+func newCertificates(t *testing.T, dir string) {
 	t.Helper()
 	ca := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
@@ -42,12 +39,9 @@ func newCertificates(t *testing.T) certificates {
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	caKey, serverKey := newKey(t), newKey(t)
-	dir := t.TempDir()
-	return certificates{
-		ca:   writePEM(t, dir, "ca.pem", "CERTIFICATE", sign(t, ca, ca, caKey, caKey)),
-		cert: writePEM(t, dir, "server.pem", "CERTIFICATE", sign(t, server, ca, serverKey, caKey)),
-		key:  writePEM(t, dir, "server.key", "PRIVATE KEY", marshalKey(t, serverKey)),
-	}
+	writePEM(t, dir, "ca.pem", "CERTIFICATE", sign(t, ca, ca, caKey, caKey))
+	writePEM(t, dir, "server.pem", "CERTIFICATE", sign(t, server, ca, serverKey, caKey))
+	writePEM(t, dir, "server.key", "PRIVATE KEY", marshalKey(t, serverKey))
 }
 
 func newKey(t *testing.T) *ecdsa.PrivateKey {
@@ -77,11 +71,7 @@ func sign(t *testing.T, cert, parent *x509.Certificate, key, parentKey *ecdsa.Pr
 	return der
 }
 
-func writePEM(t *testing.T, dir, name, kind string, der []byte) string {
+func writePEM(t *testing.T, dir, name, kind string, der []byte) {
 	t.Helper()
-	file := filepath.Join(dir, name)
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return file
+	writeFile(t, dir, name, string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})))
 }

@@ -3,7 +3,6 @@
 package interop
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -110,22 +108,4 @@ func startChromium(t *testing.T, program, url string) (<-chan struct{}, *output)
 		os.RemoveAll(profile)
 	})
 	return ended, said
-}
-
-// output collects what a process says while it may be read.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }

@@ -29,6 +29,18 @@ module.wildtopics = [prefix + t for t in ("TopicA/+", "+/C", "#", "/#", "/+", "+
 module.nosubscribe_topics = ("test/nosubscribe",)
 
 
+subscribe = module.mqtt_client.Client.subscribe
+
+
+def subscribe_and_wait(self, *args, **options):
+    # Some tests wait for the SUBACK of the wrong client before they publish.
+    result = subscribe(self, *args, **options)
+    time.sleep(0.1)
+    return result
+
+
+module.mqtt_client.Client.subscribe = subscribe_and_wait
+
 LIMIT = 60  # seconds per test; some wait for ever for a packet that never comes
 
 
