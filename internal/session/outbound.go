@@ -160,10 +160,12 @@ func (o *Outbound) Offer(now time.Time, seq uint64, d message.Delivery, dst []Ac
 			return append(dst, Action{Kind: Dropped, Delivery: d, Reason: DropOffline})
 		case o.blocked:
 			return append(dst, Action{Kind: Dropped, Delivery: d, Reason: DropSlow})
-		case !o.fits(&d):
-			return append(dst, Action{Kind: Dropped, Delivery: d, Reason: DropTooLarge})
 		}
-		return append(dst, Action{Kind: Send, Delivery: d})
+		dst = append(dst, Action{Kind: Send, Delivery: d})
+		if a := &dst[len(dst)-1]; !o.fits(&a.Delivery) { // there, where it is on the heap anyway
+			a.Kind, a.Reason = Dropped, DropTooLarge
+		}
+		return dst
 	}
 	dst = o.makeRoom(now, d.Message.Size(), dst)
 	o.waiting.push(item{seq, d})

@@ -422,3 +422,13 @@ func TestLongQueueKeepsOrderThroughGrowthAndWrapAround(t *testing.T) {
 		want++
 	}
 }
+
+func TestPassingOnQoS0DoesNotAllocate(t *testing.T) {
+	c := newClient(t, Limits{})
+	c.o.Resume(c.now, Window{ReceiveMaximum: 1, Fits: func(*message.Delivery) bool { return true }}, nil)
+	d := deliver("a", 0)
+	actions := make([]Action, 0, 4)
+	if n := testing.AllocsPerRun(100, func() { actions = c.o.Offer(c.now, 0, d, actions[:0]) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
