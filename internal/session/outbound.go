@@ -266,9 +266,11 @@ func (o *Outbound) Refused(a Action, dst []Action) []Action {
 	if a.Delivery.PacketID == 0 {
 		return append(dst, Action{Kind: Dropped, Delivery: a.Delivery, Reason: DropSlow})
 	}
-	if e := o.inflight[a.Delivery.PacketID]; e != nil {
+	if e := o.inflight[a.Delivery.PacketID]; e != nil && e.seq == a.Seq {
 		e.unsent = true
-		o.release(e)
+		if !e.released { // else the client still counts it, until its PUBCOMP
+			o.release(e)
+		}
 	}
 	return dst
 }

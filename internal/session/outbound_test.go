@@ -203,10 +203,8 @@ func TestRefusedGoesOutFirstAfterUnblocked(t *testing.T) {
 
 func TestRefusedFreesItsPlaceInTheWindow(t *testing.T) {
 	c := online(t, 1)
-	for range 3 {
-		c.refuse(Action{Delivery: message.Delivery{PacketID: 9}}, "") // long gone
-		c.unblock("")
-	}
+	c.refuse(Action{Seq: 9, Delivery: message.Delivery{PacketID: 9}}, "") // long gone
+	c.unblock("")
 	a := c.offer(deliver("a", 1), "a@1")
 	c.refuse(a[0], "")
 	a = c.unblock("a@1")
@@ -431,4 +429,14 @@ func TestPassingOnQoS0DoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { actions = c.o.Offer(c.now, 0, d, actions[:0]) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+func TestRefusedPubrelKeepsItsPlaceInTheWindow(t *testing.T) {
+	c := online(t, 1)
+	c.offer(deliver("a", 2), "a@1")
+	c.offer(deliver("b", 1), "")
+	rel := c.ack(Pubrec, 1, "released#1, rel@1")
+	c.refuse(rel[1], "")
+	c.unblock("rel@1") // and not b: the client counts a until its PUBCOMP
+	c.ack(Pubcomp, 1, "done#1, b@2")
 }
