@@ -294,7 +294,7 @@ func (o *Outbound) sendUnsent(now time.Time, dst []Action) []Action {
 		}
 		if !e.released {
 			if o.used >= o.window.ReceiveMaximum {
-				return dst // nothing may overtake
+				continue // for all that follow as well, but for PUBREL
 			}
 			o.used++
 			e.counted = true

@@ -440,3 +440,15 @@ func TestRefusedPubrelKeepsItsPlaceInTheWindow(t *testing.T) {
 	c.unblock("rel@1") // and not b: the client counts a until its PUBCOMP
 	c.ack(Pubcomp, 1, "done#1, b@2")
 }
+
+func TestPubrelNeedsNoPlaceInTheWindow(t *testing.T) {
+	c := online(t, 3)
+	c.offer(deliver("a", 1), "a@1")
+	c.offer(deliver("b", 1), "b@2")
+	c.offer(deliver("c", 2), "c@3")
+	c.ack(Pubrec, 3, "released#3, rel@3")
+	c.o.Suspend()
+	c.resume(1, "a@1!, rel@3")
+	c.ack(Pubcomp, 3, "done#3")
+	c.ack(Puback, 1, "done#1, b@2!")
+}
