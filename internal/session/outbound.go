@@ -46,7 +46,8 @@ type ActionKind uint8
 
 const (
 	// Send hands Delivery to the client. When the client cannot take it now,
-	// the caller answers with Refused.
+	// the caller answers with Refused, for this and every later Send that it
+	// still has, so that nothing overtakes.
 	Send ActionKind = iota
 	// Released: the client has received a QoS 2 message; from here on only
 	// its identifier is kept. A Send with Delivery.Release follows, and must
@@ -324,6 +325,9 @@ func (o *Outbound) Acked(now time.Time, kind Ack, id uint16, dst []Action) ([]Ac
 			o.setReleased(e)
 			dst = append(dst, Action{Kind: Released, Seq: e.seq})
 		}
+		if e.unsent = o.blocked; e.unsent {
+			return dst, nil // behind what was refused // [MQTT-4.6.0-4]
+		}
 		return append(dst, Action{Kind: Send, Seq: e.seq, Delivery: e.d}), nil
 	case PubrecError:
 		if e.d.QoS != 2 {
@@ -344,7 +348,7 @@ func (o *Outbound) Acked(now time.Time, kind Ack, id uint16, dst []Action) ([]Ac
 
 // setReleased forgets the message and keeps the identifier. // [MQTT-4.3.3-6]
 func (o *Outbound) setReleased(e *entry) {
-	e.released, e.unsent = true, false
+	e.released = true
 	e.d = message.Delivery{PacketID: e.d.PacketID, QoS: 2, Release: true}
 }
 

@@ -452,3 +452,14 @@ func TestPubrelNeedsNoPlaceInTheWindow(t *testing.T) {
 	c.ack(Pubcomp, 3, "done#3")
 	c.ack(Puback, 1, "done#1, b@2!")
 }
+
+func TestPubrelWaitsBehindOneThatWasRefused(t *testing.T) {
+	c := online(t, 2)
+	c.offer(deliver("a", 2), "a@1")
+	c.offer(deliver("b", 2), "b@2")
+	rel := c.ack(Pubrec, 1, "released#1, rel@1")
+	c.refuse(rel[1], "")
+	c.ack(Pubrec, 2, "released#2")
+	c.unblock("rel@1, rel@2") // [MQTT-4.6.0-4]
+	c.unblock("")
+}
