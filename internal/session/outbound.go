@@ -398,11 +398,12 @@ func (o *Outbound) RestoreReleased(seq uint64) {
 func (o *Outbound) Drain(fn func(d message.Delivery, sent bool)) {
 	for e := o.first; e != nil; e = e.next {
 		if !e.released {
-			fn(e.d, true)
+			fn(e.d, !e.unsent || e.d.Dup)
 		}
 	}
 	for i := range o.waiting.n {
-		fn(o.waiting.at(i).d, false)
+		d := o.waiting.at(i).d
+		fn(d, d.Dup)
 	}
 	*o = Outbound{limits: o.limits}
 }

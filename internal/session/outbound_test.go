@@ -345,6 +345,10 @@ func TestDrainTellsWhatMayHaveBeenReceived(t *testing.T) {
 	c.offer(deliver("c", 2), "c@3")
 	c.offer(deliver("d", 1), "")
 	c.ack(Pubrec, 3, "released#3, rel@3")
+	c.o.Suspend()
+	all := c.resume(9, "a@1!, b@2!, rel@3, d@4")
+	c.refuse(all[1], "")
+	c.refuse(all[3], "")
 	var got []string
 	c.o.Drain(func(d message.Delivery, sent bool) {
 		got = append(got, fmt.Sprintf("%s sent=%v", d.Message.Topic, sent))
