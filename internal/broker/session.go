@@ -191,7 +191,7 @@ func (s *Session) filterLocked(b *Broker, bt *batch) {
 		return
 	}
 	allowed := func(m *message.Message) bool { return b.allowed(&s.identity, auth.Receive, m.Topic) }
-	s.run(s.out.Filter(allowed, s.actions[:0]), bt)
+	s.run(s.out.Filter(bt.begin(), allowed, s.actions[:0]), bt)
 }
 
 // ownerCount counts the sessions without a connection per identity.

@@ -353,15 +353,20 @@ func (o *Outbound) setReleased(e *entry) {
 }
 
 // Suspend notes that the connection has ended.
-func (o *Outbound) Suspend() { o.online = false }
+func (o *Outbound) Suspend() {
+	o.online, o.used = false, 0
+	for e := o.first; e != nil; e = e.next {
+		e.counted = false
+	}
+}
 
 // Resume notes a new connection and sends what the last one left unfinished,
 // marked as duplicates, in the original order. // [MQTT-4.4.0-1]
 func (o *Outbound) Resume(now time.Time, w Window, dst []Action) []Action {
-	o.online, o.blocked, o.used, o.window = true, false, 0, w
+	o.Suspend()
+	o.online, o.blocked, o.window = true, false, w
 	for e := o.first; e != nil; {
 		next := e.next
-		e.counted = false
 		if !e.released {
 			// Not sent before, or refused by the buffer: no duplicate.
 			e.d.Dup = e.d.Dup || !e.unsent
@@ -421,7 +426,9 @@ func (o *Outbound) Each(fn func(seq uint64, d message.Delivery)) {
 }
 
 // Filter drops what waits or is to be repeated and is not allowed any more.
-func (o *Outbound) Filter(allowed func(*message.Message) bool, dst []Action) []Action {
+// What this connection has been sent stays until it is acknowledged: the client
+// counts it against its receive maximum.
+func (o *Outbound) Filter(now time.Time, allowed func(*message.Message) bool, dst []Action) []Action {
 	for n := o.waiting.n; n > 0; n-- {
 		it := o.waiting.pop()
 		if allowed(it.d.Message) {
@@ -432,13 +439,13 @@ func (o *Outbound) Filter(allowed func(*message.Message) bool, dst []Action) []A
 	}
 	for e := o.first; e != nil; {
 		next := e.next
-		if !e.released && !allowed(e.d.Message) {
+		if !e.released && !e.counted && !allowed(e.d.Message) {
 			dst = append(dst, Action{Kind: Dropped, Seq: e.seq, Delivery: e.d, Reason: DropNotAllowed})
 			o.drop(e)
 		}
 		e = next
 	}
-	return dst
+	return o.sendUnsent(now, dst)
 }
 
 // Block notes that the client takes nothing at the moment, until Unblocked.

@@ -392,10 +392,42 @@ func TestFilterDropsWhatWaits(t *testing.T) {
 		c.offer(deliver(name, 1), "")
 	}
 	notB := func(m *message.Message) bool { return m.Topic != "b" }
-	c.want(c.o.Filter(notB, nil), "drop b not-authorized, drop b not-authorized")
+	c.want(c.o.Filter(c.now, notB, nil), "drop b not-authorized, drop b not-authorized")
 	c.ack(Puback, 1, "done#1, c@3")
 	c.ack(Puback, 3, "done#3, d@5")
 	c.size(0, 1)
+}
+
+func TestFilterLeavesWhatTheClientCounts(t *testing.T) {
+	c := online(t, 2)
+	c.offer(deliver("a", 1), "a@1")
+	b := c.offer(deliver("b", 1), "b@2")
+	c.refuse(b[0], "")
+	c.offer(deliver("c", 1), "")
+	c.offer(deliver("d", 1), "")
+	onlyC := func(m *message.Message) bool { return m.Topic == "c" }
+	c.want(c.o.Filter(c.now, onlyC, nil), "drop d not-authorized, drop b not-authorized")
+	c.unblock("c@3")
+	c.size(0, 2)
+	c.ack(Puback, 1, "done#1")
+	c.o.Suspend()
+	c.want(c.o.Filter(c.now, func(*message.Message) bool { return false }, nil), "drop c not-authorized")
+	c.size(0, 0)
+}
+
+func TestFilterGoesOnWithWhatIsAllowed(t *testing.T) {
+	c := online(t, 2)
+	for i, name := range []string{"a", "b", "c", "d"} {
+		c.offer(deliver(name, 1), []string{"a@1", "b@2", "", ""}[i])
+	}
+	c.o.Suspend()
+	c.resume(1, "a@1!")
+	c.ack(Puback, 1, "done#1, b@2!")
+	c.o.Suspend()
+	c.offer(deliver("e", 1), "")
+	notB := func(m *message.Message) bool { return m.Topic != "b" }
+	c.want(c.o.Filter(c.now, notB, nil), "drop b not-authorized")
+	c.resume(2, "c@3, d@4")
 }
 
 func TestLongQueueKeepsOrderThroughGrowthAndWrapAround(t *testing.T) {
