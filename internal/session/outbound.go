@@ -289,11 +289,17 @@ func (o *Outbound) sendUnsent(now time.Time, dst []Action) []Action {
 	if !o.online || o.blocked {
 		return dst
 	}
-	for e := o.first; e != nil; e = e.next {
+	for e, next := o.first, (*entry)(nil); e != nil; e = next {
+		next = e.next
 		if !e.unsent {
 			continue
 		}
 		if !e.released {
+			if !e.d.Dup && e.d.Message.Expired(now) { // refused before, and never sent
+				dst = append(dst, Action{Kind: Dropped, Seq: e.seq, Delivery: e.d, Reason: DropExpired})
+				o.drop(e)
+				continue
+			}
 			if o.used >= o.window.ReceiveMaximum {
 				continue // for all that follow as well, but for PUBREL
 			}

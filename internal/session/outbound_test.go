@@ -499,3 +499,22 @@ func TestPubrelWaitsBehindOneThatWasRefused(t *testing.T) {
 	c.unblock("rel@1, rel@2") // [MQTT-4.6.0-4]
 	c.unblock("")
 }
+
+func TestRefusedExpiresWhileItWaits(t *testing.T) {
+	c := online(t, 2)
+	c.offer(expiring("a", 1, time.Second), "a@1")
+	c.offer(expiring("b", 2, time.Second), "b@2")
+	c.o.Suspend()
+	all := c.resume(2, "a@1!, b@2!")
+	c.refuse(all[0], "")
+	c.refuse(all[1], "")
+	c.now = c.now.Add(time.Second)
+	c.unblock("a@1!, b@2!") // sent once: expires no more // [MQTT-4.3.3-7]
+
+	c = online(t, 1)
+	a := c.offer(expiring("a", 1, time.Second), "a@1")
+	c.refuse(a[0], "")
+	c.offer(deliver("b", 1), "")
+	c.now = c.now.Add(time.Second)
+	c.unblock("drop a expired, b@2")
+}
