@@ -142,9 +142,14 @@ func (o *Outbound) Bytes() int { return o.waiting.bytes }
 func (o *Outbound) Blocked() bool { return o.blocked }
 
 // Reserve gives out the next place in the queue. A caller that stores messages
-// before it offers them stores them under it.
+// before it offers them stores them under it. Places whose packet identifier is
+// still in use are passed over, so that one message that is never acknowledged
+// holds nothing up 65,535 messages later.
 func (o *Outbound) Reserve() uint64 {
 	o.seq++
+	for n := len(o.inflight); n > 0 && o.inflight[packetID(o.seq)] != nil; n-- {
+		o.seq++
+	}
 	return o.seq
 }
 

@@ -518,3 +518,42 @@ func TestRefusedExpiresWhileItWaits(t *testing.T) {
 	c.now = c.now.Add(time.Second)
 	c.unblock("drop a expired, b@2")
 }
+
+func TestIdentifierInUseIsPassedOver(t *testing.T) {
+	c := online(t, 2)
+	c.offer(deliver("old", 1), "old@1")
+	for i := range 65534 {
+		id := i + 2
+		c.offer(deliver("x", 1), fmt.Sprintf("x@%d", id))
+		c.ack(Puback, uint16(id), fmt.Sprintf("done#%d", id))
+	}
+	c.offer(deliver("a", 1), "a@2")
+	c.ack(Puback, 2, "done#65537")
+	c.ack(Puback, 1, "done#1")
+	c.size(0, 0)
+}
+
+func TestIdentifierIsNeverUsedTwiceAtATime(t *testing.T) {
+	c := online(t, 1)
+	first := c.o.Reserve()
+	for range 65534 {
+		c.o.Reserve()
+	}
+	again := c.o.Reserve() // the first was not in flight yet
+	c.want(c.o.Offer(c.now, first, deliver("a", 2), nil), "a@1")
+	c.want(c.o.Offer(c.now, again, deliver("b", 2), nil), "")
+	c.o.Suspend()
+	c.resume(9, "a@1!")
+	c.ack(Pubrec, 1, "released#1, rel@1")
+	c.ack(Pubcomp, 1, "done#1, b@1")
+}
+
+func TestReserveEndsWhenEveryIdentifierIsInUse(t *testing.T) {
+	c := online(t, 65535)
+	for range 65535 {
+		c.o.Offer(c.now, c.o.Reserve(), deliver("x", 1), nil)
+	}
+	c.size(0, 65535)
+	c.offer(deliver("y", 1), "")
+	c.size(1, 65535)
+}
