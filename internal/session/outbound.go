@@ -173,9 +173,19 @@ func (o *Outbound) Offer(now time.Time, seq uint64, d message.Delivery, dst []Ac
 		}
 		return dst
 	}
-	dst = o.makeRoom(now, d.Message.Size(), dst)
+	size := d.Message.Size()
+	if size > o.limits.MaxQueuedBytes && (o.waiting.n > 0 || !o.open()) {
+		// It would displace everything and still not fit.
+		return append(dst, Action{Kind: Dropped, Seq: seq, Delivery: d, Reason: DropQueueFull})
+	}
+	dst = o.makeRoom(now, size, dst)
 	o.waiting.push(item{seq, d})
 	return o.pump(now, dst)
+}
+
+// open reports whether the next message can be sent at once.
+func (o *Outbound) open() bool {
+	return o.online && !o.blocked && o.used < o.window.ReceiveMaximum
 }
 
 func (o *Outbound) fits(d *message.Delivery) bool {
@@ -203,7 +213,7 @@ func (o *Outbound) makeRoom(now time.Time, size int, dst []Action) []Action {
 
 // pump moves messages from the queue into the window while both allow it.
 func (o *Outbound) pump(now time.Time, dst []Action) []Action {
-	for o.online && !o.blocked && o.waiting.n > 0 && o.used < o.window.ReceiveMaximum {
+	for o.open() && o.waiting.n > 0 {
 		head := o.waiting.at(0)
 		why, drop := DropExpired, head.d.Message.Expired(now)
 		if !drop && !o.fits(&head.d) {

@@ -557,3 +557,16 @@ func TestReserveEndsWhenEveryIdentifierIsInUse(t *testing.T) {
 	c.offer(deliver("y", 1), "")
 	c.size(1, 65535)
 }
+
+func TestMessageAboveTheQueueLimitDisplacesNothing(t *testing.T) {
+	c := newClient(t, Limits{MaxQueuedBytes: 2 * deliver("a", 1).Message.Size()})
+	huge := deliver(strings.Repeat("h", 100), 1)
+	drop := "drop " + huge.Message.Topic + " queue-full"
+	c.offer(huge, drop)
+	c.offer(deliver("a", 1), "")
+	c.offer(huge, drop)
+	c.resume(2, "a@2")
+	c.offer(huge, huge.Message.Topic+"@4") // it need not wait
+	c.offer(huge, drop)
+	c.size(0, 2)
+}
