@@ -8,6 +8,8 @@ package main
 import (
 	"context"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -18,8 +20,13 @@ func main() {
 
 // run executes one command line and returns the exit code of the process.
 func run(ctx context.Context, argv []string) int {
+	// A closed standard output is an error of write, not the end by a signal.
+	signal.Ignore(syscall.SIGPIPE)
+	if p, ok := peerProgram(argv[0]); ok {
+		return runPeer(ctx, p, argv[1:], os.Stdin, os.Stdout, os.Stderr)
+	}
 	root := newRoot()
-	root.SetArgs(argv[1:])
+	root.SetArgs(foldProperties(argv[1:]))
 	// cobra reports unknown commands, bad flags and bad arguments before it
 	// enters a command: whatever fails until then is a mistake in usage.
 	entered := false

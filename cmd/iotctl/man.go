@@ -129,28 +129,47 @@ func (p *roff) text(s string) {
 	}
 }
 
+// flags lists options, those of pub, sub and rr under the groups of their help.
 func (p *roff) flags(title string, flags *pflag.FlagSet) {
 	if !flags.HasAvailableFlags() {
 		return
 	}
 	p.section(title)
-	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Hidden || f.Deprecated != "" {
-			return
-		}
-		value, usage := pflag.UnquoteUsage(f)
-		head := "--" + f.Name
-		if f.Shorthand != "" && f.ShorthandDeprecated == "" {
-			head = "-" + f.Shorthand + ", " + head
-		}
-		if value != "" {
-			head += " " + value
-		}
-		if d := f.DefValue; d != "" && d != "0" && d != "false" && d != "[]" && d != "0s" {
-			usage += " (default " + d + ")"
-		}
-		p.term(head, usage)
-	})
+	for _, group := range append([]string{""}, optionGroups...) {
+		headed := group == ""
+		flags.VisitAll(func(f *pflag.Flag) {
+			if f.Hidden || f.Deprecated != "" || groupOf(f) != group {
+				return
+			}
+			if !headed {
+				fmt.Fprintf(p, ".SS %s\n", roffText(group))
+				headed = true
+			}
+			p.flag(f)
+		})
+	}
+}
+
+func groupOf(f *pflag.Flag) string {
+	if v, ok := f.Value.(*flagValue); ok {
+		return v.o.group
+	}
+	return ""
+}
+
+func (p *roff) flag(f *pflag.Flag) {
+	value, usage := pflag.UnquoteUsage(f)
+	head := "--" + f.Name
+	if f.Shorthand != "" && f.ShorthandDeprecated == "" {
+		head = "-" + f.Shorthand + ", " + head
+	}
+	if value != "" {
+		head += " " + value
+	}
+	if d := f.DefValue; d != "" && d != "0" && d != "false" && d != "[]" && d != "0s" {
+		usage += " (default " + d + ")"
+	}
+	p.term(head, usage)
 }
 
 // roffText escapes s for use as a text line or as a macro's argument.

@@ -28,6 +28,9 @@ clients and tools to work with it, in one program without dependencies.`,
 	root.SetHelpCommandGroupID(groupOther)
 	root.AddCommand(
 		newServe(),
+		newPub(),
+		newSub(),
+		newRR(),
 		newVersion(),
 		newExitCodes(),
 		newCompletion(),

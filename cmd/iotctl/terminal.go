@@ -87,7 +87,15 @@ func wantColor(mode string, tty bool, env func(string) (string, bool)) bool {
 func (t *terminal) errorf(format string, a ...any) { t.line(color.FgRed, "error", format, a...) }
 func (t *terminal) hintf(format string, a ...any)  { t.line(color.FgCyan, "hint", format, a...) }
 func (t *terminal) warnf(format string, a ...any)  { t.line(color.FgYellow, "warning", format, a...) }
-func (t *terminal) notef(format string, a ...any)  { t.line(0, "", format, a...) }
+
+// raw prints a line as it is.
+func (t *terminal) raw(s string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fmt.Fprintln(t.err, s)
+}
+
+func (t *terminal) notef(format string, a ...any) { t.line(0, "", format, a...) }
 
 func (t *terminal) line(c color.Attribute, kind, format string, a ...any) {
 	label := ""

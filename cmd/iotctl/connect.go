@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/textproto"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/client"
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/transport"
+)
+
+func parseURL(raw string) (transport.Endpoint, error) { return transport.Parse(raw, nil) }
+
+// endpoint is where to connect to.
+func (s *settings) endpoint() transport.Endpoint {
+	name := "mqtt"
+	switch {
+	case s.unix != "":
+		name = "unix"
+	case s.ws || s.scheme == "ws" || s.scheme == "wss":
+		name = "ws"
+	}
+	if s.usesTLS() && name != "unix" {
+		name += "s"
+	}
+	schemes := transport.MQTTSchemes()
+	at := slices.IndexFunc(schemes, func(c transport.Scheme) bool { return c.Name == name })
+	e := transport.Endpoint{Scheme: schemes[at], Host: s.host, Port: schemes[at].Port, Path: schemes[at].Path}
+	switch {
+	case s.unix != "":
+		e.Host, e.Path = "", s.unix
+		return e
+	case s.port >= 0:
+		e.Port = uint16(s.port)
+	case s.peer && e.Scheme.WebSocket && e.Scheme.TLS:
+		e.Port = 8883
+	case s.peer && e.Scheme.WebSocket:
+		e.Port = 1883
+	}
+	if s.path != "" && e.Scheme.WebSocket {
+		e.Path, e.RawQuery = s.path, s.query
+	}
+	return e
+}
+
+func (s *settings) dialConfig() (transport.DialConfig, error) {
+	t, err := s.clientTLS()
+	if err != nil {
+		return transport.DialConfig{}, err
+	}
+	c := transport.DialConfig{
+		LocalAddress: s.bind, Proxy: s.proxy, SRV: s.srv, TLS: t,
+		Nagle: s.peer && !s.nodelay,
+	}
+	for _, h := range s.wsHeaders {
+		name, value, _ := strings.Cut(h, ":")
+		if c.Header == nil {
+			c.Header = http.Header{}
+		}
+		c.Header.Add(textproto.TrimString(name), textproto.TrimString(value))
+	}
+	return c, nil
+}
+
+// hookedConn calls beforeRead whenever everything received so far has been
+// worked off and the connection is about to wait for more.
+type hookedConn struct {
+	transport.Conn
+	beforeRead func()
+}
+
+func (c *hookedConn) Read(b []byte) (int, error) {
+	c.beforeRead()
+	return c.Conn.Read(b)
+}
+
+// clientOptions translates the settings; the caller adds callbacks.
+// beforeRead may be nil.
+func (s *settings) clientOptions(beforeRead func()) (client.Options, error) {
+	target := s.endpoint()
+	cfg, err := s.dialConfig()
+	if err != nil {
+		return client.Options{}, err
+	}
+	o := client.Options{
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			c, err := transport.DialEndpoint(ctx, target, cfg)
+			if err != nil || beforeRead == nil {
+				return c, err
+			}
+			return &hookedConn{c, beforeRead}, nil
+		},
+		Version:        s.version,
+		ClientID:       s.clientID(os.Getpid()),
+		CleanStart:     !s.persistent,
+		KeepAlive:      uint16(s.keepAlive),
+		Username:       s.username,
+		Properties:     s.properties["connect"],
+		MaxInflight:    s.maxInflight,
+		ConnectTimeout: s.connectTimeout,
+		AliasTopics:    true,
+		Reconnect:      client.ReconnectPolicy{Attempts: s.reconnect},
+	}
+	if s.password != nil {
+		o.Password = []byte(*s.password)
+	}
+	if o.ClientID == "" && s.version == mqtt.V31 {
+		o.ClientID = fmt.Sprintf("iotctl-%012x", rand.Uint64()&(1<<48-1)) // 3.1 has no anonymous clients
+	}
+	if s.willTopic != "" {
+		o.Will = &client.Will{
+			Topic: s.willTopic, Payload: s.willPayload, QoS: uint8(s.willQoS), Retain: s.willRetain,
+			Properties: s.properties["will"],
+		}
+	}
+	return o, nil
+}
+
+// brokerName is how messages call the other side.
+func (s *settings) brokerName() string { return s.endpoint().Address() }
+
+// failConnect turns what ended a client, or kept it from connecting, into an
+// error with its exit code.
+func (s *settings) failConnect(err error) error {
+	if err == nil {
+		return nil
+	}
+	var (
+		refused *client.ConnectError
+		left    *client.DisconnectedError
+		network *transport.Error
+		limit   *client.LimitError
+	)
+	switch {
+	case errors.As(err, &refused):
+		return fail(exitRefused, fmt.Errorf("connect %s: %w", s.brokerName(), err), s.refusedHints(refused)...)
+	case errors.As(err, &left) && left.TakenOver():
+		return fail(exitLost, fmt.Errorf("%s: another client has connected with the client identifier %q", s.brokerName(), s.clientID(os.Getpid())),
+			"give each client its own identifier with -i, or let the broker choose one")
+	case errors.As(err, &left), errors.Is(err, client.ErrConnectionLost), errors.Is(err, client.ErrFlapping), errors.Is(err, client.ErrClosedBeforeConnack):
+		return fail(exitLost, fmt.Errorf("%s: %w", s.brokerName(), err), s.lostHints(err)...)
+	case errors.As(err, &network):
+		code := exitConnect
+		if network.Op == "access" {
+			code = exitRefused
+		}
+		if network.Hint != "" {
+			return fail(code, err, network.Hint)
+		}
+		return fail(code, err)
+	case errors.Is(err, client.ErrTimeout):
+		return fail(exitTimeout, fmt.Errorf("%s: %w", s.brokerName(), err))
+	case errors.As(err, &limit):
+		return fail(exitPublishRefused, err)
+	}
+	return fail(exitConnect, err)
+}
+
+func (s *settings) refusedHints(e *client.ConnectError) []string {
+	code := e.Code
+	if e.Version != mqtt.V5 {
+		switch code {
+		case mqtt.V3UnacceptableProtocolVersion:
+			code = mqtt.UnsupportedProtocolVersion
+		case mqtt.V3BadUserNameOrPassword:
+			code = mqtt.BadUserNameOrPassword
+		case mqtt.V3NotAuthorized:
+			code = mqtt.NotAuthorized
+		}
+	}
+	switch {
+	case code == mqtt.UnsupportedProtocolVersion:
+		return []string{"try another version: -V 311 or -V 5"}
+	case (code == mqtt.NotAuthorized || code == mqtt.BadUserNameOrPassword) && s.username == nil:
+		return []string{"the broker may want a user name and a password: -u NAME --ask-password"}
+	}
+	return nil
+}
+
+func (s *settings) lostHints(err error) []string {
+	if errors.Is(err, client.ErrClosedBeforeConnack) && !s.usesTLS() {
+		return []string{"does the broker speak MQTT " + s.version.String() + " without TLS on this port?"}
+	}
+	if errors.Is(err, client.ErrFlapping) {
+		return []string{"give each client its own identifier with -i"}
+	}
+	return nil
+}
+
+// downtime ends the client when it has been without a connection for too long.
+type downtime struct {
+	limit time.Duration
+	mu    sync.Mutex
+	timer *time.Timer
+	over  bool
+}
+
+func (d *downtime) state(st client.State, end func()) {
+	if d.limit <= 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch st.Kind {
+	case client.StateLost:
+		d.timer = time.AfterFunc(d.limit, func() {
+			d.mu.Lock()
+			d.over = true
+			d.mu.Unlock()
+			end()
+		})
+	case client.StateConnected, client.StateClosed:
+		if d.timer != nil {
+			d.timer.Stop()
+		}
+	}
+}
+
+func (d *downtime) exceeded() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.over
+}

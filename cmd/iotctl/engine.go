@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/client"
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+)
+
+// errTimedOut is the cause of a context that -W has ended.
+var errTimedOut = errors.New("timed out")
+
+// engine is what pub, sub and rr have in common: a client, and the news about
+// its connection for the user.
+type engine struct {
+	*client.Client
+	s    *settings
+	t    *terminal
+	down downtime
+}
+
+// newEngine makes a client; onMessage and beforeRead may be nil.
+func newEngine(s *settings, t *terminal, onMessage func(client.Message), beforeRead func()) (*engine, error) {
+	if err := s.loadPassword(t); err != nil {
+		return nil, err
+	}
+	o, err := s.clientOptions(beforeRead)
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{s: s, t: t, down: downtime{limit: s.maxDowntime}}
+	o.OnMessage = onMessage
+	o.OnState = e.news
+	if s.debug {
+		o.OnPacket = newPacketLog(s, t)
+	}
+	if e.Client, err = client.New(o); err != nil {
+		return nil, fail(exitUsage, err)
+	}
+	return e, nil
+}
+
+// news tells the user about changes of the connection, under our own name.
+func (e *engine) news(st client.State) {
+	e.down.state(st, func() { _ = e.Close() })
+	if e.s.peer || e.s.quiet {
+		return
+	}
+	switch st.Kind {
+	case client.StateLost:
+		if e.s.reconnect != 0 {
+			e.t.warnf("%s: %v", e.s.brokerName(), st.Err)
+		}
+	case client.StateReconnecting:
+		e.t.notef("trying again in %s (attempt %d)", st.Delay.Round(time.Millisecond), st.Attempt)
+	case client.StateConnected:
+		if st.Attempt > 0 {
+			e.t.notef("connected again to %s", e.s.brokerName())
+		}
+	case client.StateResubscribed:
+		if st.Err != nil {
+			e.t.warnf("subscribe again: %v", st.Err)
+		} else {
+			e.t.notef("the broker had forgotten the session; subscribed again")
+		}
+	}
+}
+
+// ended explains why the client has ended by itself.
+func (e *engine) ended() error {
+	if e.down.exceeded() {
+		return fail(exitLost, fmt.Errorf("%s: no connection for %s", e.s.brokerName(), e.s.maxDowntime))
+	}
+	return e.s.failConnect(e.Err())
+}
+
+// leave disconnects, but waits a bounded time for it.
+func (e *engine) leave(code mqtt.ReasonCode) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if e.s.version != mqtt.V5 {
+		code = 0
+	}
+	return e.Disconnect(ctx, code, e.s.properties["disconnect"])
+}
+
+// runContext ends with the time of -W and, where catch is set, with the
+// signals that ask the program to end. Its cause says which.
+func runContext(ctx context.Context, s *settings, catch bool) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := func() { cancel(nil) }
+	if s.timeout > 0 {
+		timer := time.AfterFunc(s.timeout, func() { cancel(errTimedOut) })
+		stop = func() { timer.Stop(); cancel(nil) }
+	}
+	if !catch {
+		return ctx, stop
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case sig := <-signals:
+			signal.Stop(signals) // the next one ends the process at once
+			cancel(signalled{sig})
+		case <-ctx.Done():
+			signal.Stop(signals)
+		}
+	}()
+	inner := stop
+	return ctx, func() { inner(); <-done }
+}
+
+// failCause explains the end of a context of runContext.
+func failCause(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, errTimedOut) {
+		return fail(exitTimeout, cause)
+	}
+	return cause
+}

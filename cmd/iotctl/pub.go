@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/iotctl/iotctl/internal/client"
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+)
+
+func newPub() *cobra.Command {
+	return clientCommand(progPub, &cobra.Command{
+		Use:   "pub -t topic (-m text | -f file | -s | -l | -n) [options]",
+		Short: "Publish messages",
+		Long: `Publishes one message, or one per line of standard input, and waits until the
+broker has acknowledged all of them. With -l it survives a broker that goes
+away for a while: lines that are not acknowledged are sent again.
+
+Options are spelled as mosquitto_pub spells them. Called by that name, through
+a link, the program behaves as mosquitto_pub does.
+
+Default options are read from iotctl/pub in $XDG_CONFIG_HOME or ~/.config, one
+to a line. IOTCTL_URL, IOTCTL_HOST, IOTCTL_PORT, IOTCTL_USERNAME,
+IOTCTL_PASSWORD and IOTCTL_PASSWORD_FILE stand for the options of these names.
+The command line wins over the environment, and that over the file.
+
+The exit code tells a refused message (8) from one that was not acknowledged
+(10) and a lost connection (7). In MQTT 3.1.1 a broker has no way to refuse a
+message; use -V 5 to know.`,
+		Example: `  iotctl pub -t sensors/1 -m 21.5
+  iotctl pub -V 5 -q 1 -t sensors/1 -m '{"t":21.5}' -D publish content-type application/json
+  iotctl pub -q 1 -t log -l < lines.txt
+  iotctl pub -L mqtts://broker.example:8883/sensors/1 -u me --ask-password -f reading.bin`,
+	}, runPub)
+}
+
+// publisher sends the messages of one run and keeps the account of them.
+type publisher struct {
+	*engine
+	message client.Message // all but the payload
+
+	mu       sync.Mutex
+	sent     int // taken by the client
+	acked    int
+	refused  int
+	lost     int
+	firstBad []string
+}
+
+// maxComplaints bounds how many refused messages are listed one by one.
+const maxComplaints = 10
+
+func runPub(ctx context.Context, s *settings, t *terminal) error {
+	if s.topic() == "" || s.mode == modeNone {
+		return fail(exitUsage, complaint(pubIncomplete), "iotctl pub -t TOPIC -m TEXT", "iotctl pub --help")
+	}
+	if !s.reconnectSet && s.mode == modeLines {
+		s.reconnect = -1
+	}
+	payload, err := s.payload(t)
+	if err != nil {
+		return err
+	}
+	e, err := newEngine(s, t, nil, nil)
+	if err != nil {
+		return err
+	}
+	ctx, stop := runContext(ctx, s, !s.peer)
+	defer stop()
+	if _, err := e.Connect(ctx); err != nil {
+		if ctx.Err() != nil {
+			return failCause(ctx)
+		}
+		return s.failConnect(err)
+	}
+	p := &publisher{engine: e, message: client.Message{
+		Topic: s.topic(), QoS: uint8(s.qos), Retain: s.retain, Properties: s.properties["publish"],
+	}}
+	if s.mode == modeLines {
+		err = p.lines(ctx, t.in)
+	} else {
+		err = p.repeat(ctx, payload)
+	}
+	return p.finish(ctx, err)
+}
+
+const pubIncomplete = "Both topic and message must be supplied."
+
+// payload reads what -m, -f, -s and -n name.
+func (s *settings) payload(t *terminal) ([]byte, error) {
+	switch s.mode {
+	case modeMessage:
+		return s.limited([]byte(s.message))
+	case modeFile:
+		b, err := os.ReadFile(s.file)
+		if err != nil && s.peer {
+			return nil, complain("Unable to open file \"%s\".\n!Error loading input file \"%s\".", s.file, s.file)
+		}
+		if err != nil {
+			return nil, fail(exitFailed, err)
+		}
+		return s.limited(b)
+	case modeStdin:
+		b, err := io.ReadAll(t.in)
+		if err != nil {
+			return nil, fail(exitFailed, fmt.Errorf("read standard input: %w", err))
+		}
+		if len(b) == 0 {
+			if s.peer {
+				return nil, complain("Zero length input.\n!Error loading input from stdin.")
+			}
+			return nil, fail(exitFailed, errors.New("standard input is empty"), "-n sends an empty message")
+		}
+		return s.limited(b)
+	}
+	return nil, nil
+}
+
+func (s *settings) limited(b []byte) ([]byte, error) {
+	if len(b) > mqtt.MaxRemaining {
+		return nil, complain("Message length must be less than %d bytes.\n", mqtt.MaxRemaining)
+	}
+	return b, nil
+}
+
+// repeat sends the message as often as asked for.
+func (p *publisher) repeat(ctx context.Context, payload []byte) error {
+	m := p.message
+	m.Payload = payload
+	for i := range p.s.repeat {
+		if p.s.repeatDelay == 0 {
+			if err := p.publish(ctx, m); err != nil {
+				return err
+			}
+			continue
+		}
+		if i > 0 {
+			select {
+			case <-time.After(p.s.repeatDelay):
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-p.Done():
+				return p.Err()
+			}
+		}
+		if err := p.publish(ctx, m); err != nil {
+			return err
+		}
+		if err := p.Flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *publisher) publish(ctx context.Context, m client.Message) error {
+	err := p.Publish(ctx, m, p.outcome)
+	if limit := (*client.LimitError)(nil); errors.As(err, &limit) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.sent++
+		p.refuse(err.Error())
+		return nil
+	}
+	if err == nil {
+		p.mu.Lock()
+		p.sent++
+		p.mu.Unlock()
+	}
+	return err
+}
+
+// outcome enters the final word on one message into the account.
+func (p *publisher) outcome(o client.Outcome) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch o.Kind {
+	case client.Acknowledged, client.Written:
+		p.acked++
+	case client.Refused:
+		reason := fmt.Sprintf("%s (0x%02x)", o.Code, uint8(o.Code))
+		if o.Err != nil {
+			reason = o.Err.Error()
+		} else if s, ok := o.Properties.String(mqtt.PropReasonString); ok && s != "" {
+			reason += fmt.Sprintf(": %q", s)
+		}
+		if p.s.peer {
+			reason = fmt.Sprintf("Warning: Publish %d failed: %s.", o.PacketID, o.Code)
+		}
+		p.refuse(reason)
+	case client.Lost:
+		p.lost++
+	}
+}
+
+// refuse counts a message that the broker does not want. Call it with mu held.
+func (p *publisher) refuse(reason string) {
+	p.refused++
+	if p.s.peer {
+		p.t.raw(reason)
+		return
+	}
+	if !p.s.quiet && p.refused <= maxComplaints {
+		p.t.warnf("message on %q refused: %s", p.message.Topic, reason)
+	}
+}
+
+// finish waits for the outcomes, takes leave and draws the balance. err is
+// what ended the sending, nil at the end of the input.
+func (p *publisher) finish(ctx context.Context, err error) error {
+	if err == nil {
+		err = p.Flush(ctx)
+	}
+	gone := p.gone()
+	if e := p.leave(0); err == nil && gone == nil && e != nil && p.s.qos == 0 {
+		gone = fail(exitLost, fmt.Errorf("%s: %w", p.s.brokerName(), e))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := p.balance(ctx, err, gone)
+	if p.s.stats || p.s.debug && !p.s.peer || !p.s.peer && !p.s.quiet && (out != nil && p.sent > 1 || p.t.errTTY && p.s.mode == modeLines) {
+		word := "acknowledged"
+		if p.s.qos == 0 {
+			word = "sent"
+		}
+		p.t.notef("%d of %d messages %s", p.acked, p.sent, word)
+	}
+	return out
+}
+
+// gone tells why the client has ended, if it has.
+func (p *publisher) gone() error {
+	select {
+	case <-p.Done():
+		return p.ended()
+	default:
+		return nil
+	}
+}
+
+func (p *publisher) balance(ctx context.Context, err, gone error) error {
+	why := func(e error) string {
+		if e == nil {
+			return ""
+		}
+		return ": " + e.Error()
+	}
+	switch {
+	case ctx.Err() != nil:
+		cause := failCause(ctx)
+		if p.lost > 0 && codeOf(cause) == exitTimeout {
+			return fail(exitTimeout, fmt.Errorf("%w: %d of %d messages not acknowledged", cause, p.lost, p.sent))
+		}
+		return cause
+	case p.lost > 0:
+		return fail(exitUnacknowledged, fmt.Errorf("%d of %d messages not acknowledged%s", p.lost, p.sent, why(gone)), hintsOf(gone)...)
+	case gone != nil:
+		return gone
+	case err != nil:
+		return err
+	case p.refused > 0 && !p.s.peer:
+		return fail(exitPublishRefused, fmt.Errorf("the broker refused %d of %d messages", p.refused, p.sent))
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// lines sends each line of in as a message, without its newline; a carriage
+// return stays, so do NUL bytes and everything else. The client repeats what a
+// broken connection leaves open, so a line is done with as soon as the client
+// has taken it.
+func (p *publisher) lines(ctx context.Context, in io.Reader) error {
+	done := make(chan error, 1)
+	go func() { done <- p.readLines(ctx, in) }()
+	// A read from a terminal or an idle pipe cannot be interrupted: when the
+	// run ends before the input does, the reader ends with the process.
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.Done():
+		select {
+		case err := <-done:
+			return err
+		default:
+			return p.Err()
+		}
+	}
+}
+
+func (p *publisher) readLines(ctx context.Context, in io.Reader) error {
+	r := bufio.NewReaderSize(in, 64<<10)
+	m := p.message
+	var long []byte // the beginning of a line that the reader's buffer cannot hold
+	for n := 1; ; n++ {
+		line, err := r.ReadSlice('\n')
+		for errors.Is(err, bufio.ErrBufferFull) {
+			if long = append(long, line...); len(long) > p.s.maxLine {
+				return p.tooLong(n)
+			}
+			line, err = r.ReadSlice('\n')
+		}
+		if len(long) > 0 {
+			long = append(long, line...)
+			line = long
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fail(exitFailed, fmt.Errorf("read line %d: %w", n, err))
+		}
+		if err != nil && len(line) == 0 {
+			return nil
+		}
+		m.Payload = bytes.TrimSuffix(line, []byte{'\n'})
+		if len(m.Payload) > p.s.maxLine {
+			return p.tooLong(n)
+		}
+		if e := p.publish(ctx, m); e != nil {
+			return e
+		}
+		if err != nil {
+			return nil
+		}
+		long = long[:0]
+	}
+}
+
+func (p *publisher) tooLong(n int) error {
+	return fail(exitFailed, fmt.Errorf("line %d is longer than %d bytes", n, p.s.maxLine), "--max-line sets the limit; -s sends standard input as one message")
+}

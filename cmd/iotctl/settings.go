@@ -1,0 +1,227 @@
+package main
+
+import (
+	"time"
+
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+)
+
+// settings is what the options of pub, sub and rr add up to.
+type settings struct {
+	prog program
+	// peer: called by the name of one of mosquitto's clients; peer20: in the
+	// forms of its release 2.0.
+	peer, peer20 bool
+
+	connectSettings
+	sessionSettings
+	tlsSettings
+	messageSettings
+	subscribeSettings
+	outputSettings
+
+	debug, quiet bool
+	noDefaults   bool
+}
+
+type connectSettings struct {
+	host      string
+	port      int // -1: by scheme
+	unix      string
+	scheme    string // of a URL; "" without one
+	path      string // WebSocket resource
+	query     string
+	bind      string
+	proxy     string
+	srv       bool
+	ws        bool
+	wsHeaders []string
+	nodelay   bool
+
+	connectTimeout time.Duration // 0: the default
+	reconnect      int           // attempts in a row, -1 for ever
+	reconnectSet   bool
+	maxDowntime    time.Duration
+}
+
+type sessionSettings struct {
+	id, idPrefix string
+	version      mqtt.Version // 0: not chosen
+	keepAlive    int
+	persistent   bool
+	expiry       uint32
+	expirySet    bool
+	maxInflight  int
+
+	username     *string
+	password     *string
+	passwordFile string
+	askPassword  bool
+
+	// properties by the command they go with
+	properties map[string]mqtt.Properties
+
+	willTopic   string
+	willPayload []byte
+	willQoS     int
+	willRetain  bool
+}
+
+type tlsSettings struct {
+	tls        bool
+	noTLS      bool
+	osCerts    bool
+	caFile     string
+	caPath     string
+	cert       string
+	key        string
+	keyForm    string
+	engine     string
+	engineSHA1 string
+	ciphers    string
+	tlsVersion string
+	alpn       string
+	insecure   bool
+	keyLog     string
+	psk        string
+	pskID      string
+	serverName string
+}
+
+// messageMode is where the payload comes from.
+type messageMode uint8
+
+const (
+	modeNone messageMode = iota
+	modeMessage
+	modeFile
+	modeStdin
+	modeLines
+	modeNull
+)
+
+type messageSettings struct {
+	topics        []string // of pub and rr the last one counts
+	qos           int
+	mode          messageMode
+	message       string
+	file          string
+	retain        bool
+	repeat        int
+	repeatDelay   time.Duration
+	maxLine       int
+	stats         bool
+	responseTopic string
+	latency       bool
+}
+
+type subscribeSettings struct {
+	unsubscribe       []string
+	filterOut         []string
+	count             int
+	timeout           time.Duration
+	exitAfterSub      bool
+	noRetained        bool
+	retainedOnly      bool
+	removeRetained    bool
+	retainAsPublished bool
+	retainHandling    uint8
+	strict            bool
+	randomFilter      int // tenths of a percent
+}
+
+type outputSettings struct {
+	output      string // text, json, jsonl
+	format      string
+	verbose     bool
+	noNewline   bool
+	pretty      bool
+	watch       bool
+	messageRate bool
+}
+
+const defaultMaxLine = 1_000_000
+
+func newSettings(p program, peer bool) *settings {
+	s := &settings{prog: p, peer: peer}
+	s.port = -1
+	s.keepAlive = 60
+	s.maxInflight = 20
+	s.properties = map[string]mqtt.Properties{}
+	s.repeat = 1
+	s.maxLine = defaultMaxLine
+	s.randomFilter = 1000
+	s.output = "text"
+	if p == progRR {
+		s.version = mqtt.V5
+	}
+	return s
+}
+
+// topic is where pub and rr publish to.
+func (s *settings) topic() string {
+	if len(s.topics) == 0 {
+		return ""
+	}
+	return s.topics[len(s.topics)-1]
+}
+
+// check finds what is wrong with the options together, in mosquitto's order,
+// and completes the CONNECT properties.
+func (s *settings) check() error {
+	switch {
+	case s.willPayload != nil && s.willTopic == "":
+		return complain("Will payload given, but no will topic given.")
+	case s.willRetain && s.willTopic == "":
+		return complain("Will retain given, but no will topic given.")
+	}
+	if err := s.checkTLS(); err != nil {
+		return err
+	}
+	if s.version == 0 {
+		s.version = mqtt.V311
+	}
+	if err := s.checkSession(); err != nil {
+		return err
+	}
+	if s.prog == progSub && len(s.topics) == 0 && (s.peer20 || len(s.unsubscribe) == 0) {
+		return complain("You must specify a topic to subscribe to.")
+	}
+	if s.host == "" {
+		s.host = "localhost"
+	}
+	return s.checkProperties()
+}
+
+func (s *settings) checkSession() error {
+	nameless := s.id == "" // a prefix alone names no session
+	if s.version != mqtt.V5 {
+		if s.persistent && nameless {
+			return complain("You must provide a client id if you are using the -c option.")
+		}
+		return nil
+	}
+	const never = 0xFFFFFFFF
+	if s.persistent && !s.expirySet {
+		s.expiry = never
+	}
+	if s.expiry == never && nameless {
+		return complain("You must provide a client id if you are using an infinite session expiry interval.")
+	}
+	if s.expiry > 0 {
+		s.properties["connect"] = s.properties["connect"].AppendUint32(mqtt.PropSessionExpiryInterval, s.expiry)
+	}
+	// mosquitto: to receive fewer than 20 messages ask for no more.
+	if s.prog == progSub && s.count > 0 && s.count < 20 && !s.properties["connect"].Has(mqtt.PropReceiveMaximum) {
+		s.properties["connect"] = s.properties["connect"].AppendUint16(mqtt.PropReceiveMaximum, uint16(s.count))
+	}
+	return nil
+}
+
+// clientID is what CONNECT carries.
+func (s *settings) clientID(pid int) string {
+	if s.idPrefix != "" {
+		return prefixedID(s.idPrefix, pid)
+	}
+	return s.id
+}

@@ -1,0 +1,327 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/iotctl/iotctl/internal/client"
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/router"
+)
+
+func newSub() *cobra.Command {
+	return clientCommand(progSub, &cobra.Command{
+		Use:   "sub -t filter... [options]",
+		Short: "Subscribe and print messages",
+		Long: `Subscribes to topic filters and prints the messages that arrive: the payload
+and a newline, -v the topic before it, -F a format of your own, -o jsonl a JSON
+object that loses nothing. When the connection breaks it connects again.
+
+Options are spelled as mosquitto_sub spells them. Called by that name, through
+a link, the program behaves as mosquitto_sub does.
+
+Default options are read from iotctl/sub in $XDG_CONFIG_HOME or ~/.config, one
+to a line. IOTCTL_URL, IOTCTL_HOST, IOTCTL_PORT, IOTCTL_USERNAME,
+IOTCTL_PASSWORD and IOTCTL_PASSWORD_FILE stand for the options of these names.
+The command line wins over the environment, and that over the file.`,
+		Example: `  iotctl sub -t 'sensors/#' -v
+  iotctl sub -t 'sensors/+' -o jsonl -C 10 -W 5
+  iotctl sub -t '#' -F '@H:@M:@S %t %l bytes: %x'
+  iotctl sub -t 'sensors/#' --retained-only --remove-retained -W 1`,
+	}, runSub)
+}
+
+// subscriber prints the messages of one run. All that arrives comes through
+// receive, on the goroutine that reads the connection.
+type subscriber struct {
+	*engine
+	out   *printer
+	count int // messages so far
+	rates *rateMeter
+	clear clearer
+
+	once     sync.Once
+	finished chan error // what receive decides: the run is over
+}
+
+func runSub(ctx context.Context, s *settings, t *terminal) error {
+	if s.noRetained && s.retainedOnly {
+		return fail(exitUsage, complaint("\nCombining '-R' and '--retained-only' makes no sense."))
+	}
+	if !s.reconnectSet {
+		s.reconnect = -1
+	}
+	out, err := newPrinter(s, t)
+	if err != nil {
+		return err
+	}
+	sub := &subscriber{out: out, finished: make(chan error, 1)}
+	if s.messageRate {
+		sub.rates = &rateMeter{}
+	}
+	if sub.engine, err = newEngine(s, out.terminal(t), sub.receive, sub.flush); err != nil {
+		return err
+	}
+	ctx, stop := runContext(ctx, s, true)
+	defer stop()
+	if _, err := sub.Connect(ctx); err != nil {
+		if ctx.Err() != nil {
+			return beforeConnack(s, ctx)
+		}
+		return s.failConnect(err)
+	}
+	err = sub.run(ctx)
+	return errors.Join(err, out.close())
+}
+
+// run subscribes and waits for whatever ends the run first.
+func (sub *subscriber) run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	if sub.rates != nil {
+		work, cancel := context.WithCancel(ctx)
+		defer cancel()
+		wg.Go(func() { sub.rates.report(work, sub.out) })
+	}
+	err := sub.subscribe(ctx)
+	if err == nil && !sub.s.exitAfterSub && (len(sub.s.topics) > 0 || sub.s.persistent) {
+		select {
+		case err = <-sub.finished:
+		case <-ctx.Done():
+			err = failCause(ctx)
+		case <-sub.Done():
+			return sub.ended()
+		}
+	} else if ctx.Err() != nil {
+		err = failCause(ctx)
+	}
+	sub.Halt()
+	clearErr := sub.clear.wait(ctx)
+	code := mqtt.NormalDisconnection
+	if sub.s.peer && errors.As(err, new(signalled)) {
+		code = mqtt.DisconnectWithWill
+	}
+	if sub.s.peer && sub.debugging() {
+		sub.flush()
+	}
+	_ = sub.leave(code)
+	if err == nil {
+		err = clearErr
+	}
+	return err
+}
+
+func (sub *subscriber) debugging() bool { return sub.s.debug }
+
+// subscribe sends one SUBSCRIBE for all filters, in order, and then one
+// UNSUBSCRIBE for each of -U.
+func (sub *subscriber) subscribe(ctx context.Context) error {
+	s := sub.s
+	if len(s.topics) > 0 {
+		filters := make([]client.Subscription, len(s.topics))
+		for i, t := range s.topics {
+			filters[i] = client.Subscription{Filter: t, QoS: uint8(s.qos)}
+			if s.version == mqtt.V5 {
+				filters[i].RetainAsPublished = s.retainAsPublished
+				filters[i].RetainHandling = s.retainHandling
+				if s.noRetained {
+					filters[i].RetainHandling = 2
+				}
+			}
+		}
+		codes, err := sub.Subscribe(ctx, filters, s.properties["subscribe"])
+		if err != nil {
+			return sub.failRequest(ctx, "subscribe", err)
+		}
+		if err := sub.granted(codes); err != nil {
+			return err
+		}
+	}
+	for _, t := range s.unsubscribe {
+		codes, err := sub.Unsubscribe(ctx, []string{t}, s.properties["unsubscribe"])
+		if err != nil {
+			return sub.failRequest(ctx, "unsubscribe", err)
+		}
+		for _, c := range codes {
+			if c.IsError() && !s.peer && !s.quiet {
+				sub.t.warnf("unsubscribe from %q refused: %s (0x%02x)", t, c, uint8(c))
+			}
+		}
+	}
+	return nil
+}
+
+func (e *engine) failRequest(ctx context.Context, what string, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return failCause(ctx)
+	case errors.As(err, new(*client.LimitError)):
+		return fail(exitSubscriptionRefused, fmt.Errorf("%s: %w", what, err))
+	case errors.Is(err, client.ErrClosed):
+		return e.ended()
+	case errors.Is(err, client.ErrTimeout):
+		return fail(exitTimeout, fmt.Errorf("%s: %w", what, err))
+	}
+	return fail(exitFailed, fmt.Errorf("%s: %w", what, err))
+}
+
+// granted reports refused subscriptions.
+func (sub *subscriber) granted(codes []mqtt.ReasonCode) error {
+	refused := 0
+	for i, c := range codes {
+		if !c.IsError() {
+			continue
+		}
+		refused++
+		if !sub.s.peer && !sub.s.quiet {
+			sub.t.warnf("subscription to %q refused: %s (0x%02x)", sub.s.topics[i], c.Name(mqtt.TypeSuback, sub.s.version), uint8(c))
+		}
+	}
+	switch {
+	case refused == 0:
+		return nil
+	case refused == len(codes) && sub.s.peer:
+		if !sub.s.quiet {
+			sub.t.raw("All subscription requests were denied.")
+		}
+		sub.stop(nil)
+		return nil
+	case refused == len(codes):
+		return fail(exitSubscriptionRefused, errors.New("the broker refused every subscription"))
+	case sub.s.strict:
+		return fail(exitSubscriptionRefused, fmt.Errorf("the broker refused %d of %d subscriptions", refused, len(codes)))
+	}
+	return nil
+}
+
+// stop ends the run with err; only the first call counts.
+func (sub *subscriber) stop(err error) {
+	sub.once.Do(func() {
+		sub.Halt()
+		sub.finished <- err
+	})
+}
+
+// receive works off one message.
+func (sub *subscriber) receive(m client.Message) {
+	s := sub.s
+	if s.retainedOnly && !m.Retain {
+		sub.stop(nil)
+		return
+	}
+	for _, f := range s.filterOut {
+		if router.Match(f, m.Topic) {
+			return
+		}
+	}
+	if s.removeRetained && m.Retain {
+		sub.clear.add(sub.engine, m.Topic)
+	}
+	if s.noRetained && m.Retain {
+		return
+	}
+	switch {
+	case sub.rates != nil:
+		sub.rates.count.Add(1)
+		return
+	case s.randomFilter < 1000 && rand.IntN(1000) >= s.randomFilter:
+	default:
+		sub.print(&m)
+	}
+	if sub.count++; s.count > 0 && sub.count == s.count {
+		sub.stop(nil)
+	}
+}
+
+func (sub *subscriber) print(m *client.Message) {
+	err := sub.out.print(m, time.Now())
+	if err == nil {
+		return
+	}
+	if !errors.As(err, new(*payloadProblem)) {
+		sub.stop(err)
+		return
+	}
+	if !sub.s.quiet {
+		sub.out.complain(sub.t, err)
+	}
+}
+
+func (sub *subscriber) flush() {
+	if err := sub.out.flush(); err != nil {
+		sub.stop(err)
+	}
+}
+
+// clearer makes the broker forget retained messages. Waiting for it is not for
+// the goroutine that reads the connection.
+type clearer struct {
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	queue  []string
+	active bool
+	failed []string
+}
+
+func (c *clearer) add(e *engine, topic string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue = append(c.queue, topic)
+	if c.active {
+		return
+	}
+	c.active = true
+	c.wg.Go(func() { c.work(e) })
+}
+
+func (c *clearer) work(e *engine) {
+	for {
+		c.mu.Lock()
+		if len(c.queue) == 0 {
+			c.active = false
+			c.mu.Unlock()
+			return
+		}
+		topic := c.queue[0]
+		c.queue = c.queue[1:]
+		c.mu.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		o, err := e.PublishWait(ctx, client.Message{Topic: topic, QoS: 1, Retain: true})
+		cancel()
+		if err == nil && o.Kind == client.Acknowledged {
+			continue
+		}
+		if err == nil {
+			err = o.Err
+		}
+		c.mu.Lock()
+		c.failed = append(c.failed, fmt.Sprintf("%q (%s %v)", topic, o.Code, err))
+		c.mu.Unlock()
+	}
+}
+
+// wait returns when the broker has answered all of them.
+func (c *clearer) wait(context.Context) error {
+	c.wg.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.failed) == 0 {
+		return nil
+	}
+	return fail(exitPublishRefused, fmt.Errorf("not removed: %s", strings.Join(c.failed, ", ")))
+}
+
+// beforeConnack is how a run ends that never got connected.
+func beforeConnack(s *settings, ctx context.Context) error {
+	if s.peer && s.prog == progSub {
+		return fail(255, errors.New("")) // mosquitto_sub has -1 here
+	}
+	return failCause(ctx)
+}
