@@ -109,7 +109,7 @@ type entry struct {
 	seq        uint64
 	d          message.Delivery
 	released   bool // PUBREC has come: only the identifier is left
-	unsent     bool // to be sent (again) on this connection
+	unsent     bool // to be sent (again) on this connection; see setUnsent
 	counted    bool // holds a place in the window of this connection
 	prev, next *entry
 }
@@ -121,6 +121,7 @@ type Outbound struct {
 	online   bool
 	blocked  bool // the client refused a Send; wait for Unblocked
 	used     int  // places of the window in use
+	unsent   int  // entries in flight that are to be sent (again)
 	seq      uint64
 	inflight map[uint16]*entry
 	first    *entry // in the order of sending // [MQTT-4.6.0-1]
@@ -265,6 +266,20 @@ func (o *Outbound) drop(e *entry) {
 		e.next.prev = e.prev
 	}
 	o.release(e)
+	o.setUnsent(e, false)
+}
+
+// setUnsent counts the entries that are to be sent, so that an acknowledgement
+// does not have to look for them.
+func (o *Outbound) setUnsent(e *entry, unsent bool) {
+	if unsent != e.unsent {
+		e.unsent = unsent
+		if unsent {
+			o.unsent++
+		} else {
+			o.unsent--
+		}
+	}
 }
 
 // release gives the place in the window back.
@@ -283,7 +298,7 @@ func (o *Outbound) Refused(a Action, dst []Action) []Action {
 		return append(dst, Action{Kind: Dropped, Delivery: a.Delivery, Reason: DropSlow})
 	}
 	if e := o.inflight[a.Delivery.PacketID]; e != nil && e.seq == a.Seq {
-		e.unsent = true
+		o.setUnsent(e, true)
 		if !e.released { // else the client still counts it, until its PUBCOMP
 			o.release(e)
 		}
@@ -304,7 +319,7 @@ func (o *Outbound) sendUnsent(now time.Time, dst []Action) []Action {
 	if !o.online || o.blocked {
 		return dst
 	}
-	for e, next := o.first, (*entry)(nil); e != nil; e = next {
+	for e, next := o.first, (*entry)(nil); e != nil && o.unsent > 0; e = next {
 		next = e.next
 		if !e.unsent {
 			continue
@@ -321,7 +336,7 @@ func (o *Outbound) sendUnsent(now time.Time, dst []Action) []Action {
 			o.used++
 			e.counted = true
 		}
-		e.unsent = false
+		o.setUnsent(e, false)
 		dst = append(dst, Action{Kind: Send, Seq: e.seq, Delivery: e.d})
 	}
 	return o.pump(now, dst)
@@ -346,7 +361,7 @@ func (o *Outbound) Acked(now time.Time, kind Ack, id uint16, dst []Action) ([]Ac
 			o.setReleased(e)
 			dst = append(dst, Action{Kind: Released, Seq: e.seq})
 		}
-		if e.unsent = o.blocked; e.unsent {
+		if o.setUnsent(e, o.blocked); e.unsent {
 			return dst, nil // behind what was refused // [MQTT-4.6.0-4]
 		}
 		return append(dst, Action{Kind: Send, Seq: e.seq, Delivery: e.d}), nil
@@ -392,7 +407,7 @@ func (o *Outbound) Resume(now time.Time, w Window, dst []Action) []Action {
 			// Not sent before, or refused by the buffer: no duplicate.
 			e.d.Dup = e.d.Dup || !e.unsent
 		}
-		e.unsent = true
+		o.setUnsent(e, true)
 		if !e.released && !o.fits(&e.d) {
 			dst = append(dst, Action{Kind: Dropped, Seq: e.seq, Delivery: e.d, Reason: DropTooLarge})
 			o.drop(e)

@@ -129,6 +129,9 @@ func (c *client) size(waiting, inflight int) {
 	if w, i := c.o.Len(); w != waiting || i != inflight {
 		c.t.Errorf("%d waiting and %d in flight, want %d and %d", w, i, waiting, inflight)
 	}
+	if inflight == 0 && (c.o.used != 0 || c.o.unsent != 0 || c.o.first != nil || c.o.last != nil) {
+		c.t.Errorf("nothing is in flight, but %+v", c.o)
+	}
 	if waiting == 0 && (c.o.Bytes() != 0 || c.o.waiting.ring != nil) {
 		c.t.Errorf("an empty queue holds %d bytes and a ring of %d", c.o.Bytes(), len(c.o.waiting.ring))
 	}
