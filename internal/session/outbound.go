@@ -142,13 +142,17 @@ func (o *Outbound) Bytes() int { return o.waiting.bytes }
 // that it can take more.
 func (o *Outbound) Blocked() bool { return o.blocked }
 
+// reserveTries bounds the search for a free identifier when a client with a huge
+// window acknowledges nothing.
+const reserveTries = 1024
+
 // Reserve gives out the next place in the queue. A caller that stores messages
 // before it offers them stores them under it. Places whose packet identifier is
 // still in use are passed over, so that one message that is never acknowledged
 // holds nothing up 65,535 messages later.
 func (o *Outbound) Reserve() uint64 {
 	o.seq++
-	for n := len(o.inflight); n > 0 && o.inflight[packetID(o.seq)] != nil; n-- {
+	for n := min(len(o.inflight), reserveTries); n > 0 && o.inflight[packetID(o.seq)] != nil; n-- {
 		o.seq++
 	}
 	return o.seq
@@ -178,6 +182,9 @@ func (o *Outbound) Offer(now time.Time, seq uint64, d message.Delivery, dst []Ac
 	if size > o.limits.MaxQueuedBytes && (o.waiting.n > 0 || !o.open()) {
 		// It would displace everything and still not fit.
 		return append(dst, Action{Kind: Dropped, Seq: seq, Delivery: d, Reason: DropQueueFull})
+	}
+	if o.waiting.n == 0 && o.open() && o.inflight[packetID(seq)] == nil {
+		return o.launch(now, item{seq, d}, dst)
 	}
 	dst = o.makeRoom(now, size, dst)
 	o.waiting.push(item{seq, d})
@@ -214,29 +221,26 @@ func (o *Outbound) makeRoom(now time.Time, size int, dst []Action) []Action {
 
 // pump moves messages from the queue into the window while both allow it.
 func (o *Outbound) pump(now time.Time, dst []Action) []Action {
-	for o.open() && o.waiting.n > 0 {
-		head := o.waiting.at(0)
-		why, drop := DropExpired, head.d.Message.Expired(now)
-		if !drop && !o.fits(&head.d) {
-			why, drop = DropTooLarge, true // counts as delivered, spends no identifier // [MQTT-3.1.2-25]
-		}
-		if drop {
-			it := o.waiting.pop()
-			dst = append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: why})
-			continue
-		}
-		id := packetID(head.seq)
-		if o.inflight[id] != nil {
-			break // 65535 places ago and still not acknowledged: wait
-		}
-		it := o.waiting.pop()
-		e := &entry{seq: it.seq, d: it.d, counted: true}
-		e.d.PacketID = id
-		o.add(e)
-		o.used++
-		dst = append(dst, Action{Kind: Send, Seq: e.seq, Delivery: e.d})
+	for o.open() && o.waiting.n > 0 && o.inflight[packetID(o.waiting.at(0).seq)] == nil {
+		dst = o.launch(now, o.waiting.pop(), dst)
 	}
 	return dst
+}
+
+// launch puts a message into the window, if it can still be sent. One that is
+// too large counts as delivered and takes no place. // [MQTT-3.1.2-25]
+func (o *Outbound) launch(now time.Time, it item, dst []Action) []Action {
+	e := &entry{seq: it.seq, d: it.d, counted: true}
+	switch {
+	case it.d.Message.Expired(now):
+		return append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: DropExpired})
+	case !o.fits(&e.d):
+		return append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: DropTooLarge})
+	}
+	e.d.PacketID = packetID(it.seq)
+	o.add(e)
+	o.used++
+	return append(dst, Action{Kind: Send, Seq: e.seq, Delivery: e.d})
 }
 
 func (o *Outbound) add(e *entry) {
