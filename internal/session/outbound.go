@@ -208,7 +208,7 @@ func (o *Outbound) makeRoom(now time.Time, size int, dst []Action) []Action {
 	for o.waiting.n > 0 && (o.waiting.n >= o.limits.MaxQueued || o.waiting.bytes+size > o.limits.MaxQueuedBytes) {
 		i, why := 0, DropQueueFull
 		for j := range min(o.waiting.n, expiredScan) {
-			if o.waiting.at(j).d.Message.Expired(now) {
+			if o.waiting.at(j).expired(now) {
 				i, why = j, DropExpired
 				break
 			}
@@ -232,7 +232,7 @@ func (o *Outbound) pump(now time.Time, dst []Action) []Action {
 func (o *Outbound) launch(now time.Time, it item, dst []Action) []Action {
 	e := &entry{seq: it.seq, d: it.d, counted: true}
 	switch {
-	case it.d.Message.Expired(now):
+	case it.expired(now):
 		return append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: DropExpired})
 	case !o.fits(&e.d):
 		return append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: DropTooLarge})
@@ -422,8 +422,8 @@ func (o *Outbound) Resume(now time.Time, w Window, dst []Action) []Action {
 }
 
 // Restore puts back a message from the store, in the order of Seq, before the
-// first Resume. Whether it had been sent is not known, so it may go out twice
-// at QoS 1; at QoS 2 its identifier makes the client recognise it.
+// first Resume. d.Dup says that it may have been sent: it goes out, perhaps
+// again, under the identifier by which the client recognises it at QoS 2.
 func (o *Outbound) Restore(seq uint64, d message.Delivery) {
 	o.seq = max(o.seq, seq)
 	o.waiting.push(item{seq, d})

@@ -573,3 +573,18 @@ func TestMessageAboveTheQueueLimitDisplacesNothing(t *testing.T) {
 	c.offer(huge, drop)
 	c.size(0, 2)
 }
+
+func TestRestoredMayHaveBeenSent(t *testing.T) {
+	c := newClient(t, Limits{})
+	for i, d := range []message.Delivery{
+		expiring("a", 2, time.Second),
+		expiring("b", 1, time.Second),
+		expiring("c", 2, time.Second),
+		deliver("d", 1),
+	} {
+		d.Dup = i != 2
+		c.o.Restore(uint64(i+1), d)
+	}
+	c.now = c.now.Add(time.Second)
+	c.resume(9, "a@1!, drop b expired, drop c expired, d@4!")
+}

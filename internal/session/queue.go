@@ -1,11 +1,22 @@
 package session
 
-import "github.com/iotctl/iotctl/internal/message"
+import (
+	"time"
+
+	"github.com/iotctl/iotctl/internal/message"
+)
 
 // item is a message that has not been handed to the client yet.
 type item struct {
 	seq uint64
 	d   message.Delivery
+}
+
+// expired reports whether the message need not be sent any more. One that may
+// have been sent at QoS 2 is: the client may wait for its PUBREL.
+// // [MQTT-4.3.3-7]
+func (it *item) expired(now time.Time) bool {
+	return it.d.Message.Expired(now) && !(it.d.QoS == 2 && it.d.Dup)
 }
 
 // queue is a ring buffer of items that grows by doubling and is given back
