@@ -178,7 +178,7 @@ func TestConnectTimeoutCoversDial(t *testing.T) {
 func TestAuthenticationExchange(t *testing.T) {
 	method := mqtt.Properties(nil).AppendString(mqtt.PropAuthenticationMethod, "M")
 	with := func(data string) mqtt.Properties {
-		return method.Without().AppendBytes(mqtt.PropAuthenticationData, []byte(data))
+		return slices.Clone(method).AppendBytes(mqtt.PropAuthenticationData, []byte(data))
 	}
 	l := newListener(t)
 	o := options(l, mqtt.V5)
@@ -274,5 +274,56 @@ func TestKeepAlive(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestDisconnectMeetingALossIsPrompt(t *testing.T) {
+	for _, v := range bothLibraries {
+		t.Run(v.String(), func(t *testing.T) {
+			for range 50 {
+				l := newListener(t)
+				c, p := start(t, l, options(l, v), mqtt.Connack{})
+				go p.end()
+				began := time.Now()
+				_ = c.Disconnect(t.Context(), 0, nil) // with or without success
+				if took := time.Since(began); took > 5*time.Second {
+					t.Fatalf("took %v", took)
+				}
+			}
+		})
+	}
+}
+
+func TestCloseInOnMessage(t *testing.T) {
+	l := newListener(t)
+	o := options(l, mqtt.V311)
+	var c *Client
+	connected := make(chan struct{})
+	o.OnMessage = func(Message) { <-connected; _ = c.Close() }
+	c, p := start(t, l, o, mqtt.Connack{})
+	close(connected)
+	p.send(publish("t", 0, 0, false))
+	<-c.Done()
+	if err := c.Err(); err != nil {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestUnusedClientCanBeClosed(t *testing.T) {
+	l := newListener(t)
+	for _, end := range []func(*Client){
+		func(c *Client) { _ = c.Close() },
+		func(c *Client) { _ = c.Disconnect(t.Context(), 0, nil) },
+	} {
+		c, err := New(options(l, mqtt.V5))
+		if err != nil {
+			t.Fatal(err)
+		}
+		end(c)
+		end(c)
+		<-c.Done()
+		if _, err := c.Connect(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Errorf("connect afterwards: %v", err)
+		}
 	}
 }

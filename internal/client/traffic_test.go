@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -419,4 +420,59 @@ func TestPublishAndReceiveAllocateNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { _ = alone.receive(h, body, raw) }); n > 0 {
 		t.Errorf("receive at QoS 0: %v allocations", n)
 	}
+}
+
+func TestConcurrentPublishersEachGetTheirOutcome(t *testing.T) {
+	l := newListener(t)
+	o := options(l, mqtt.V311)
+	o.MaxInflight = 3
+	c, p := start(t, l, o, mqtt.Connack{})
+	const publishers, each = 8, 25
+	go func() {
+		for packet := p.read(); packet != nil; packet = p.read() {
+			p.send(mqtt.Puback{PacketID: packet.(mqtt.Publish).PacketID})
+		}
+	}()
+	var wg sync.WaitGroup
+	for range publishers {
+		wg.Go(func() {
+			for range each {
+				o, err := c.PublishWait(t.Context(), Message{Topic: "t", QoS: 1})
+				if err != nil || o.Kind != Acknowledged {
+					t.Errorf("%+v %v", o, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func BenchmarkPublishQoS0(b *testing.B) {
+	l := newListener(nil)
+	c, err := New(options(l, mqtt.V311))
+	if err != nil {
+		b.Fatal(err)
+	}
+	go func() {
+		p := l.next(mqtt.V311)
+		chunk := make([]byte, 1<<16)
+		_, _ = p.conn.Read(chunk)
+		_, _ = p.conn.Write([]byte{0x20, 2, 0, 0})
+		p.discard()
+	}()
+	if _, err := c.Connect(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	m := Message{Topic: "bench", Payload: make([]byte, 64)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.Publish(b.Context(), m, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := c.Flush(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	_ = c.Close()
+	<-c.Done()
 }
