@@ -44,9 +44,12 @@ const (
 
 // ParseConnect reads the body of a CONNECT packet. The version in o is ignored.
 func ParseConnect(body []byte, flags uint8, o *Options) (Connect, error) {
-	r := newReader(TypeConnect, body, flags, o)
+	r := newReader(TypeConnect, body, 0, o)
 	var c Connect
 	r.protocol(&c)
+	if flags != 0 { // judged here, so that the version is known to whoever answers
+		r.flags(flags)
+	}
 	bits := r.connectFlags()
 	c.CleanStart = bits&flagCleanStart != 0
 	c.KeepAlive = r.uint16("keep alive")

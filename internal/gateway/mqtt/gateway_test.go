@@ -29,6 +29,7 @@ func (everybody) Authenticate(_ context.Context, c auth.Credentials) (auth.Ident
 type site struct {
 	addr string
 	b    *broker.Broker
+	l    transport.Listener
 }
 
 // start serves until the test ends.
@@ -38,6 +39,11 @@ func start(t *testing.T, bc broker.Config, gc gw.Config) site {
 }
 
 func startListener(t *testing.T, bc broker.Config, gc gw.Config, lc transport.ListenConfig) site {
+	t.Helper()
+	return startURL(t, "mqtt://127.0.0.1:0", bc, gc, lc)
+}
+
+func startURL(t *testing.T, url string, bc broker.Config, gc gw.Config, lc transport.ListenConfig) site {
 	t.Helper()
 	if bc.SysInterval == 0 {
 		bc.SysInterval = -1
@@ -54,7 +60,7 @@ func startListener(t *testing.T, bc broker.Config, gc gw.Config, lc transport.Li
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := transport.Listen(ctx, "mqtt://127.0.0.1:0", lc)
+	l, err := transport.Listen(ctx, url, lc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +75,7 @@ func startListener(t *testing.T, bc broker.Config, gc gw.Config, lc transport.Li
 			}
 		}
 	})
-	return site{strings.TrimPrefix(l.URL(), "mqtt://"), b}
+	return site{l.Addr().String(), b, l}
 }
 
 func TestGateway(t *testing.T) {
