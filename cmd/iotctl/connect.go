@@ -72,21 +72,8 @@ func (s *settings) dialConfig() (transport.DialConfig, error) {
 	return c, nil
 }
 
-// hookedConn calls beforeRead whenever everything received so far has been
-// worked off and the connection is about to wait for more.
-type hookedConn struct {
-	transport.Conn
-	beforeRead func()
-}
-
-func (c *hookedConn) Read(b []byte) (int, error) {
-	c.beforeRead()
-	return c.Conn.Read(b)
-}
-
 // clientOptions translates the settings; the caller adds callbacks.
-// beforeRead may be nil.
-func (s *settings) clientOptions(beforeRead func()) (client.Options, error) {
+func (s *settings) clientOptions() (client.Options, error) {
 	target := s.endpoint()
 	cfg, err := s.dialConfig()
 	if err != nil {
@@ -94,11 +81,7 @@ func (s *settings) clientOptions(beforeRead func()) (client.Options, error) {
 	}
 	o := client.Options{
 		Dial: func(ctx context.Context) (net.Conn, error) {
-			c, err := transport.DialEndpoint(ctx, target, cfg)
-			if err != nil || beforeRead == nil {
-				return c, err
-			}
-			return &hookedConn{c, beforeRead}, nil
+			return transport.DialEndpoint(ctx, target, cfg)
 		},
 		Version:        s.version,
 		ClientID:       s.clientID(os.Getpid()),

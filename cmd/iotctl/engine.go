@@ -25,17 +25,17 @@ type engine struct {
 	down downtime
 }
 
-// newEngine makes a client; onMessage and beforeRead may be nil.
-func newEngine(s *settings, t *terminal, onMessage func(client.Message), beforeRead func()) (*engine, error) {
+// newEngine makes a client; onMessage and onIdle may be nil.
+func newEngine(s *settings, t *terminal, onMessage func(client.Message), onIdle func()) (*engine, error) {
 	if err := s.loadPassword(t); err != nil {
 		return nil, err
 	}
-	o, err := s.clientOptions(beforeRead)
+	o, err := s.clientOptions()
 	if err != nil {
 		return nil, err
 	}
 	e := &engine{s: s, t: t, down: downtime{limit: s.maxDowntime}}
-	o.OnMessage = onMessage
+	o.OnMessage, o.OnIdle = onMessage, onIdle
 	o.OnState = e.news
 	if s.debug {
 		o.OnPacket = newPacketLog(s, t)

@@ -25,7 +25,7 @@ func run(ctx context.Context, argv []string) int {
 	if p, ok := peerProgram(argv[0]); ok {
 		return runPeer(ctx, p, argv[1:], os.Stdin, os.Stdout, os.Stderr)
 	}
-	root := newRoot()
+	root := newRootFor(argv[1:])
 	root.SetArgs(foldProperties(argv[1:]))
 	// cobra reports unknown commands, bad flags and bad arguments before it
 	// enters a command: whatever fails until then is a mistake in usage.

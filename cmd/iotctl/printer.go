@@ -18,8 +18,8 @@ import (
 type payloadProblem = format.PayloadError
 
 // printer writes messages to standard output. It collects them until flush,
-// which the client calls before it waits for more, so that a message never
-// lingers and a burst goes out in large writes.
+// which the client calls before it waits for more and before it acknowledges,
+// so that a message never lingers and a burst goes out in large writes.
 type printer struct {
 	s      *settings
 	format *format.Format

@@ -7,6 +7,33 @@ import (
 // newRoot builds the whole command tree. It has no side effects, so that
 // documentation and completions can be generated from it.
 func newRoot() *cobra.Command {
+	root := newBareRoot()
+	root.AddCommand(
+		newServe(),
+		newPub(),
+		newSub(),
+		newRR(),
+		newVersion(),
+		newExitCodes(),
+		newCompletion(),
+		newDocs(),
+	)
+	return root
+}
+
+// newRootFor builds what the command line args needs of the tree: the clients
+// are started often, by scripts that wait for them.
+func newRootFor(args []string) *cobra.Command {
+	clients := map[string]func() *cobra.Command{"pub": newPub, "sub": newSub, "rr": newRR}
+	if len(args) == 0 || clients[args[0]] == nil {
+		return newRoot()
+	}
+	root := newBareRoot()
+	root.AddCommand(clients[args[0]]())
+	return root
+}
+
+func newBareRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "iotctl",
 		Short: "MQTT broker, clients and tools in one program",
@@ -26,16 +53,6 @@ clients and tools to work with it, in one program without dependencies.`,
 		&cobra.Group{ID: groupOther, Title: "More:"},
 	)
 	root.SetHelpCommandGroupID(groupOther)
-	root.AddCommand(
-		newServe(),
-		newPub(),
-		newSub(),
-		newRR(),
-		newVersion(),
-		newExitCodes(),
-		newCompletion(),
-		newDocs(),
-	)
 	return root
 }
 
