@@ -23,7 +23,7 @@ func (c *conn) handle(ctx context.Context, h mqtt.Header, body []byte) error {
 		}
 	}
 	l := c.link.Load()
-	if l == nil && h.Type != mqtt.TypeAuth {
+	if l == nil && h.Type != mqtt.TypeAuth && h.Type != mqtt.TypeDisconnect {
 		return &ended{why: "protocol", err: errors.New(h.Type.String() + " during authentication"), mute: true} // [MQTT-3.1.2-30]
 	}
 	switch h.Type {
