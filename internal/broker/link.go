@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/message"
@@ -125,24 +126,31 @@ func (l *Link) Detach(f Farewell) {
 // Publish routes a message of the client to everybody who is subscribed.
 // matched counts the receivers. Errors: ErrNotAuthorized, ErrQuota (a retained
 // message over the limit), ErrTakenOver, session.ErrReceiveMaximum. At QoS 2 a
-// repetition is recognised by its identifier and not routed again.
+// repetition is recognised by its identifier and not routed again; it counts as
+// matched, because who received it is forgotten.
 func (l *Link) Publish(v message.View) (matched int, err error) {
 	if l.gone.Load() {
 		return 0, ErrTakenOver
 	}
-	b, s, bt := l.b, l.s, &l.batch
-	now := bt.begin()
+	now := l.batch.begin()
 	if v.QoS == 2 {
 		isNew, err := l.receive(v.PacketID)
-		if err != nil || !isNew {
+		if err != nil {
 			return 0, err
 		}
-		defer func() {
-			if err != nil { // refused: the identifier is free again // [MQTT-4.3.3-9]
-				_, _ = l.Release(v.PacketID)
-			}
-		}()
+		if !isNew {
+			return 1, nil
+		}
 	}
+	matched, err = l.publish(v, now)
+	if err != nil && v.QoS == 2 { // refused: the identifier is free again // [MQTT-4.3.3-9]
+		_, _ = l.Release(v.PacketID)
+	}
+	return matched, err
+}
+
+func (l *Link) publish(v message.View, now time.Time) (matched int, err error) {
+	b, s, bt := l.b, l.s, &l.batch
 	b.stats.PublishReceived.Add(1)
 	b.stats.PublishBytesReceived.Add(uint64(len(v.Payload)))
 	if err := b.checkPublish(&l.identity, v.Topic); err != nil {

@@ -266,3 +266,43 @@ func TestFlushOncePerBatch(t *testing.T) {
 		}
 	})
 }
+
+// [MQTT-4.3.3-9]
+func TestRefusedQoS2FreesItsIdentifier(t *testing.T) {
+	bubble(t, Config{Authorizer: newRules(" publish secret"), MaxRetainedBytes: 1}, func(t *testing.T, b *Broker) {
+		s := newFaulty()
+		b.cfg.Store = s
+		p := attach(t, b, durable("p"))
+		v := view("secret=1", 2)
+		v.PacketID = 7
+		if _, err := p.l.Publish(v); !errors.Is(err, ErrNotAuthorized) {
+			t.Errorf("publish: %v", err)
+		}
+		v = view("a=1", 2)
+		v.PacketID, v.Retain = 8, true
+		if _, err := p.l.Publish(v); !errors.Is(err, ErrQuota) {
+			t.Errorf("publish: %v", err)
+		}
+		p.commit()
+		for id := range uint16(10) {
+			if known, _ := p.l.Release(id); known {
+				t.Errorf("identifier %d is still open", id)
+			}
+		}
+		wantRecords(t, s, "session p")
+	})
+}
+
+func TestRepetitionIsNotReportedAsUnmatched(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		s, p := attach(t, b, options("s")), attach(t, b, options("p"))
+		s.subscribe(Subscription{Filter: "a"})
+		v := view("a=1", 2)
+		v.PacketID = 7
+		for i := range 2 {
+			if n, err := p.l.Publish(v); n != 1 || err != nil {
+				t.Errorf("attempt %d: %d, %v", i, n, err)
+			}
+		}
+	})
+}
