@@ -45,8 +45,8 @@ func (b *broker) address(j *job) {
 // use is what a test needs beyond the listeners.
 type use int
 
-// forPahoSuites refuses subscriptions to test/nosubscribe and answers a keep
-// alive of more than a minute with one minute.
+// forPahoSuites refuses subscriptions to test/nosubscribe, without the reason,
+// and answers a keep alive of more than a minute with one minute.
 const forPahoSuites use = iota
 
 // startBroker starts a broker of the test's own. IOTCTL_INTEROP_BROKER=mosquitto
@@ -74,7 +74,7 @@ listeners:
     tls: {cert: server.pem, key: server.key}
   - url: unix://` + filepath.Join(dir, "mqtt.sock") + "\n"
 	if slices.Contains(uses, forPahoSuites) {
-		config += "mqtt: {max_keep_alive: 60s}\nauth: {allow_anonymous: true, acl_file: acl}\n"
+		config += "mqtt: {max_keep_alive: 60s, hide_reasons: true}\nauth: {allow_anonymous: true, acl_file: acl}\n"
 	}
 	writeFile(t, dir, "acl", acl)
 	writeFile(t, dir, "iotctl.yaml", config)
