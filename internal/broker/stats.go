@@ -10,7 +10,7 @@ import (
 // bytes and packets.
 type Stats struct {
 	BytesReceived, BytesSent     atomic.Uint64
-	PacketsReceived, PacketsSent atomic.Uint64 // of any type
+	PacketsReceived, PacketsSent Packets
 	PublishReceived, PublishSent atomic.Uint64
 	PublishBytesReceived         atomic.Uint64 // payloads
 	PublishBytesSent             atomic.Uint64
@@ -24,6 +24,18 @@ type Stats struct {
 	Subscriptions                atomic.Int64 // shared ones included
 	SharedSubscriptions          atomic.Int64
 	Drops                        [session.Drops]atomic.Uint64 // by session.Drop
+}
+
+// Packets counts MQTT control packets by their type, 1 to 15.
+type Packets [16]atomic.Uint64
+
+// Total returns the sum over all types.
+func (p *Packets) Total() uint64 {
+	var n uint64
+	for i := range p {
+		n += p[i].Load()
+	}
+	return n
 }
 
 func (s *Stats) dropped(why session.Drop) { s.Drops[why].Add(1) }

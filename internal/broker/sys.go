@@ -30,8 +30,9 @@ func (b *Broker) publishSys() {
 		"connections/socket/count":   st.Connections.Load(),
 		"bytes/received":             st.BytesReceived.Load(),
 		"bytes/sent":                 st.BytesSent.Load(),
-		"messages/received":          st.PacketsReceived.Load(),
-		"messages/sent":              st.PacketsSent.Load(),
+		"messages/received":          st.PacketsReceived.Total(),
+		"messages/sent":              st.PacketsSent.Total(),
+		"messages/stored":            uint64(kept),
 		"publish/messages/received":  st.PublishReceived.Load(),
 		"publish/messages/sent":      st.PublishSent.Load(),
 		"publish/messages/dropped":   st.Dropped(),
@@ -48,6 +49,10 @@ func (b *Broker) publishSys() {
 	for why := range session.Drop(session.Drops) {
 		values["publish/messages/dropped/"+why.String()] = st.Drops[why].Load()
 	}
+	for i, name := range packetNames {
+		values["mqtt/"+name+"/received"] = st.PacketsReceived[i+1].Load()
+		values["mqtt/"+name+"/sent"] = st.PacketsSent[i+1].Load()
+	}
 	for topic, v := range values {
 		b.publishSysTopic(topic, strconv.FormatUint(v, 10))
 	}
@@ -56,6 +61,12 @@ func (b *Broker) publishSys() {
 	}
 	b.publishSysTopic("uptime", fmt.Sprintf("%d seconds", int(time.Since(b.started).Seconds())))
 	b.publishSysTopic("version", b.cfg.Version)
+}
+
+// packetNames are the control packet types from 1 on, as topics.
+var packetNames = [...]string{
+	"connect", "connack", "publish", "puback", "pubrec", "pubrel", "pubcomp", "subscribe",
+	"suback", "unsubscribe", "unsuback", "pingreq", "pingresp", "disconnect", "auth",
 }
 
 // publishSysTopic publishes a value unless it is what the topic has already.
@@ -87,6 +98,7 @@ var loadTopics = map[string]string{
 	"bytes/received":            "bytes/received",
 	"bytes/sent":                "bytes/sent",
 	"connections/socket/count":  "sockets",
+	"mqtt/connect/received":     "connections",
 }
 
 // update returns the averages after the counters have moved on to values.

@@ -43,7 +43,6 @@ type conn struct {
 	acks    []byte   // of this batch; they leave after it has been committed
 	ready   bool     // retained messages follow the acknowledgements
 	qos1    int      // QoS 1 messages of this batch
-	packets int      // of this batch
 	aliases [][]byte // by topic alias, from 1
 	session sessionState
 
@@ -191,7 +190,7 @@ func (c *conn) packetsIn(ctx context.Context, data []byte) (rest []byte, err err
 			return nil, c.malformed(err)
 		}
 		c.want = 0
-		c.packets++
+		c.g.b.Stats().PacketsReceived[h.Type].Add(1)
 		if err := c.handle(ctx, h, body); err != nil {
 			return nil, err
 		}
@@ -221,9 +220,7 @@ func (c *conn) protocolError(code mqtt.ReasonCode, format string, args ...any) e
 
 // commit lets the batch take effect, then its acknowledgements leave.
 func (c *conn) commit(ctx context.Context) error {
-	st := c.g.b.Stats()
-	st.PacketsReceived.Add(uint64(c.packets))
-	c.packets, c.qos1 = 0, 0
+	c.qos1 = 0
 	l := c.link.Load()
 	if l == nil {
 		return nil
@@ -253,10 +250,15 @@ func (c *conn) answer(b []byte, err error) {
 		c.log.Error("packet not sent", "client", c.clientID, "err", err)
 		return
 	}
-	st := c.g.b.Stats()
-	st.PacketsSent.Add(1)
-	st.BytesSent.Add(uint64(len(b) - len(c.acks)))
+	c.g.count(b[len(c.acks):])
 	c.acks = b
+}
+
+// count adds a packet to what has been sent.
+func (g *Gateway) count(packet []byte) {
+	st := g.b.Stats()
+	st.PacketsSent[packet[0]>>4].Add(1)
+	st.BytesSent.Add(uint64(len(packet)))
 }
 
 // armKeepAlive moves the read deadline, but not for every packet: it may lie
@@ -314,10 +316,21 @@ func (c *conn) finish(err error) {
 	if l := c.link.Load(); l != nil {
 		l.Detach(c.farewell)
 	}
-	if last := c.lastPacket(e); last != nil && c.w.finish(last) {
+	if last := c.lastPacket(e); last != nil && c.sayLast(last) {
 		c.closing.Store(true)
 		c.linger()
 	}
+}
+
+// sayLast writes the last packet, if there is one.
+func (c *conn) sayLast(packet []byte) bool {
+	if !c.w.finish(packet) {
+		return false
+	}
+	if len(packet) > 0 {
+		c.g.count(packet)
+	}
+	return true
 }
 
 // lastPacket is what the peer is told.
@@ -379,7 +392,7 @@ func (c *conn) Close(r broker.Reason) {
 		return
 	}
 	last := c.lastPacket(&ended{code: farewellOf(r), err: errors.New(r.String())})
-	if c.w.finish(last) {
+	if c.sayLast(last) {
 		c.closing.Store(true)
 		_ = c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
 	}

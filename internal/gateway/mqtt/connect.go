@@ -156,9 +156,7 @@ func (c *conn) accept(ctx context.Context, p *mqtt.Connect, id auth.Identity, au
 	}
 	c.link.Store(link)
 	c.w.append(b)
-	st := c.g.b.Stats()
-	st.PacketsSent.Add(1)
-	st.BytesSent.Add(uint64(len(b)))
+	c.g.count(b)
 	c.log.Debug("client connected", "client", c.clientID, "user", id.Name, "version", c.version.String(), "present", resumed.Present)
 	link.Start()
 	c.w.flush()
@@ -348,6 +346,7 @@ func (c *conn) sendAuth(code mqtt.ReasonCode, data []byte) {
 		a.Properties = a.Properties.AppendBytes(mqtt.PropAuthenticationData, data)
 	}
 	if b, err := a.Append(nil, c.version); err == nil {
+		c.g.count(b)
 		c.w.append(b)
 		c.w.flush()
 	}

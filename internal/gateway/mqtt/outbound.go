@@ -88,9 +88,7 @@ func (c *conn) Deliver(d *message.Delivery) bool {
 		return true
 	}
 	w.pending = b
-	st := c.g.b.Stats()
-	st.PacketsSent.Add(1)
-	st.BytesSent.Add(uint64(len(b) - before))
+	c.g.count(b[before:])
 	return true
 }
 
