@@ -475,3 +475,28 @@ func TestStatement_2_2_1_3_PacketIdentifierZero(t *testing.T) {
 		}
 	}
 }
+
+func TestStatement_3_4_2_LengthsOfAcknowledgements(t *testing.T) {
+	s := start(t, broker.Config{}, gw.Config{})
+	for first, name := range map[byte]string{0x40: "PUBACK", 0x50: "PUBREC", 0x62: "PUBREL", 0x70: "PUBCOMP"} {
+		for _, v := range versions {
+			for _, body := range [][]byte{{}, {0}, {0, 1, 0}, {0, 1, 0, 0}, {0, 1, 0, 0, 0}, {0, 1, 0, 1}} {
+				if v == mqtt.V5 && (len(body) == 3 || len(body) == 4 && body[3] == 0) {
+					continue // legal there: a reason code, no properties
+				}
+				r := online(t, s.addr, v, "l")
+				r.bytes(frame(first, body))
+				seen := r.closed()
+				if v < mqtt.V5 {
+					if len(seen) > 0 {
+						t.Errorf("%s %s of %d bytes: got %+v", v, name, len(body), seen)
+					}
+					continue
+				}
+				if d, ok := seen[len(seen)-1].(mqtt.Disconnect); !ok || d.Code != mqtt.MalformedPacket {
+					t.Errorf("%s of %d bytes: got %+v", name, len(body), seen)
+				}
+			}
+		}
+	}
+}
