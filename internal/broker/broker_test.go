@@ -234,7 +234,9 @@ func durable(id string) SessionOptions {
 	return o
 }
 
-// attach connects a client as the identity of that name.
+func identity(name string) auth.Identity { return auth.Identity{Name: name} }
+
+// attachAs connects a client as the identity of that name.
 func attachAs(t testing.TB, b *Broker, owner string, o SessionOptions) (*client, error) {
 	t.Helper()
 	c := &client{t: t, b: b, room: -1}

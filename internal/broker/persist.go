@@ -63,7 +63,7 @@ func (b *Broker) loadRecord(r store.Record, now time.Time) {
 			s.subs = map[string]*subscription{}
 		}
 		s.subs[r.Filter] = sub
-		s.subCount.Store(int32(len(s.subs)))
+		s.several.Store(len(s.subs) > 1)
 		b.addSub(sub)
 	case store.Queued:
 		if s := b.lookup(r.ClientID); s != nil {

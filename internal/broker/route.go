@@ -63,7 +63,9 @@ func (b *Broker) route(m *message.Message, publisher *Session, bt *batch) (match
 // // [MQTT-3.3.4-2] [MQTT-3.3.4-3]
 func (b *Broker) routeMatches(m *message.Message, publisher *Session, bt *batch) int {
 	bt.picks = bt.picks[:0]
-	clear(bt.merged)
+	if len(bt.merged) > 0 {
+		clear(bt.merged)
+	}
 	for _, sub := range bt.matches {
 		if sub.group != nil {
 			if sub = sub.group.pick(m); sub == nil {
@@ -75,7 +77,7 @@ func (b *Broker) routeMatches(m *message.Message, publisher *Session, bt *batch)
 		if sub.noLocal && sub.s == publisher {
 			continue // [MQTT-3.8.3-3]
 		}
-		if sub.s.subCount.Load() > 1 {
+		if len(bt.matches) > 1 && sub.s.several.Load() {
 			if i, ok := bt.merged[sub.s]; ok {
 				bt.picks[i].merge(sub)
 				continue

@@ -29,8 +29,10 @@ type Session struct {
 	since time.Time  // when the last connection ended; guarded by life
 	will  *will      // guarded by life
 
-	online   atomic.Bool  // link != nil and started, for the choice of shared members
-	subCount atomic.Int32 // len(subs)
+	online atomic.Bool // link != nil and started, for the choice of shared members
+	// several is set before a second subscription of this session enters the
+	// router and stays set: a match that holds two of them sees it.
+	several atomic.Bool
 
 	mu       sync.Mutex
 	identity auth.Identity
@@ -133,7 +135,6 @@ func (s *Session) end() {
 	for _, sub := range subs {
 		b.removeSub(sub)
 	}
-	s.subCount.Store(0)
 	b.forget(s)
 	bt := batch{}
 	if durable {

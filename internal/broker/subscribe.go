@@ -93,8 +93,10 @@ func (l *Link) subscribe(w Subscription) error {
 	if s.subs == nil {
 		s.subs = map[string]*subscription{}
 	}
+	if len(s.subs) > 0 {
+		s.several.Store(true)
+	}
 	s.subs[w.Filter] = sub
-	s.subCount.Store(int32(len(s.subs)))
 	durable := s.durable()
 	s.mu.Unlock()
 	// New before old: no message is missed, and one that meets both is
@@ -158,7 +160,6 @@ func (l *Link) unsubscribe(filter string) error {
 	}
 	sub := s.subs[filter]
 	delete(s.subs, filter)
-	s.subCount.Store(int32(len(s.subs)))
 	durable := s.durable()
 	s.mu.Unlock()
 	if sub == nil {
