@@ -42,8 +42,10 @@ func TestChain(t *testing.T) {
 		{"an error beats allow", Chain{answer{name: "a", verdict: Allow, err: broken}}, Identity{}, Deny, broken},
 		{"an unknown verdict denies", Chain{answer{name: "a", verdict: 7}, allow}, Identity{}, Deny, nil},
 		{
-			"anonymous comes last", Chain{ignore, Anonymous{}},
-			Identity{Method: "anonymous", ClientID: "c", Username: "root"}, Allow, nil,
+			"anonymous comes last",
+			Chain{ignore, Anonymous{}},
+			Identity{Method: "anonymous", ClientID: "c", Username: "root"},
+			Allow, nil,
 		},
 		{"anonymous does not overrule", Chain{deny, Anonymous{}}, Identity{}, Deny, nil},
 	} {

@@ -11,7 +11,7 @@ const million = 1_000_000
 
 // sub stands for what a broker keeps per subscription; only the pointer to it
 // lies in the tree.
-type sub struct{ id int }
+type sub struct{ _ int }
 
 // population is a million subscriptions, fanout of them for each topic.
 type population struct {
