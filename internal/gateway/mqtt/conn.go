@@ -177,9 +177,10 @@ func (c *conn) keep(rest []byte) {
 // packetsIn handles the complete packets in data and returns what is left.
 func (c *conn) packetsIn(ctx context.Context, data []byte) (rest []byte, err error) {
 	for len(data) > 0 {
-		if c.version == 0 && mqtt.Type(data[0]>>4) != mqtt.TypeConnect {
-			// Before looking at the length. // [MQTT-3.1.0-1]
-			return nil, &ended{why: "protocol", err: fmt.Errorf("first packet is not CONNECT but %s", describe(data)), mute: true}
+		if c.version == 0 { // Before looking at the length. // [MQTT-3.1.0-1]
+			if what := describe(data); what != mqtt.TypeConnect.String() {
+				return nil, &ended{why: "protocol", err: fmt.Errorf("first packet is not CONNECT but %s", what), mute: true}
+			}
 		}
 		h, body, n, err := mqtt.Frame(data, c.g.cfg.MaxPacketBytes)
 		if errors.Is(err, mqtt.ErrShort) {
