@@ -3,6 +3,7 @@ package serve
 import (
 	"encoding"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -63,9 +64,12 @@ func (d *decoder) mapping(n *yaml.Node, path string, ks keys) {
 
 func (d *decoder) unknown(key *yaml.Node, at string, ks keys) {
 	hint := ""
-	best := 3
-	for k := range ks {
-		if n := distance(k, key.Value); n < best || n == best && best < 3 && k < hint {
+	best := 3 // letters of difference
+	for _, k := range slices.Sorted(maps.Keys(ks)) {
+		n := distance(k, key.Value)
+		// Few mistype the first letter.
+		better := n == best && hint != "" && key.Value != "" && hint[0] != key.Value[0] && k[0] == key.Value[0]
+		if n < best || better {
 			best, hint = n, k
 		}
 	}
@@ -102,7 +106,7 @@ func (d *decoder) fields(v reflect.Value) keys {
 // interfaces and the like.
 func isSetting(t reflect.Type) bool {
 	switch t.Kind() {
-	case reflect.Bool, reflect.Int, reflect.Int64, reflect.Uint8, reflect.Uint16, reflect.Float64, reflect.String:
+	case reflect.Bool, reflect.Int, reflect.Int64, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Float64, reflect.String:
 		return true
 	case reflect.Struct:
 		return true
@@ -190,7 +194,7 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value) error {
 			return fmt.Errorf("%q is no whole number", n.Value)
 		}
 		v.SetInt(i)
-	case reflect.Uint8, reflect.Uint16:
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
 		u, err := strconv.ParseUint(n.Value, 10, v.Type().Bits())
 		if err != nil {
 			return fmt.Errorf("%q is no whole number from 0 to %d", n.Value, 1<<v.Type().Bits()-1)
