@@ -30,7 +30,8 @@
 //	Session.life         attach, detach and end of one session, one at a time
 //	shard.mu             the registry, never held across a call
 //	Session.mu           delivery state and subscriptions
-//	group.mu             members of a shared subscription
+//	Broker.shared        the shared subscriptions
+//	group.mu             members of one of them
 //	the receiver's own   taken inside Receiver.Deliver
 //	timers.mu, the router's locks: leaves
 //

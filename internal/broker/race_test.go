@@ -1,7 +1,10 @@
 package broker
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -64,4 +67,46 @@ func TestChangingSubscriptionsNeitherLosesNorDoubles(t *testing.T) {
 	l.Detach(Farewell{})
 	p.leave()
 	empty(t, b)
+}
+func TestTakeoverWhileSubscribingLeavesNothingBehind(t *testing.T) {
+	b := idle(t, Config{})
+	const rounds, clients = 300, 4
+	var wg sync.WaitGroup
+	for n := range clients {
+		wg.Go(func() {
+			for i := range rounds {
+				o := options("same")
+				o.CleanStart = (i+n)%2 == 0
+				if n%2 == 0 {
+					o = durable("same")
+					o.CleanStart = i%3 == 0
+				}
+				l, _, err := b.Attach(context.Background(), identity(""), o, &client{t: t, b: b, room: -1})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				l.Start()
+				for k := range 3 {
+					for _, g := range l.Subscribe([]Subscription{{Filter: fmt.Sprintf("a/%d", k)}, {Filter: fmt.Sprintf("$share/g/b/%d", (k+n)%3)}}) {
+						if g.Err != nil && !errors.Is(g.Err, ErrTakenOver) {
+							t.Error(g.Err)
+						}
+					}
+				}
+				_ = l.Commit(context.Background())
+				if i%5 == 0 {
+					l.Detach(Farewell{Abnormal: true, HasExpiry: true})
+				}
+			}
+		})
+	}
+	wg.Wait()
+	o := options("same")
+	o.CleanStart = true
+	attach(t, b, o).leave()
+	empty(t, b)
+	if left := b.subs.Match(nil, "a/1"); len(left) > 0 || !slices.Equal(records(t, b.cfg.Store), nil) {
+		t.Errorf("left: %d routes, stored %q", len(left), records(t, b.cfg.Store))
+	}
 }

@@ -80,15 +80,29 @@ func (l *Link) subscribe(w Subscription) error {
 	if !b.allowed(&l.identity, auth.Subscribe, sub.topic) { // shared ones too
 		return ErrNotAuthorized
 	}
-	s.mu.Lock()
-	if s.link != l {
-		s.mu.Unlock()
-		return ErrTakenOver
+	old, err := l.replace(sub)
+	if err != nil {
+		return err
 	}
-	old := s.subs[w.Filter]
+	if sub.share == "" && (w.RetainHandling == 0 || w.RetainHandling == 1 && old == nil) {
+		l.requestRetained(sub)
+	}
+	return nil
+}
+
+// replace puts sub in the place of the subscription with the same filter. The
+// router changes under the session's lock, so that the end of the session finds
+// all of them there.
+func (l *Link) replace(sub *subscription) (old *subscription, err error) {
+	b, s := l.b, l.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link != l {
+		return nil, ErrTakenOver
+	}
+	old = s.subs[sub.filter]
 	if old == nil && len(s.subs) >= b.cfg.MaxSubscriptions {
-		s.mu.Unlock()
-		return ErrQuota
+		return nil, ErrQuota
 	}
 	if s.subs == nil {
 		s.subs = map[string]*subscription{}
@@ -96,22 +110,17 @@ func (l *Link) subscribe(w Subscription) error {
 	if len(s.subs) > 0 {
 		s.several.Store(true)
 	}
-	s.subs[w.Filter] = sub
-	durable := s.durable()
-	s.mu.Unlock()
+	s.subs[sub.filter] = sub
 	// New before old: no message is missed, and one that meets both is
 	// merged into one delivery. // [MQTT-3.8.4-3]
 	b.addSub(sub)
 	if old != nil {
 		b.removeSub(old)
 	}
-	if durable {
+	if s.durable() {
 		l.batch.op(store.Put, sub.record())
 	}
-	if sub.share == "" && (w.RetainHandling == 0 || w.RetainHandling == 1 && old == nil) {
-		l.requestRetained(sub)
-	}
-	return nil
+	return old, nil
 }
 
 // requestRetained notes the retained messages that sub asks for.
@@ -154,22 +163,20 @@ func (l *Link) Unsubscribe(filters []string) []Grant {
 func (l *Link) unsubscribe(filter string) error {
 	s := l.s
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.link != l {
-		s.mu.Unlock()
 		return ErrTakenOver
 	}
 	sub := s.subs[filter]
-	delete(s.subs, filter)
-	durable := s.durable()
-	s.mu.Unlock()
 	if sub == nil {
 		if _, err := newSub(s, Subscription{Filter: filter}); err != nil {
 			return err
 		}
 		return ErrNoSubscription
 	}
+	delete(s.subs, filter)
 	l.b.removeSub(sub)
-	if durable {
+	if s.durable() {
 		l.batch.op(store.Delete, sub.record())
 	}
 	return nil
