@@ -157,7 +157,7 @@ func (s *Session) attach(ctx context.Context, id auth.Identity, o SessionOptions
 	s.expiry = o.Expiry
 	s.link = l
 	s.mu.Unlock()
-	if err := b.cfg.Store.Apply(ctx, s.attachOps(was)); err != nil {
+	if err := b.apply(ctx, s.attachOps(was)); err != nil {
 		s.unlink(l, Farewell{})
 		s.settle()
 		return nil, err

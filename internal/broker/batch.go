@@ -73,10 +73,8 @@ func (b *Broker) commit(ctx context.Context, bt *batch) error {
 	for len(bt.ops) > 0 || len(bt.offers) > 0 || len(bt.sends) > 0 {
 		ops, offers, sends := bt.ops, bt.offers, bt.sends
 		bt.ops, bt.offers, bt.sends = nil, nil, nil
-		if len(ops) > 0 {
-			if err := b.cfg.Store.Apply(ctx, ops); err != nil {
-				return err
-			}
+		if err := b.apply(ctx, ops); err != nil {
+			return err
 		}
 		for _, o := range offers {
 			o.s.offer(o.seq, o.d, bt)

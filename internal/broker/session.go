@@ -230,9 +230,17 @@ func Seconds(v uint32) time.Duration {
 	return time.Duration(v) * time.Second
 }
 
+// apply has the store carry out a batch, if there is anything in it.
+func (b *Broker) apply(ctx context.Context, ops []store.Op) error {
+	if len(ops) == 0 {
+		return nil
+	}
+	return b.cfg.Store.Apply(ctx, ops)
+}
+
 // applyQuietly applies operations that nothing waits for.
 func (b *Broker) applyQuietly(ops []store.Op) {
-	if err := b.cfg.Store.Apply(context.Background(), ops); err != nil {
+	if err := b.apply(context.Background(), ops); err != nil {
 		b.cfg.Logger.Error("store", "err", err)
 	}
 }

@@ -1,0 +1,339 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/session"
+	"github.com/iotctl/iotctl/internal/store"
+)
+
+func TestSessionPresent(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		for i, step := range []struct {
+			expiry  time.Duration
+			clean   bool
+			present bool
+		}{
+			{0, false, false},
+			{0, false, false}, // the first ended with its connection
+			{time.Hour, false, false},
+			{time.Hour, false, true},
+			{0, false, true},
+			{time.Hour, false, false},
+			{time.Hour, true, false},
+			{time.Hour, false, true},
+		} {
+			o := options("c")
+			o.Expiry, o.CleanStart = step.expiry, step.clean
+			c := attach(t, b, o)
+			if c.present != step.present {
+				t.Errorf("step %d: present %v", i, c.present)
+			}
+			c.lose()
+		}
+		count(t, b, 1, 0)
+	})
+}
+
+// [MQTT-3.1.4-3]
+func TestTakeoverResumesADurableSession(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		p, first := attach(t, b, options("p")), attach(t, b, durable("s"))
+		first.subscribe(Subscription{Filter: "a", QoS: 1})
+		p.publish("a=1", 1, 1)
+		second := attach(t, b, durable("s"))
+		if !second.present {
+			t.Error("the session is not present")
+		}
+		first.wantClosed(ReasonTakenOver)
+		second.wantClosed()
+		first.want("a=1 q1")
+		second.want("a=1 q1 dup")
+		p.publish("a=2", 1, 1)
+		first.want()
+		second.want("a=2 q1")
+		second.ackAll()
+
+		if err := first.l.Acked(session.Puback, 1); !errors.Is(err, ErrTakenOver) {
+			t.Errorf("acked: %v", err)
+		}
+		if _, err := first.l.Publish(view("a=3", 0)); !errors.Is(err, ErrTakenOver) {
+			t.Errorf("publish: %v", err)
+		}
+		if _, err := first.l.Publish(view("a=3", 2)); !errors.Is(err, ErrTakenOver) {
+			t.Errorf("publish: %v", err)
+		}
+		if _, err := first.l.Release(1); !errors.Is(err, ErrTakenOver) {
+			t.Errorf("release: %v", err)
+		}
+		if g := first.l.Subscribe([]Subscription{{Filter: "b"}}); !errors.Is(g[0].Err, ErrTakenOver) {
+			t.Errorf("subscribe: %+v", g)
+		}
+		if g := first.l.Unsubscribe([]string{"a"}); !errors.Is(g[0].Err, ErrTakenOver) {
+			t.Errorf("unsubscribe: %+v", g)
+		}
+		first.l.Writable()
+		first.l.Ready()
+		first.l.Start()
+		first.commit()
+		first.lose()
+		first.want()
+		if b.stats.Connected.Load() != 2 || b.stats.TakenOver.Load() != 1 {
+			t.Errorf("%d connected, %d taken over", b.stats.Connected.Load(), b.stats.TakenOver.Load())
+		}
+		count(t, b, 2, 1)
+	})
+}
+
+// [MQTT-3.1.2-4]
+func TestTakeoverWithCleanStartBeginsAnew(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		p, first := attach(t, b, options("p")), attach(t, b, durable("s"))
+		first.subscribe(Subscription{Filter: "a", QoS: 1})
+		p.publish("a=1", 1, 1)
+		o := durable("s")
+		o.CleanStart = true
+		second := attach(t, b, o)
+		if second.present {
+			t.Error("the session is present")
+		}
+		first.wantClosed(ReasonTakenOver)
+		second.want()
+		p.publish("a=2", 1, 0)
+		count(t, b, 2, 0)
+		wantRecords(t, b.cfg.Store, "session s")
+	})
+}
+
+func TestAnotherIdentityNeitherResumesNorWipesNorKicks(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		mine, err := attachAs(t, b, "alice", durable("s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		mine.subscribe(Subscription{Filter: "a", QoS: 1})
+		intrude := func() {
+			t.Helper()
+			for _, owner := range []string{"bob", ""} {
+				for _, clean := range []bool{false, true} {
+					o := durable("s")
+					o.CleanStart = clean
+					if _, err := attachAs(t, b, owner, o); !errors.Is(err, ErrNotOwner) {
+						t.Errorf("%q, clean start %v: %v", owner, clean, err)
+					}
+				}
+			}
+		}
+		intrude()
+		mine.wantClosed()
+		mine.lose()
+		intrude()
+		p := attach(t, b, options("p"))
+		p.publish("a=1", 1, 1)
+		mine, err = attachAs(t, b, "alice", durable("s"))
+		if err != nil || !mine.present {
+			t.Fatalf("present %v, %v", mine.present, err)
+		}
+		mine.want("a=1 q1")
+		if err := mine.l.SetIdentity(identity("bob")); !errors.Is(err, ErrNotOwner) {
+			t.Errorf("change of owner: %v", err)
+		}
+		if err := mine.l.SetIdentity(identity("alice")); err != nil || mine.l.Identity() != identity("alice") {
+			t.Errorf("re-authentication: %v, %v", err, mine.l.Identity())
+		}
+	})
+}
+
+// [MQTT-3.1.2-23]
+func TestSessionExpires(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		s, p := attach(t, b, durable("s")), attach(t, b, options("p"))
+		s.subscribe(Subscription{Filter: "a", QoS: 1})
+		time.Sleep(3 * time.Hour) // while there is a connection nothing expires
+		s.lose()
+		time.Sleep(59 * time.Minute)
+		s = attach(t, b, durable("s"))
+		if !s.present {
+			t.Error("gone before its time")
+		}
+		s.lose()
+		p.publish("a=1", 1, 1)
+		time.Sleep(time.Hour + time.Second)
+		count(t, b, 1, 0)
+		wantRecords(t, b.cfg.Store)
+		if b.stats.SessionsExpired.Load() != 1 || b.stats.Drops[session.DropEnded].Load() != 1 {
+			t.Errorf("%d expired, %d dropped", b.stats.SessionsExpired.Load(), b.stats.Drops[session.DropEnded].Load())
+		}
+		if s := attach(t, b, durable("s")); s.present {
+			t.Error("present after its time")
+		}
+	})
+}
+
+func TestSessionThatNeverExpires(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		o := durable("s")
+		o.Expiry = Seconds(0xFFFFFFFF)
+		attach(t, b, o).lose()
+		time.Sleep(100 * 365 * 24 * time.Hour)
+		if s := attach(t, b, o); !s.present || s.expiry != Never {
+			t.Errorf("present %v, expiry %v", s.present, s.expiry)
+		}
+	})
+}
+
+func TestExpiryIsCapped(t *testing.T) {
+	bubble(t, Config{MaxExpiry: time.Minute}, func(t *testing.T, b *Broker) {
+		s := attach(t, b, durable("s"))
+		if s.expiry != time.Minute {
+			t.Errorf("granted %v", s.expiry)
+		}
+		s.l.Detach(Farewell{HasExpiry: true, Expiry: Never})
+		time.Sleep(61 * time.Second)
+		count(t, b, 0, 0)
+	})
+}
+
+// [MQTT-3.14.2-2]
+func TestFarewellChangesTheExpiry(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		s := attach(t, b, durable("s"))
+		s.subscribe(Subscription{Filter: "a"})
+		s.l.Detach(Farewell{HasExpiry: true, Expiry: 10 * time.Second})
+		time.Sleep(9 * time.Second)
+		count(t, b, 1, 1)
+		time.Sleep(2 * time.Second)
+		count(t, b, 0, 0)
+
+		s = attach(t, b, durable("s"))
+		s.subscribe(Subscription{Filter: "a"})
+		s.l.Detach(Farewell{HasExpiry: true})
+		empty(t, b)
+		wantRecords(t, b.cfg.Store)
+	})
+}
+
+func TestOnlyDurableSessionsAreStored(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		applied := 0
+		f := newFaulty()
+		f.hook(func([]store.Op) { applied++ })
+		b.cfg.Store = f
+		p, s := attach(t, b, options("p")), attach(t, b, options("s"))
+		s.subscribe(Subscription{Filter: "a", QoS: 2})
+		p.publish("a=1", 2, 1)
+		s.ackAll()
+		p.lose()
+		s.lose()
+		if applied != 0 {
+			t.Errorf("%d batches for sessions that end with their connection", applied)
+		}
+		empty(t, b)
+	})
+}
+
+func TestSessionBecomesDurableAndBack(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		p, s := attach(t, b, options("p")), attach(t, b, durable("s"))
+		s.subscribe(Subscription{Filter: "a", QoS: 2}, Subscription{Filter: "b"})
+		p.publish("a=1", 2, 1)
+		p.publish("a=2", 2, 1)
+		s.ack()
+		v := view("x=1", 2)
+		v.PacketID = 9
+		if _, err := s.l.Publish(v); err != nil {
+			t.Fatal(err)
+		}
+		s.commit()
+		p.publish("a=3", 1, 1)
+		all := []string{"session s", "subscription s a", "subscription s b", "released s", "released s", "queued s 3", "received s 9"}
+		wantRecords(t, b.cfg.Store, all...)
+		s = attach(t, b, options("s"))
+		wantRecords(t, b.cfg.Store)
+		p.publish("a=4", 1, 1)
+		s.lose()
+		count(t, b, 1, 0)
+		wantRecords(t, b.cfg.Store)
+	})
+}
+
+func TestShutdownClosesEverybodyAndRefusesMore(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		a, s := attach(t, b, options("a")), attach(t, b, durable("s"))
+		b.Shutdown(ReasonShutdown)
+		a.wantClosed(ReasonShutdown)
+		s.wantClosed(ReasonShutdown)
+		if _, err := attachAs(t, b, "", options("x")); !errors.Is(err, ErrEnded) {
+			t.Errorf("attach: %v", err)
+		}
+		a.lose()
+		s.lose()
+		count(t, b, 1, 0)
+	})
+}
+
+func TestDisconnectByAnOperator(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		s := attach(t, b, durable("s"))
+		if !b.Disconnect("s", ReasonAdministrative) || b.Disconnect("x", ReasonAdministrative) {
+			t.Error("found the wrong client")
+		}
+		s.wantClosed(ReasonAdministrative)
+		s.lose()
+		if b.Disconnect("s", ReasonAdministrative) {
+			t.Error("found a connection that is gone")
+		}
+	})
+}
+
+func TestSessionQuotas(t *testing.T) {
+	bubble(t, Config{MaxSessions: 3, MaxSessionsPerOwner: 1, MaxSubscriptions: 2}, func(t *testing.T, b *Broker) {
+		a, err := attachAs(t, b, "alice", durable("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.subscribe(Subscription{Filter: "1"}, Subscription{Filter: "2"})
+		if g := a.l.Subscribe([]Subscription{{Filter: "3"}, {Filter: "2", QoS: 1}}); !errors.Is(g[0].Err, ErrQuota) || g[1].Err != nil {
+			t.Errorf("subscribe: %+v", g)
+		}
+		a.lose()
+		if _, err := attachAs(t, b, "alice", durable("a2")); !errors.Is(err, ErrQuota) {
+			t.Errorf("second session left behind: %v", err)
+		}
+		for _, id := range []string{"a2", "a3"} { // those that leave nothing behind
+			if _, err := attachAs(t, b, "alice", options(id)); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := attachAs(t, b, "bob", options("b")); !errors.Is(err, ErrQuota) {
+			t.Errorf("fourth session: %v", err)
+		}
+		if a, err = attachAs(t, b, "alice", durable("a")); err != nil || !a.present {
+			t.Errorf("resuming needs no place: %v", err)
+		}
+		count(t, b, 3, 2)
+	})
+}
+
+// Deliveries begin with Start, after the answer to CONNECT.
+func TestNothingIsDeliveredBeforeStart(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		s, p := attach(t, b, durable("s")), attach(t, b, options("p"))
+		s.subscribe(Subscription{Filter: "a", QoS: 1})
+		s.lose()
+		c := &client{t: t, b: b, room: -1}
+		l, _, err := b.Attach(context.Background(), identity(""), durable("s"), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.l = l
+		p.publish("a=1", 1, 1)
+		l.Writable()
+		c.want()
+		l.Start()
+		c.want("a=1 q1")
+	})
+}
