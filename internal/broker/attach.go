@@ -74,7 +74,7 @@ func (b *Broker) Attach(ctx context.Context, id auth.Identity, o SessionOptions,
 			s.life.Unlock() // it ended while we waited for it
 			continue
 		}
-		if found && o.CleanStart {
+		if found && (o.CleanStart || !s.durable()) { // the latter has a connection, and ends with it
 			s.takeOver()
 			s.end()
 			s.life.Unlock()

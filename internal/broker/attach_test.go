@@ -337,3 +337,24 @@ func TestNothingIsDeliveredBeforeStart(t *testing.T) {
 		c.want("a=1 q1")
 	})
 }
+
+// The session of a connection without session expiry ends when it is taken
+// over. // MQTT 5.0 §3.1.4, §4.1; MQTT 3.1.1 [MQTT-3.1.2-6]
+func TestTakeoverEndsASessionWithoutExpiry(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		watch := attach(t, b, options("watch"))
+		watch.subscribe(Subscription{Filter: "will"})
+		o := options("s")
+		o.Will = &Will{Message: view("will=1", 0), Delay: time.Minute}
+		first := attach(t, b, o)
+		first.subscribe(Subscription{Filter: "a", QoS: 1})
+		second := attach(t, b, durable("s"))
+		if second.present {
+			t.Error("the session is present")
+		}
+		first.wantClosed(ReasonTakenOver)
+		watch.want("will=1")
+		count(t, b, 2, 1)
+		wantRecords(t, b.cfg.Store, "session s")
+	})
+}
