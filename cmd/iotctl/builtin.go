@@ -3,6 +3,9 @@ package main
 import (
 	"log/slog"
 
+	"github.com/iotctl/iotctl/internal/auth/aclfile"
+	"github.com/iotctl/iotctl/internal/auth/certificate"
+	"github.com/iotctl/iotctl/internal/auth/passwordfile"
 	"github.com/iotctl/iotctl/internal/gateway"
 	gatewaymqtt "github.com/iotctl/iotctl/internal/gateway/mqtt"
 	"github.com/iotctl/iotctl/internal/serve"
@@ -18,6 +21,13 @@ func builtin() serve.Builtin {
 		Gateways: []serve.Gateway{
 			serve.NewGateway("mqtt", transport.MQTTSchemes(), newMQTT),
 		},
+		// A client with a certificate is not asked for a password, where the
+		// configuration has both.
+		Methods: []serve.Method{
+			serve.NewMethod("certificate", "certificate", serve.WithCertificate, newCertificate),
+			serve.NewMethod("password_file", "password", serve.Everywhere, newPasswordFile),
+			serve.NewMethod("acl_file", "", serve.Nowhere, newACLFile),
+		},
 		Stores: []serve.Store{
 			serve.NewStore("mem", openMem),
 		},
@@ -27,6 +37,26 @@ func builtin() serve.Builtin {
 func newMQTT(e serve.Environment, c gatewaymqtt.Config) (gateway.Gateway, error) {
 	c.Authenticator, c.Enhanced, c.Logger = e.Authenticator, e.Enhanced, e.Logger
 	return gatewaymqtt.New(c, e.Broker)
+}
+
+func newCertificate(_ *slog.Logger, c certificate.Config) (serve.Checks, error) {
+	return serve.Checks{Authenticator: certificate.New(c)}, nil
+}
+
+func newPasswordFile(_ *slog.Logger, name serve.File) (serve.Checks, error) {
+	f, err := passwordfile.New(passwordfile.Config{Path: string(name)})
+	if err != nil {
+		return serve.Checks{}, err
+	}
+	return serve.Checks{Authenticator: f}, nil
+}
+
+func newACLFile(_ *slog.Logger, name serve.File) (serve.Checks, error) {
+	f, err := aclfile.New(aclfile.Config{Path: string(name)})
+	if err != nil {
+		return serve.Checks{}, err
+	}
+	return serve.Checks{Authorizer: f}, nil
 }
 
 func openMem(*slog.Logger, struct{}) (store.Store, error) { return mem.New(), nil }

@@ -259,9 +259,9 @@ func isLocalAddress(a net.Addr) bool {
 
 // authParts is what the methods of a plan contribute.
 type authParts struct {
-	chain       []auth.Authenticator
+	chain       auth.Chain
 	enhanced    []auth.EnhancedAuthenticator
-	authorizers []auth.Authorizer
+	authorizers auth.Authorizers
 	everywhere  []string // words of methods
 	certificate []string
 }

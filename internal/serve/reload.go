@@ -124,9 +124,9 @@ func (s *Server) admit(p *plan, rs []*running) {
 }
 
 func (s *Server) admitLocked(p *plan, rs []*running) {
-	rules := &gateRules{chain: p.auth.chain, open: map[string]bool{}}
+	rules := newGateRules(p.auth.chain)
 	for _, r := range rs {
-		rules.open[r.name()] = r.plan.open
+		rules.isOpen[r.name()] = r.plan.open
 	}
 	s.running = rs
 	s.gate.rules.Store(rules)
