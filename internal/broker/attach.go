@@ -131,7 +131,8 @@ func (s *Session) takeOver() {
 	s.unlink(old, Farewell{Abnormal: true})
 }
 
-// attach connects a link to the session. Called with life held.
+// attach connects a link to the session. When the store fails, everything is
+// as it was. Called with life held.
 func (s *Session) attach(ctx context.Context, id auth.Identity, o SessionOptions, r Receiver, found bool) (*Link, error) {
 	b := s.b
 	if found {
@@ -139,50 +140,66 @@ func (s *Session) attach(ctx context.Context, id auth.Identity, o SessionOptions
 		if s.will != nil && s.will.delay == 0 {
 			s.fireWill()
 		}
-		// The client is back in time: a will that waits is not published.
-		s.will = nil // [MQTT-3.1.3-9]
-		b.timers.stop(&s.timer)
-		if !s.since.IsZero() {
-			b.owners.add(s.owner, -1)
-		}
 	}
 	l := &Link{b: b, s: s, r: r, window: o.Window, receiveMaximum: o.ReceiveMaximum, identity: id}
-	was := s.expiry > 0
-	s.since = time.Time{}
+	will, since := s.will, s.since
+	// The client is back in time: a will that waits is not published.
+	s.will, s.since = nil, time.Time{} // [MQTT-3.1.3-9]
 	if o.Will != nil {
 		s.will = newWill(o.Will, s.id, id.Owner())
 	}
-	s.mu.Lock()
-	s.identity = id
-	s.expiry = o.Expiry
-	s.link = l
-	s.mu.Unlock()
-	if err := b.apply(ctx, s.attachOps(was)); err != nil {
-		s.unlink(l, Farewell{})
-		s.settle()
+	before := s.connect(l, id, o.Expiry)
+	if err := b.apply(ctx, s.attachOps(found)); err != nil {
+		l.gone.Store(true)
+		s.will, s.since = will, since
+		s.connect(nil, before.identity, before.expiry)
+		if !found {
+			s.end()
+		}
 		return nil, err
+	}
+	if found {
+		b.timers.stop(&s.timer)
+		b.owners.add(s.owner, -1)
 	}
 	b.stats.Connected.Add(1)
 	b.stats.ConnectedMax.raise(b.stats.Connected.Load())
 	return l, nil
 }
 
-// attachOps is what has to be stored before the client hears of success.
-func (s *Session) attachOps(was bool) []store.Op {
+// terms are what a connection sets for its session.
+type terms struct {
+	identity auth.Identity
+	expiry   time.Duration
+}
+
+// connect sets the link of the session and its terms; it returns those before.
+func (s *Session) connect(l *Link, id auth.Identity, expiry time.Duration) (before terms) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before = terms{s.identity, s.expiry}
+	s.link, s.identity, s.expiry = l, id, expiry
+	return before
+}
+
+// attachOps is what has to be stored before the client hears of success. A
+// session that was there is in the store: those that are not, end when they
+// are taken over.
+func (s *Session) attachOps(found bool) []store.Op {
 	if !s.durable() {
-		if !was {
+		if !found {
 			return nil
 		}
 		return []store.Op{{Kind: store.Delete, Record: s.record()}}
 	}
 	ops := []store.Op{{Record: s.record()}}
-	if !was {
-		ops = append(ops, s.contents()...)
+	if s.will != nil {
+		return append(ops, store.Op{Record: s.will.record(s.id)})
 	}
-	if s.will == nil {
-		return append(ops, store.Op{Kind: store.Delete, Record: store.Will{ClientID: s.id}})
+	if found {
+		ops = append(ops, store.Op{Kind: store.Delete, Record: store.Will{ClientID: s.id}})
 	}
-	return append(ops, store.Op{Record: s.will.record(s.id)})
+	return ops
 }
 
 func newWill(w *Will, client, owner string) *will {

@@ -178,7 +178,7 @@ func TestSessionThatNeverExpires(t *testing.T) {
 		o := durable("s")
 		o.Expiry = Seconds(0xFFFFFFFF)
 		attach(t, b, o).lose()
-		time.Sleep(100 * 365 * 24 * time.Hour)
+		time.Sleep(5 * 365 * 24 * time.Hour)
 		if s := attach(t, b, o); !s.present || s.expiry != Never {
 			t.Errorf("present %v, expiry %v", s.present, s.expiry)
 		}
@@ -356,5 +356,42 @@ func TestTakeoverEndsASessionWithoutExpiry(t *testing.T) {
 		watch.want("will=1")
 		count(t, b, 2, 1)
 		wantRecords(t, b.cfg.Store, "session s")
+	})
+}
+
+func TestFailedAttachLeavesEverythingAsItWas(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		f := newFaulty()
+		b.cfg.Store = f
+		watch, p := attach(t, b, options("watch")), attach(t, b, options("p"))
+		watch.subscribe(Subscription{Filter: "will"})
+		o := durable("s")
+		o.Will = &Will{Message: view("will=1", 0), Delay: time.Minute}
+		s := attach(t, b, o)
+		s.subscribe(Subscription{Filter: "a", QoS: 1})
+		s.lose()
+
+		broken := errors.New("disk full")
+		f.fail(broken)
+		for _, o := range []SessionOptions{durable("s"), options("s"), durable("new")} {
+			if _, err := attachAs(t, b, "", o); !errors.Is(err, broken) {
+				t.Errorf("attach %s: %v", o.ClientID, err)
+			}
+		}
+		f.fail(nil)
+		count(t, b, 3, 2)
+		if n := b.stats.Connected.Load(); n != 2 {
+			t.Errorf("%d connected, want 2", n)
+		}
+		p.publish("a=1", 1, 1)
+		time.Sleep(61 * time.Second)
+		watch.want("will=1") // the client has not come back
+		if s = attach(t, b, durable("s")); !s.present {
+			t.Error("the session is gone")
+		}
+		s.want("a=1 q1")
+		s.lose()
+		time.Sleep(61 * time.Minute)
+		count(t, b, 2, 1)
 	})
 }

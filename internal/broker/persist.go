@@ -90,28 +90,7 @@ func (b *Broker) loadRecord(r store.Record, now time.Time) {
 	}
 }
 
-// contents is everything that a session holds, for the store, when it begins
-// to outlive its connection.
-func (s *Session) contents() []store.Op {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var bt batch
-	for _, sub := range s.subs {
-		bt.op(store.Put, sub.record())
-	}
-	for _, id := range s.in.IDs() {
-		bt.op(store.Put, store.Received{ClientID: s.id, PacketID: id})
-	}
-	s.out.Each(func(seq uint64, d message.Delivery) {
-		if d.Release {
-			bt.op(store.Put, store.Released{ClientID: s.id, Seq: seq})
-			return
-		}
-		bt.op(store.Put, s.queued(seq, d))
-	})
-	return bt.ops
-}
-
+// queued is the record of a message that waits for the session.
 func (s *Session) queued(seq uint64, d message.Delivery) store.Queued {
 	return store.Queued{
 		ClientID: s.id, Seq: seq, Message: d.Message, QoS: d.QoS, Retain: d.Retain,

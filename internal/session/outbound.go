@@ -453,18 +453,6 @@ func (o *Outbound) Drain(fn func(d message.Delivery, sent bool)) {
 	*o = Outbound{limits: o.limits}
 }
 
-// Each calls fn with everything that has not been acknowledged, in the order of
-// sending; a released delivery has no message any more.
-func (o *Outbound) Each(fn func(seq uint64, d message.Delivery)) {
-	for e := o.first; e != nil; e = e.next {
-		fn(e.seq, e.d)
-	}
-	for i := range o.waiting.n {
-		it := o.waiting.at(i)
-		fn(it.seq, it.d)
-	}
-}
-
 // Filter drops what waits or is to be repeated and is not allowed any more.
 // What this connection has been sent stays until it is acknowledged: the client
 // counts it against its receive maximum.

@@ -363,7 +363,7 @@ func TestDrainTellsWhatMayHaveBeenReceived(t *testing.T) {
 	c.badAck(Puback, 1, ErrUnknownID)
 }
 
-func TestEachAndRestoreKeepIdentifiersAndOrder(t *testing.T) {
+func TestRestoreKeepsIdentifiersAndOrder(t *testing.T) {
 	c := online(t, 3)
 	c.offer(deliver("a", 1), "a@1")
 	c.offer(deliver("b", 2), "b@2")
@@ -372,14 +372,10 @@ func TestEachAndRestoreKeepIdentifiersAndOrder(t *testing.T) {
 	c.ack(Pubrec, 2, "released#2, rel@2")
 
 	after := newClient(t, Limits{})
-	c.o.Each(func(seq uint64, d message.Delivery) {
-		if d.Release {
-			after.o.RestoreReleased(seq)
-			return
-		}
-		d.PacketID = 0 // the store keeps no identifiers
-		after.o.Restore(seq, d)
-	})
+	after.o.Restore(1, deliver("a", 1))
+	after.o.RestoreReleased(2)
+	after.o.Restore(3, deliver("c", 2))
+	after.o.Restore(4, deliver("d", 1))
 	after.size(3, 1)
 	after.resume(3, "rel@2, a@1, c@3, d@4")
 	after.ack(Pubcomp, 2, "done#2")
