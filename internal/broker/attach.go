@@ -82,6 +82,10 @@ func (b *Broker) Attach(ctx context.Context, id auth.Identity, o SessionOptions,
 		}
 		l, err := s.attach(ctx, id, o, r, found)
 		s.life.Unlock()
+		if err == nil && b.closing.Load() { // Shutdown may have missed it
+			l.Detach(Farewell{})
+			err = ErrEnded
+		}
 		if err != nil {
 			return nil, Resumed{}, err
 		}

@@ -395,3 +395,19 @@ func TestFailedAttachLeavesEverythingAsItWas(t *testing.T) {
 		count(t, b, 2, 1)
 	})
 }
+
+func TestAttachDuringShutdownIsRefused(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		f := newFaulty()
+		b.cfg.Store = f
+		f.hook(func([]store.Op) { b.Shutdown(ReasonShutdown) })
+		o := durable("s")
+		c := &client{t: t, b: b, room: -1}
+		if _, _, err := b.Attach(context.Background(), identity(""), o, c); !errors.Is(err, ErrEnded) {
+			t.Errorf("attach: %v", err)
+		}
+		if n := b.stats.Connected.Load(); n != 0 {
+			t.Errorf("%d connected", n)
+		}
+	})
+}
