@@ -74,7 +74,11 @@ func (b *Broker) Attach(ctx context.Context, id auth.Identity, o SessionOptions,
 			s.life.Unlock() // it ended while we waited for it
 			continue
 		}
-		if found && (o.CleanStart || !s.durable()) { // the latter has a connection, and ends with it
+		expired := found && s.expired(time.Now()) // its timer is late
+		if expired {
+			b.stats.SessionsExpired.Add(1)
+		}
+		if found && (o.CleanStart || expired || !s.durable()) { // the last has a connection, and ends with it
 			s.takeOver()
 			s.end()
 			s.life.Unlock()
@@ -141,7 +145,7 @@ func (s *Session) attach(ctx context.Context, id auth.Identity, o SessionOptions
 	b := s.b
 	if found {
 		s.takeOver()
-		if s.will != nil && s.will.delay == 0 {
+		if s.will != nil && (s.will.delay == 0 || s.will.isDue(time.Now())) {
 			s.fireWill()
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/session"
@@ -409,5 +410,30 @@ func TestAttachDuringShutdownIsRefused(t *testing.T) {
 		if n := b.stats.Connected.Load(); n != 0 {
 			t.Errorf("%d connected", n)
 		}
+	})
+}
+
+// The timer that ends a session may be late: after a restart, or under load.
+func TestExpiredSessionIsNotResumed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := idle(t, Config{})
+		watch := attach(t, b, options("watch"))
+		watch.subscribe(Subscription{Filter: "will/#"})
+		short := durable("short")
+		short.Expiry = time.Minute
+		short.Will = &Will{Message: view("will/short=1", 0), Delay: time.Hour}
+		attach(t, b, short).lose()
+		long := durable("long")
+		long.Will = &Will{Message: view("will/long=1", 0), Delay: time.Minute}
+		attach(t, b, long).lose()
+		time.Sleep(time.Minute)
+		if c := attach(t, b, durable("short")); c.present {
+			t.Error("an expired session is present")
+		}
+		watch.want("will/short=1")
+		if c := attach(t, b, durable("long")); !c.present {
+			t.Error("a session is not present")
+		}
+		watch.want("will/long=1") // it was due before the client came back
 	})
 }

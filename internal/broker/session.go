@@ -26,7 +26,7 @@ type Session struct {
 
 	life  sync.Mutex // see doc.go
 	ended bool       // guarded by life and mu: either suffices for reading
-	since time.Time  // when the last connection ended; guarded by life
+	since time.Time  // when the last connection ended, zero while there is one; guarded by life
 	will  *will      // guarded by life
 
 	online atomic.Bool // link != nil and started, for the choice of shared members
@@ -84,22 +84,28 @@ func (s *Session) schedule() {
 	s.b.timers.set(&s.timer, at)
 }
 
+// expired reports whether the session has outlived its last connection by its
+// session expiry interval. Called with life held.
+func (s *Session) expired(now time.Time) bool {
+	return !s.since.IsZero() && s.expiry != Never && !now.Before(s.since.Add(s.expiry))
+}
+
+// isDue reports whether the delay of a will has passed.
+func (w *will) isDue(now time.Time) bool { return !w.due.IsZero() && !now.Before(w.due) }
+
 // onTimer ends the session or publishes its delayed will.
 func (s *Session) onTimer(now time.Time) {
 	s.life.Lock()
 	defer s.life.Unlock()
-	s.mu.Lock()
-	attached := s.link != nil
-	s.mu.Unlock()
-	if s.ended || attached {
+	if s.ended || s.since.IsZero() {
 		return
 	}
-	if s.expiry != Never && !now.Before(s.since.Add(s.expiry)) {
+	if s.expired(now) {
 		s.b.stats.SessionsExpired.Add(1)
 		s.end()
 		return
 	}
-	if s.will != nil && !now.Before(s.will.due) {
+	if s.will != nil && s.will.isDue(now) {
 		s.fireWill()
 	}
 	s.schedule()
