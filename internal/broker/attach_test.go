@@ -3,6 +3,8 @@ package broker
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -436,4 +438,35 @@ func TestExpiredSessionIsNotResumed(t *testing.T) {
 		}
 		watch.want("will/long=1") // it was due before the client came back
 	})
+}
+
+// A client that returns while its session ends is stored after the old session
+// has been removed.
+func TestNewSessionIsNotRemovedWithTheOldOne(t *testing.T) {
+	b := idle(t, Config{})
+	f := newFaulty()
+	b.cfg.Store = f
+	for range 200 {
+		old := attach(t, b, durable("s"))
+		var wg sync.WaitGroup
+		f.hook(func(ops []store.Op) {
+			if ops[0].Kind == store.Delete {
+				f.hook(nil)
+				wg.Go(func() { attach(t, b, durable("s")) })
+				for range 100 {
+					runtime.Gosched()
+				}
+			}
+		})
+		old.l.s.life.Lock()
+		old.l.s.unlink(old.l, Farewell{})
+		old.l.s.end()
+		old.l.s.life.Unlock()
+		wg.Wait()
+		f.hook(nil)
+		wantRecords(t, f, "session s")
+		if t.Failed() {
+			return
+		}
+	}
 }

@@ -141,7 +141,6 @@ func (s *Session) end() {
 	for _, sub := range subs {
 		b.removeSub(sub)
 	}
-	b.forget(s)
 	bt := batch{}
 	if durable {
 		bt.ops = append(bt.ops, store.Op{Kind: store.Delete, Record: store.Session{ClientID: s.id}})
@@ -153,6 +152,7 @@ func (s *Session) end() {
 	if s.will != nil {
 		s.fireWill()
 	}
+	b.forget(s) // last: a new session under this identifier finds the store clean
 }
 
 // forget takes the session out of the registry.
@@ -174,12 +174,12 @@ func (b *Broker) forget(s *Session) {
 func (s *Session) fireWill() {
 	w := s.will
 	s.will = nil
-	if s.durable() {
+	s.mu.Lock()
+	id, stored := s.identity, s.durable() && !s.ended // the end has removed it
+	s.mu.Unlock()
+	if stored {
 		s.b.applyQuietly([]store.Op{{Kind: store.Delete, Record: store.Will{ClientID: s.id}}})
 	}
-	s.mu.Lock()
-	id := s.identity
-	s.mu.Unlock()
 	if !s.b.allowed(&id, auth.Publish, w.message.Topic) {
 		s.b.stats.dropped(session.DropNotAllowed)
 		return
