@@ -327,7 +327,7 @@ func TestNothingIsDeliveredBeforeStart(t *testing.T) {
 		s, p := attach(t, b, durable("s")), attach(t, b, options("p"))
 		s.subscribe(Subscription{Filter: "a", QoS: 1})
 		s.lose()
-		c := &client{t: t, b: b, room: -1}
+		c := &client{t: t, b: b, room: never}
 		l, _, err := b.Attach(context.Background(), identity(""), durable("s"), c)
 		if err != nil {
 			t.Fatal(err)
@@ -405,7 +405,7 @@ func TestAttachDuringShutdownIsRefused(t *testing.T) {
 		b.cfg.Store = f
 		f.hook(func([]store.Op) { b.Shutdown(ReasonShutdown) })
 		o := durable("s")
-		c := &client{t: t, b: b, room: -1}
+		c := &client{t: t, b: b, room: never}
 		if _, _, err := b.Attach(context.Background(), identity(""), o, c); !errors.Is(err, ErrEnded) {
 			t.Errorf("attach: %v", err)
 		}

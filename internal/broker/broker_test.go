@@ -62,6 +62,9 @@ func idle(t testing.TB, cfg Config) *Broker {
 	return b
 }
 
+// never is a room that does not run out.
+const never = -2
+
 // client is a fake gateway connection. It takes what comes and answers when
 // the test says so.
 type client struct {
@@ -75,7 +78,7 @@ type client struct {
 	got     []string           // deliveries in short form, since the last call of received
 	unacked []message.Delivery // to be answered by ack
 	full    bool
-	room    int // refuses when it reaches 0; negative: never
+	room    int // refuses when it reaches 0, and again takes all after that; negative: never
 	closed  []Reason
 	flushes int
 	discard bool
@@ -85,10 +88,9 @@ type client struct {
 func (c *client) Deliver(d *message.Delivery) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.full || c.room == 0 {
+	if c.room--; c.full || c.room == -1 {
 		return false
 	}
-	c.room--
 	if c.discard {
 		return true
 	}
@@ -239,7 +241,7 @@ func identity(name string) auth.Identity { return auth.Identity{Name: name} }
 // attachAs connects a client as the identity of that name.
 func attachAs(t testing.TB, b *Broker, owner string, o SessionOptions) (*client, error) {
 	t.Helper()
-	c := &client{t: t, b: b, room: -1}
+	c := &client{t: t, b: b, room: never}
 	l, resumed, err := b.Attach(context.Background(), auth.Identity{Name: owner, ClientID: o.ClientID}, o, c)
 	if err != nil {
 		return nil, err

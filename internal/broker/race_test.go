@@ -81,7 +81,7 @@ func TestTakeoverWhileSubscribingLeavesNothingBehind(t *testing.T) {
 					o = durable("same")
 					o.CleanStart = i%3 == 0
 				}
-				l, _, err := b.Attach(context.Background(), identity(""), o, &client{t: t, b: b, room: -1})
+				l, _, err := b.Attach(context.Background(), identity(""), o, &client{t: t, b: b, room: never})
 				if err != nil {
 					t.Error(err)
 					return

@@ -162,7 +162,7 @@ func (s *Session) run(actions []session.Action, bt *batch) {
 			switch {
 			case a.Delivery.Release && s.durable():
 				bt.sends = append(bt.sends, send{s.link, *a})
-			case !s.send(a, bt):
+			case s.out.Blocked() || !s.send(a, bt): // after one refusal none may overtake
 				actions = s.out.Refused(*a, actions)
 			}
 		case session.Released:
@@ -211,7 +211,7 @@ func (s *Session) sendStored(p send, bt *batch) {
 	if p.l == nil || s.link != p.l {
 		return
 	}
-	if !s.send(&p.a, bt) {
+	if s.out.Blocked() || !s.send(&p.a, bt) {
 		s.run(s.out.Refused(p.a, s.actions[:0]), bt)
 	}
 }

@@ -306,3 +306,27 @@ func TestRepetitionIsNotReportedAsUnmatched(t *testing.T) {
 		}
 	})
 }
+
+// A client that makes room while messages are being offered gets them in
+// order.
+func TestNothingOvertakesARefusedDelivery(t *testing.T) {
+	for _, o := range []SessionOptions{options("s"), durable("s")} {
+		bubble(t, Config{}, func(t *testing.T, b *Broker) {
+			s, p := attach(t, b, o), attach(t, b, options("p"))
+			s.subscribe(Subscription{Filter: "a", QoS: 2})
+			s.setFull(true)
+			for i := range 4 {
+				p.publish(fmt.Sprintf("a=%d", i), 2, 1)
+			}
+			s.mu.Lock()
+			s.full, s.room = false, 1 // takes one, refuses one, and has room again at once
+			s.mu.Unlock()
+			s.l.Writable()
+			s.want("a=0 q2")
+			s.l.Writable()
+			s.want("a=1 q2", "a=2 q2", "a=3 q2")
+			s.ack()
+			s.want("rel", "rel", "rel", "rel")
+		})
+	}
+}
