@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -359,11 +360,11 @@ func (c *conn) lastPacket(e *ended) []byte {
 }
 
 // clip bounds a reason string. Reasons quote outside input with %q, so they
-// are plain ASCII or valid UTF-8.
+// are valid UTF-8, of which the cut may leave half a character.
 func clip(s string) string {
 	const most = 256
 	if len(s) > most {
-		s = s[:most-3] + "..."
+		s = strings.ToValidUTF8(s[:most-3], "") + "..."
 	}
 	return s
 }

@@ -206,7 +206,10 @@ func (c *conn) connackProperties(p *mqtt.Connect, requested time.Duration, keepA
 		props = props.AppendUint16(mqtt.PropServerKeepAlive, keepAlive)
 	}
 	if v, ok := p.Properties.Byte(mqtt.PropRequestResponseInformation); ok && v == 1 && cfg.ResponseInformation != "" && !strings.ContainsAny(c.clientID, "+#/") {
-		props = props.AppendString(mqtt.PropResponseInformation, strings.ReplaceAll(cfg.ResponseInformation, "%c", c.clientID))
+		info := strings.ReplaceAll(cfg.ResponseInformation, "%c", c.clientID)
+		if len(info) <= mqtt.MaxFieldBytes { // the identifier alone may be that long
+			props = props.AppendString(mqtt.PropResponseInformation, info)
+		}
 	}
 	if c.session.method != "" {
 		props = props.AppendString(mqtt.PropAuthenticationMethod, c.session.method) // [MQTT-4.12.0-5]

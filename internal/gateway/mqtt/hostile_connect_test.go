@@ -1,0 +1,487 @@
+package mqtt_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/auth"
+	"github.com/iotctl/iotctl/internal/broker"
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	gw "github.com/iotctl/iotctl/internal/gateway/mqtt"
+)
+
+// none is what knock returns when the connection ends without a CONNACK.
+const none mqtt.ReasonCode = 0xFF
+
+// knock sends a CONNECT and returns the code of the CONNACK. A client that is
+// refused has to find its connection closed.
+func (h *hall) knock(v mqtt.Version, b []byte) mqtt.ReasonCode {
+	h.t.Helper()
+	r := h.dial(v)
+	r.bytes(b)
+	p, err := r.read(patience)
+	if err != nil {
+		_ = r.nc.Close()
+		return none
+	}
+	ack, ok := p.(mqtt.Connack)
+	if !ok {
+		h.t.Fatalf("got %+v, want CONNACK", p)
+	}
+	if ack.Code == mqtt.Success {
+		r.send(mqtt.Disconnect{})
+	}
+	r.closed()
+	return ack.Code
+}
+
+// ask is knock with a CONNECT of version v.
+func (h *hall) ask(v mqtt.Version, c mqtt.Connect) mqtt.ReasonCode {
+	h.t.Helper()
+	c.Version = v
+	b, err := c.Append(nil, v)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return h.knock(v, b)
+}
+
+// props makes properties of bytes, however wrong.
+func props(b ...byte) mqtt.Properties { return b }
+
+func TestHostile_20_ProtocolNameAndLevel(t *testing.T) {
+	hostile(t, arena{}, func(h *hall) {
+		connect := func(name string, level byte) []byte {
+			b := append(str(name), level, 2, 0, 60)
+			if level == 5 {
+				b = append(b, 0)
+			}
+			return frame(0x10, b, str("id"))
+		}
+		for _, name := range []string{"", "mqtt", "MQTTX", "MQT", "HTTP", "MQIsdp\x00", strings.Repeat("M", 65535)} {
+			for _, level := range []byte{3, 4, 5} { // who knows what the level of another protocol means
+				if code := h.knock(mqtt.V311, connect(name, level)); code != mqtt.V3UnacceptableProtocolVersion {
+					t.Errorf("name %.10q, level %d: CONNACK %#x, want 1", name, level, uint8(code))
+				}
+			}
+		}
+		for _, level := range []byte{0, 1, 2, 6, 7, 0x80, 0x85, 0xFF} {
+			if code := h.knock(mqtt.V311, connect("MQTT", level)); code != mqtt.V3UnacceptableProtocolVersion {
+				t.Errorf("level %#x: CONNACK %#x, want 1", level, uint8(code))
+			}
+		}
+		for name, level := range map[string]byte{"MQTT": 3, "MQIsdp": 4} {
+			if code := h.knock(mqtt.V311, connect(name, level)); code != mqtt.V3UnacceptableProtocolVersion {
+				t.Errorf("%s, level %d: CONNACK %#x, want 1", name, level, uint8(code))
+			}
+		}
+		for name, level := range map[string]byte{"MQIsdp": 0x83, "MQTT": 0x84} { // mosquitto's bridges
+			if code := h.knock(mqtt.V311, connect(name, level)); code != mqtt.V3Accepted {
+				t.Errorf("bridge: level %#x: CONNACK %#x, want 0", level, uint8(code))
+			}
+		}
+	})
+}
+
+func TestHostile_21_ConnectFlags(t *testing.T) {
+	hostile(t, arena{}, func(h *hall) {
+		for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+			for name, flags := range map[string]byte{
+				"reserved bit":               0x03,
+				"will QoS 3":                 0x1E,
+				"will retain without a will": 0x22,
+				"will QoS without a will":    0x0A,
+				"password without user name": 0x42,
+			} {
+				want := mqtt.MalformedPacket
+				switch {
+				case v < mqtt.V5:
+					want = none
+				case flags == 0x42:
+					want = mqtt.Success // allowed since 5.0
+				}
+				b := connectFrame(v, flags, nil, str("id"), willFor(v, flags), str("p")[:3*b2i(flags == 0x42)])
+				if code := h.knock(v, b); code != want {
+					t.Errorf("%s: %s: CONNACK %#x, want %#x", v, name, uint8(code), uint8(want))
+				}
+			}
+		}
+	})
+}
+
+func TestHostile_22_EmptyClientIDWithoutCleanSession(t *testing.T) {
+	hostile(t, arena{}, func(h *hall) {
+		for v, want := range map[mqtt.Version]mqtt.ReasonCode{
+			mqtt.V31: mqtt.V3IdentifierRejected, mqtt.V311: mqtt.V3IdentifierRejected,
+			mqtt.V5: mqtt.Success, // which assigns one
+		} {
+			if code := h.knock(v, connectFrame(v, 0, nil, str(""))); code != want {
+				t.Errorf("%s: CONNACK %#x, want %#x", v, uint8(code), uint8(want))
+			}
+		}
+	})
+}
+
+func TestHostile_23_ClientIDs(t *testing.T) {
+	hostile(t, arena{broker: broker.Config{SysInterval: 20 * time.Millisecond}}, func(h *hall) {
+		sys := h.online(mqtt.V5, "sys")
+		sys.sub("$SYS/#", 0)
+		malformed := map[string]bool{"a\x00b": true, "\xED\xA0\x80": true, "a\xFF": true, "\xC0\x80": true, "\xF8\x88\x80\x80\x80": true}
+		for _, id := range []string{
+			strings.Repeat("x", 65535), strings.Repeat("é", 32767), "a\x00b", "\uFFFE", "\xED\xA0\x80", "a\xFF", "\xC0\x80", "\xF8\x88\x80\x80\x80",
+			"/", "a/b", "+", "#", "$SYS/x", "$share/g/x", "../../etc/passwd", "a\nlevel=ERROR msg=forged", "a\r\n", "\x1b[2J\x1b]0;x\x07", "\x7f\u0085",
+			"<script>alert(1)</script>", "\u202Egpj.exe", "\u2066x\u2069", "%s%n%c", "${jndi:x}", `"quoted" \`, "\uFEFFbom", "control-a\u200B",
+		} {
+			for _, v := range versions {
+				want := mqtt.Success
+				if malformed[id] {
+					if want = none; v == mqtt.V5 {
+						want = mqtt.MalformedPacket
+					}
+				}
+				// With every answer that may repeat the identifier.
+				c := mqtt.Connect{ClientID: id, CleanStart: true, Will: &mqtt.Will{Topic: "w"}}
+				if v == mqtt.V5 {
+					c.Properties = c.Properties.AppendByte(mqtt.PropRequestResponseInformation, 1)
+				}
+				if code := h.ask(v, c); code != want {
+					t.Errorf("%s: client id %.20q: CONNACK %#x, want %#x", v, id, uint8(code), uint8(want))
+				}
+			}
+		}
+		for seen := map[string]bool{}; ; {
+			m := sys.next()
+			if topic := string(m.Topic); seen[topic] {
+				break
+			} else if seen[topic] = true; len(topic) > 100 || strings.ContainsFunc(topic+string(m.Payload), func(r rune) bool { return r < ' ' || r > '~' }) {
+				t.Errorf("$SYS: %q is %q", topic, m.Payload)
+			}
+		}
+	})
+}
+
+func TestHostile_28_Properties(t *testing.T) {
+	hostile(t, arena{}, func(h *hall) {
+		expiry := mqtt.Properties(nil).AppendUint32(mqtt.PropSessionExpiryInterval, 0)
+		for _, c := range []struct {
+			name  string
+			props mqtt.Properties
+			want  mqtt.ReasonCode
+		}{
+			{"unknown property", props(0x7F, 0), mqtt.MalformedPacket},
+			{"property 0", props(0, 0), mqtt.MalformedPacket},
+			{"property id of two bytes", props(0x91, 0, 0, 0, 0, 0), mqtt.MalformedPacket},
+			{"property id beyond the end", props(0xFF, 0xFF, 0xFF, 0xFF, 0xFF), mqtt.MalformedPacket},
+			{"cut short", expiry[:3], mqtt.MalformedPacket},
+			{"user property cut in its value", props(38, 0, 1, 'k', 0, 9, 'v'), mqtt.MalformedPacket},
+			{"twice", append(append(mqtt.Properties(nil), expiry...), expiry...), mqtt.ProtocolError},
+			{"of PUBLISH", mqtt.Properties(nil).AppendUint16(mqtt.PropTopicAlias, 1), mqtt.MalformedPacket},
+			{"of CONNACK", mqtt.Properties(nil).AppendUint16(mqtt.PropServerKeepAlive, 1), mqtt.MalformedPacket},
+			{"of the will", mqtt.Properties(nil).AppendUint32(mqtt.PropWillDelayInterval, 1), mqtt.MalformedPacket},
+			{"NUL in a user property", mqtt.Properties(nil).AppendUserProperty("a\x00", "v"), mqtt.MalformedPacket},
+			{"invalid UTF-8 in a user property", mqtt.Properties(nil).AppendUserProperty("a", "\xFF"), mqtt.MalformedPacket},
+			{"user property with 64 KB key", mqtt.Properties(nil).AppendUserProperty(strings.Repeat("k", 65535), "v"), mqtt.Success},
+		} {
+			if code := h.ask(mqtt.V5, mqtt.Connect{ClientID: "p", CleanStart: true, Properties: c.props}); code != c.want {
+				t.Errorf("%s: CONNACK %s, want %s", c.name, code, c.want)
+			}
+		}
+		for name, length := range map[string][]byte{
+			"length beyond the packet": {0xFF, 0xFF, 0xFF, 0x7F}, "length of five bytes": {0x80, 0x80, 0x80, 0x80, 0}, "overlong length": {0x80, 0},
+		} {
+			b := frame(0x10, str("MQTT"), []byte{5, 2, 0, 60}, length, str("id"))
+			if code := h.knock(mqtt.V5, b); code != mqtt.MalformedPacket {
+				t.Errorf("%s: CONNACK %s", name, code)
+			}
+		}
+		// As many as a packet takes, in time that grows with their number alone:
+		// comparing each with each would be 4·10^10 steps.
+		var many mqtt.Properties
+		for len(many) < 1<<20-200 {
+			many = append(many, byte(mqtt.PropUserProperty), 0, 0, 0, 0)
+		}
+		began := time.Now()
+		r := h.with(mqtt.V5, mqtt.Connect{ClientID: "many", CleanStart: true, Properties: many, Will: &mqtt.Will{Topic: "w"}})
+		m := pub("many", "", 1)
+		m.Properties = many
+		r.sub("many", 1)
+		if code := r.publish(m); code != mqtt.Success {
+			t.Errorf("PUBACK %s", code)
+		}
+		if got := r.message(); len(got.Properties) < len(many) {
+			t.Errorf("%d bytes of properties arrived, %d were sent", len(got.Properties), len(many))
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("%d user properties take %v", len(many)/5, took)
+		}
+	})
+}
+
+func TestHostile_29_PropertyValues(t *testing.T) {
+	hostile(t, arena{}, func(h *hall) {
+		for name, c := range map[string]struct {
+			props mqtt.Properties
+			want  mqtt.ReasonCode
+		}{
+			"receive maximum 0":            {props(0x21, 0, 0), mqtt.ProtocolError},
+			"maximum packet size 0":        {props(0x27, 0, 0, 0, 0), mqtt.ProtocolError},
+			"topic alias maximum, 1 byte":  {props(0x22, 1), mqtt.MalformedPacket},
+			"topic alias maximum, 4 bytes": {props(0x22, 0, 1, 0, 0), mqtt.MalformedPacket},
+			// 0 is no property, so the rest cannot be read.
+		} {
+			if code := h.ask(mqtt.V5, mqtt.Connect{ClientID: "p", CleanStart: true, Properties: c.props}); code != c.want {
+				t.Errorf("%s: CONNACK %s, want %s", name, code, c.want)
+			}
+		}
+	})
+}
+
+// endless is an authentication method that never comes to an end.
+type endless struct{}
+
+func (endless) Method() string                         { return "ENDLESS" }
+func (e endless) Begin(auth.Credentials) auth.Exchange { return e }
+func (endless) Next(_ context.Context, data []byte) ([]byte, auth.Identity, auth.Verdict, error) {
+	return data, auth.Identity{}, auth.Ignore, nil
+}
+
+// polite lets everybody in, and then challenges for ever.
+type polite struct{ asked bool }
+
+func (*polite) Method() string { return "POLITE" }
+func (p *polite) Begin(auth.Credentials) auth.Exchange {
+	if p.asked {
+		return endless{}
+	}
+	p.asked = true
+	return p
+}
+
+func (*polite) Next(context.Context, []byte) ([]byte, auth.Identity, auth.Verdict, error) {
+	return nil, auth.Identity{}, auth.Allow, nil
+}
+
+func TestHostile_30_EnhancedAuthentication(t *testing.T) {
+	a := arena{gw: gw.Config{Enhanced: []auth.EnhancedAuthenticator{endless{}, &polite{}}, ConnectTimeout: time.Second}}
+	hostile(t, a, func(h *hall) {
+		code := func(c mqtt.Properties) mqtt.ReasonCode {
+			return h.ask(mqtt.V5, mqtt.Connect{ClientID: "e", CleanStart: true, Properties: c})
+		}
+		if c := code(authProps("UNKNOWN", "")); c != mqtt.BadAuthenticationMethod {
+			t.Errorf("unknown method without data: CONNACK %s", c)
+		}
+		// Quoted in a reason string, which stays valid however it is cut.
+		for i := range 4 {
+			if c := code(authProps(strings.Repeat("x", i)+strings.Repeat("é\U0001F600", 9000), "")); c != mqtt.BadAuthenticationMethod {
+				t.Errorf("long method: CONNACK %s", c)
+			}
+		}
+		if c := code(mqtt.Properties(nil).AppendBytes(mqtt.PropAuthenticationData, []byte("x"))); c != mqtt.ProtocolError {
+			t.Errorf("data without method: CONNACK %s", c)
+		}
+		r := h.dial(mqtt.V5)
+		r.send(mqtt.Auth{Code: mqtt.ContinueAuthentication, Properties: authProps("ENDLESS", "x")})
+		hungUp(t, r.nc) // AUTH before CONNECT
+
+		again := mqtt.Auth{Code: mqtt.ContinueAuthentication, Properties: authProps("ENDLESS", "x")}
+		r = h.dial(mqtt.V5)
+		r.send(mqtt.Connect{Version: mqtt.V5, ClientID: "e", CleanStart: true, Properties: authProps("ENDLESS", "x")})
+		for rounds := 0; ; rounds++ {
+			p, err := r.read(patience)
+			if err != nil {
+				t.Fatalf("round %d: %v", rounds, err)
+			}
+			if ack, ok := p.(mqtt.Connack); ok {
+				if ack.Code != mqtt.NotAuthorized || rounds > 8 {
+					t.Errorf("CONNACK %s after %d rounds, want not authorized after 8", ack.Code, rounds)
+				}
+				break
+			}
+			r.send(again)
+		}
+		r.closed()
+
+		// Between the challenges nothing else is heard, and silence ends it.
+		for _, p := range []mqtt.Packet{pub("t", "x", 0), mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "#"}}}, mqtt.Pingreq{}, nil} {
+			r = h.dial(mqtt.V5)
+			r.send(mqtt.Connect{Version: mqtt.V5, ClientID: "e", CleanStart: true, Properties: authProps("ENDLESS", "x")})
+			expect[mqtt.Auth](r)
+			if p != nil {
+				r.send(p)
+			}
+			for _, seen := range r.closed() {
+				if ack, ok := seen.(mqtt.Connack); !ok || !ack.Code.IsError() {
+					t.Errorf("%T during authentication: got %+v", p, seen)
+				}
+			}
+		}
+
+		// In the middle of a connection.
+		r = h.online(mqtt.V5, "plain")
+		r.send(mqtt.Auth{Code: mqtt.Reauthenticate, Properties: authProps("ENDLESS", "x")})
+		r.closedWith(mqtt.ProtocolError) // CONNECT had no method
+		r = h.with(mqtt.V5, mqtt.Connect{ClientID: "e", CleanStart: true, Properties: authProps("POLITE", "")})
+		r.send(mqtt.Auth{Code: mqtt.ContinueAuthentication, Properties: authProps("POLITE", "x")})
+		r.closedWith(mqtt.ProtocolError) // nobody has asked
+	})
+	hostile(t, arena{gw: gw.Config{Enhanced: []auth.EnhancedAuthenticator{endless{}, &polite{}}}}, func(h *hall) {
+		r := h.with(mqtt.V5, mqtt.Connect{ClientID: "e", CleanStart: true, Properties: authProps("POLITE", "")})
+		r.send(mqtt.Auth{Code: mqtt.Reauthenticate, Properties: authProps("POLITE", "x")})
+		for rounds := 0; rounds < 20; rounds++ { // endless, this time
+			p, err := r.read(patience)
+			if err != nil {
+				t.Fatalf("round %d: %v", rounds, err)
+			}
+			if d, ok := p.(mqtt.Disconnect); ok {
+				if d.Code != mqtt.NotAuthorized || rounds > 8 {
+					t.Errorf("DISCONNECT %s after %d rounds", d.Code, rounds)
+				}
+				return
+			}
+			r.send(mqtt.Auth{Code: mqtt.ContinueAuthentication, Properties: authProps("POLITE", "x")})
+		}
+		t.Error("re-authentication goes on for 20 rounds")
+	})
+	hostile(t, arena{gw: gw.Config{Enhanced: []auth.EnhancedAuthenticator{endless{}, &polite{}}}}, func(h *hall) {
+		r := h.with(mqtt.V5, mqtt.Connect{ClientID: "e", CleanStart: true, Properties: authProps("POLITE", "")})
+		r.send(mqtt.Auth{Code: mqtt.Reauthenticate, Properties: authProps("ENDLESS", "x")})
+		r.closedWith(mqtt.ProtocolError) // another method than CONNECT's
+	})
+}
+
+func TestHostile_31_WillTopics(t *testing.T) {
+	hostile(t, arena{}, func(h *hall) {
+		for topic, want := range map[string]mqtt.ReasonCode{
+			"a/+": mqtt.TopicNameInvalid, "#": mqtt.TopicNameInvalid, "a#": mqtt.TopicNameInvalid, "": mqtt.TopicNameInvalid,
+			"a\x00":                    mqtt.MalformedPacket,
+			strings.Repeat("/", 65535): mqtt.TopicNameInvalid,
+			"$SYS/x":                   mqtt.NotAuthorized,
+			"$SYS":                     mqtt.NotAuthorized,
+			"$CONTROL/dynamic":         mqtt.NotAuthorized,
+			"$share/g/t":               mqtt.NotAuthorized,
+			"$queue/t":                 mqtt.NotAuthorized,
+			"$delayed/5/t":             mqtt.NotAuthorized,
+			// One level of 65,535 bytes is a valid name that costs no more than
+			// it is long.
+			strings.Repeat("t", 65535): mqtt.Success,
+		} {
+			for _, v := range versions {
+				want := want
+				switch {
+				case v == mqtt.V5 || want == mqtt.Success:
+				case want == mqtt.NotAuthorized:
+					want = mqtt.V3NotAuthorized
+				default:
+					want = none
+				}
+				code := h.ask(v, mqtt.Connect{ClientID: "w", CleanStart: true, Will: &mqtt.Will{Topic: topic}})
+				if v < mqtt.V5 && want == none && code != mqtt.V3Accepted {
+					code = none // there is no return code for it: any refusal will do
+				}
+				if code != want {
+					t.Errorf("%s: will on %.20q: CONNACK %#x, want %#x", v, topic, uint8(code), uint8(want))
+				}
+			}
+		}
+	})
+}
+
+func TestHostile_33_WillDelays(t *testing.T) {
+	hostile(t, arena{}, func(h *hall) {
+		watch := h.online(mqtt.V5, "watch")
+		watch.sub("will/#", 1)
+		const most = 0xFFFFFFFF
+		drop := func(id string, expiry, delay uint32) {
+			r := h.with(mqtt.V5, mqtt.Connect{
+				ClientID: id, CleanStart: true,
+				Properties: mqtt.Properties(nil).AppendUint32(mqtt.PropSessionExpiryInterval, expiry),
+				Will: &mqtt.Will{
+					Topic: "will/" + id, Payload: []byte(id), QoS: 1,
+					Properties: mqtt.Properties(nil).AppendUint32(mqtt.PropWillDelayInterval, delay).AppendUint32(mqtt.PropMessageExpiryInterval, most),
+				},
+			})
+			_ = r.nc.Close()
+		}
+		heard := func(want string) {
+			t.Helper()
+			m := watch.message()
+			left, ok := m.Properties.Uint32(mqtt.PropMessageExpiryInterval)
+			if string(m.Payload) != want || !ok || left < most-5 {
+				t.Errorf("will %q, expiry %d, want that of %q", m.Payload, left, want)
+			}
+		}
+		drop("no-session", 0, most) // the session ends first
+		heard("no-session")
+		began := time.Now()
+		drop("second", 1, most)
+		heard("second")
+		if took := time.Since(began); took < 900*time.Millisecond {
+			t.Errorf("a will with 136 years of delay came after %v", took)
+		}
+		drop("never", most, most) // both as large as can be
+		drop("century", most-1, most-1)
+		watch.silent(200 * time.Millisecond)
+		for _, id := range []string{"never", "century"} { // wiping the session ends it
+			h.online(mqtt.V5, id).send(mqtt.Disconnect{})
+			heard(id)
+		}
+		watch.silent(50 * time.Millisecond)
+	})
+}
+
+func TestHostile_34_WillPayloadIsNotTheTextItClaims(t *testing.T) {
+	hostile(t, arena{}, func(h *hall) {
+		for payload, want := range map[string]mqtt.ReasonCode{"\xFF": mqtt.PayloadFormatInvalid, "\xED\xA0\x80": mqtt.PayloadFormatInvalid, "text": mqtt.Success} {
+			w := &mqtt.Will{Topic: "w", Payload: []byte(payload), Properties: mqtt.Properties(nil).AppendByte(mqtt.PropPayloadFormat, 1)}
+			if code := h.ask(mqtt.V5, mqtt.Connect{ClientID: "w", CleanStart: true, Will: w}); code != want {
+				t.Errorf("%q: CONNACK %s, want %s", payload, code, want)
+			}
+		}
+	})
+}
+
+func TestHostile_35_SessionsForEverOfRandomClients(t *testing.T) {
+	// 200 for 100,000: the cap is what counts.
+	const limit, n = 50, 200
+	a := arena{broker: broker.Config{MaxSessionsPerOwner: limit, MaxExpiry: time.Second}}
+	a.login = func(c *mqtt.Connect) { c.HasUsername, c.Username = true, "control" }
+	hostile(t, a, func(h *hall) {
+		refused := 0
+		for i := range n {
+			code := h.ask(mqtt.V5, mqtt.Connect{
+				ClientID: fmt.Sprint("random", i), CleanStart: true,
+				Properties: mqtt.Properties(nil).AppendUint32(mqtt.PropSessionExpiryInterval, 0xFFFFFFFF),
+			})
+			switch code {
+			case mqtt.Success:
+			case mqtt.QuotaExceeded:
+				refused++
+			default:
+				t.Fatalf("CONNACK %s", code)
+			}
+		}
+		if kept := h.b.Sessions(); kept > limit || refused != n-limit {
+			t.Errorf("%d sessions are kept and %d were refused, the limit is %d", kept, refused, limit)
+		}
+		if code := h.ask(mqtt.V5, mqtt.Connect{ClientID: "brief", CleanStart: true}); code != mqtt.Success {
+			t.Errorf("a session that ends with its connection: CONNACK %s", code)
+		}
+		h.serves() // another identity
+		h.eventually("the sessions expire", func() bool { return h.b.Sessions() == 0 })
+	})
+}
+
+func TestHostile_39_RequestInformationFlags(t *testing.T) {
+	hostile(t, arena{}, func(h *hall) {
+		for id, name := range map[byte]string{0x17: "request problem information", 0x19: "request response information"} {
+			for _, value := range []byte{2, 7, 255} {
+				if code := h.ask(mqtt.V5, mqtt.Connect{ClientID: "p", CleanStart: true, Properties: props(id, value)}); code != mqtt.ProtocolError {
+					t.Errorf("%s %d: CONNACK %s", name, value, code)
+				}
+			}
+		}
+	})
+}
