@@ -1,0 +1,214 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/session"
+)
+
+// [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-9]
+func TestRetainedIsKeptReplacedAndCleared(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		p := attach(t, b, options("p"))
+		p.publishRetained("a/1=x", 1, 0)
+		p.publishRetained("a/2=y", 2, 0)
+		p.publishRetained("b=z", 0, 0)
+		p.publish("a/1=live", 0, 0)
+		s := attach(t, b, options("s"))
+		s.subscribe(Subscription{Filter: "a/+", QoS: 1, ID: 5})
+		s.wantAny("a/1=x q1 retain ids[5]", "a/2=y q1 retain ids[5]")
+		p.publishRetained("a/1=new", 0, 1)
+		p.publishRetained("a/2=", 1, 1) // [MQTT-3.3.1-6]
+		s.want("a/1=new ids[5]", "a/2= q1 ids[5]")
+		s = attach(t, b, options("s2"))
+		s.subscribe(Subscription{Filter: "#", QoS: 2})
+		s.wantAny("a/1=new retain", "b=z retain")
+		if n, size := b.Retained(); n != 2 || size != len("a/1new")+len("bz")+2*64 {
+			t.Errorf("%d retained, %d bytes", n, size)
+		}
+		p.publishRetained("a/1=", 0, 2)
+		p.publishRetained("b=", 0, 1)
+		p.publishRetained("never=", 0, 1)
+		if n, size := b.Retained(); n != 0 || size != 0 {
+			t.Errorf("%d retained, %d bytes", n, size)
+		}
+		wantRecords(t, b.cfg.Store)
+	})
+}
+
+// [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]
+func TestRetainHandling(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		p, s := attach(t, b, options("p")), attach(t, b, options("s"))
+		p.publishRetained("a=1", 0, 0)
+		for i, step := range []struct {
+			handling uint8
+			want     []string
+		}{
+			{2, nil},
+			{1, nil},
+			{0, []string{"a=1 retain"}},
+			{0, []string{"a=1 retain"}},
+		} {
+			s.subscribe(Subscription{Filter: "a", RetainHandling: step.handling})
+			t.Log("step", i)
+			s.want(step.want...)
+		}
+		s.unsubscribe("a")
+		s.subscribe(Subscription{Filter: "a", RetainHandling: 1})
+		s.want("a=1 retain")
+	})
+}
+
+func TestSharedSubscriptionsGetNothingRetained(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		p, s := attach(t, b, options("p")), attach(t, b, options("s"))
+		p.publishRetained("a=1", 0, 0)
+		s.subscribe(Subscription{Filter: "$share/g/a"})
+		s.want()
+	})
+}
+
+// [MQTT-3.3.2-5]
+func TestRetainedExpires(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		p, s := attach(t, b, options("p")), attach(t, b, options("s"))
+		v := view("a=1", 0)
+		v.Retain, v.HasExpiry, v.Expiry = true, true, 60
+		p.publishView(v, 0)
+		time.Sleep(59 * time.Second)
+		s.subscribe(Subscription{Filter: "a"})
+		s.want("a=1 retain")
+		v.Expiry = 120
+		p.publishView(v, 1)
+		s.want("a=1")
+		time.Sleep(61 * time.Second) // past the expiry of the first
+		s.subscribe(Subscription{Filter: "a"})
+		s.want("a=1 retain")
+		time.Sleep(60 * time.Second)
+		s.subscribe(Subscription{Filter: "a"})
+		s.want()
+		if n, size := b.Retained(); n != 0 || size != 0 {
+			t.Errorf("%d retained, %d bytes", n, size)
+		}
+		wantRecords(t, b.cfg.Store)
+		v.Payload = []byte("2")
+		p.publishView(v, 1)
+		p.publishRetained("a=forever", 0, 1)
+		time.Sleep(time.Hour)
+		wantRecords(t, b.cfg.Store, "retained a")
+		if len(b.timers.heap) != 0 {
+			t.Errorf("%d timers", len(b.timers.heap))
+		}
+	})
+}
+
+func TestRetainedQuota(t *testing.T) {
+	bubble(t, Config{MaxRetained: 2, MaxRetainedBytes: 200}, func(t *testing.T, b *Broker) {
+		p := attach(t, b, options("p"))
+		p.publishRetained("a=1", 0, 0)
+		p.publishRetained("b=1", 0, 0)
+		v := view("c=1", 1)
+		v.Retain = true
+		if _, err := p.l.Publish(v); !errors.Is(err, ErrQuota) {
+			t.Errorf("third: %v", err)
+		}
+		p.publishRetained("a=2", 0, 0) // in the place of another
+		v = view("a=", 1)
+		v.Retain, v.Payload = true, make([]byte, 200)
+		if _, err := p.l.Publish(v); !errors.Is(err, ErrQuota) {
+			t.Errorf("too many bytes: %v", err)
+		}
+		p.publishRetained("a=", 0, 0)
+		p.publishRetained("c=1", 0, 0)
+		wantRecords(t, b.cfg.Store, "retained b", "retained c")
+	})
+}
+
+// A client that is slow gets all of a large answer, in its own time and
+// without losing live messages.
+func TestReplayPausesAndGoesOn(t *testing.T) {
+	for _, qos := range []uint8{0, 1, 2} {
+		for _, o := range []SessionOptions{options("s"), durable("s")} {
+			t.Run(fmt.Sprintf("qos=%d/expiry=%v", qos, o.Expiry), func(t *testing.T) {
+				bubble(t, Config{Queue: session.Limits{MaxQueued: 5}}, func(t *testing.T, b *Broker) {
+					p := attach(t, b, options("p"))
+					const n = 50
+					for i := range n {
+						p.publishRetained(fmt.Sprintf("a/%d=1", i), 2, 0)
+					}
+					o.Window.ReceiveMaximum = 4
+					s := attach(t, b, o)
+					s.setFull(true)
+					s.subscribe(Subscription{Filter: "#", QoS: qos})
+					s.want()
+					if waiting, _ := s.l.s.out.Len(); waiting > 4 {
+						t.Errorf("%d retained messages wait in the queue", waiting)
+					}
+					for range 20 {
+						s.mu.Lock()
+						s.full, s.room = false, 3
+						s.mu.Unlock()
+						s.l.Writable()
+						s.ack()
+					}
+					s.setFull(false)
+					s.ackAll()
+					retained := 0
+					for _, got := range s.received() {
+						if got != "rel" {
+							retained++
+						}
+					}
+					if retained != n {
+						t.Errorf("%d retained messages arrived, want %d", retained, n)
+					}
+					if d := b.stats.Dropped(); d != 0 {
+						t.Errorf("%d dropped", d)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What is replaced or cleared while it waits has been delivered as a live
+// message.
+func TestReplayLeavesOutWhatHasChanged(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		p := attach(t, b, options("p"))
+		for _, topic := range []string{"a", "b", "c"} {
+			p.publishRetained(topic+"=old", 1, 0)
+		}
+		s := attach(t, b, options("s"))
+		s.setFull(true)
+		s.subscribe(Subscription{Filter: "#", QoS: 0})
+		p.publishRetained("a=new", 1, 1)
+		p.publishRetained("b=", 1, 1)
+		s.setFull(false)
+		s.want("c=old retain")
+	})
+}
+
+func TestReplayGoesOnAfterAReconnect(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		p := attach(t, b, options("p"))
+		for i := range 6 {
+			p.publishRetained(fmt.Sprintf("%d=1", i), 1, 0)
+		}
+		o := durable("s")
+		o.Window.ReceiveMaximum = 2
+		s := attach(t, b, o)
+		s.subscribe(Subscription{Filter: "#", QoS: 1})
+		got := len(s.received())
+		s.lose()
+		s = attach(t, b, o)
+		s.ackAll()
+		if got != 2 || len(s.received()) != 6 {
+			t.Error("some did not arrive")
+		}
+	})
+}
