@@ -157,16 +157,22 @@ func (l *Link) publish(v message.View, now time.Time) (matched int, err error) {
 		b.stats.dropped(session.DropNotAllowed)
 		return 0, err
 	}
-	bt.matches = b.subs.MatchBytes(bt.matches[:0], v.Topic)
-	if len(bt.matches) == 0 && !v.Retain {
-		b.stats.NoSubscribers.Add(1)
-		return 0, nil // never copied
-	}
-	m := v.Copy(now, s.id, s.owner)
-	if m.Retain {
+	var m *message.Message
+	if v.Retain {
+		// Before the match: a new subscription is found by the one or finds
+		// the other.
+		m = v.Copy(now, s.id, s.owner)
 		if err := b.retain(m, bt); err != nil {
 			return 0, err
 		}
+	}
+	bt.matches = b.subs.MatchBytes(bt.matches[:0], v.Topic)
+	if len(bt.matches) == 0 {
+		b.stats.NoSubscribers.Add(1)
+		return 0, nil // never copied, unless retained
+	}
+	if m == nil {
+		m = v.Copy(now, s.id, s.owner)
 	}
 	return b.routeMatches(m, s, bt), nil
 }

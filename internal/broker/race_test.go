@@ -110,3 +110,29 @@ func TestTakeoverWhileSubscribingLeavesNothingBehind(t *testing.T) {
 		t.Errorf("left: %d routes, stored %q", len(left), records(t, b.cfg.Store))
 	}
 }
+
+// A retained message reaches a client that subscribes at the same moment, live
+// or as the retained message.
+func TestSubscribingWhileRetainedMessagesChangeMissesNothing(t *testing.T) {
+	b := idle(t, Config{})
+	p := attach(t, b, options("p"))
+	for i := range 3000 {
+		s := attach(t, b, options("s"))
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			v := view(fmt.Sprintf("a=%d", i), 0)
+			v.Retain = true
+			if _, err := p.l.Publish(v); err != nil {
+				t.Error(err)
+			}
+			p.commit()
+		})
+		s.subscribe(Subscription{Filter: "a"})
+		wg.Wait()
+		got := s.received()
+		if live, kept := fmt.Sprintf("a=%d", i), fmt.Sprintf("a=%d retain", i); !slices.Contains(got, live) && !slices.Contains(got, kept) {
+			t.Fatalf("round %d: received %q", i, got)
+		}
+		s.leave()
+	}
+}
