@@ -20,7 +20,10 @@ type paho5 struct {
 	client  *paho.Client
 	connack bool // running: Done is valid
 	packet  *paho.Connect
-	w       wire
+	// connectPacket is sent in place of the library's CONNECT, which loses
+	// properties of the will and the order of all of them.
+	connectPacket []byte
+	w             wire
 }
 
 func newPaho5(c *Client, id string, clean bool) *paho5 {
@@ -39,11 +42,15 @@ func newPaho5(c *Client, id string, clean bool) *paho5 {
 		p.packet.WillMessage = &paho.WillMessage{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain}
 		p.packet.WillProperties = willProperties(w.Properties)
 	}
+	p.connectPacket, _ = c.connectPacket(id, clean).Append(nil, c.o.Version) // on error the library's has to do
 	return p
 }
 
 func (p *paho5) connect(w wire) error {
 	p.w = w
+	w.l.c.mu.Lock()
+	w.l.connectPacket = p.connectPacket
+	w.l.c.mu.Unlock()
 	p.client = paho.NewClient(paho.ClientConfig{
 		Conn:          w,
 		PacketTimeout: never,
