@@ -128,7 +128,8 @@ func complain(format string, a ...any) error { return complaint(fmt.Sprintf(form
 
 // Error begins in lower case and ends without a full stop.
 func (c complaint) Error() string {
-	s := strings.TrimRight(string(c), ".\n")
+	s, _, _ := strings.Cut(strings.TrimLeft(string(c), "!?\n"), "\n!")
+	s = strings.TrimRight(s, ".\n")
 	r, n := utf8.DecodeRuneInString(s)
 	if next, _ := utf8.DecodeRuneInString(s[n:]); unicode.IsUpper(next) {
 		return s

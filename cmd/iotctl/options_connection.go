@@ -71,8 +71,10 @@ func setBind(s *settings, v string) error { s.bind = v; return nil }
 
 func setProxy(s *settings, v string) error {
 	if !strings.HasPrefix(v, "socks5h://") {
-		scheme, _, _ := strings.Cut(v, "://")
-		return complain("Unsupported proxy protocol: %s", scheme)
+		if !s.peer {
+			v, _, _ = strings.Cut(v, "://") // the rest may hold a password
+		}
+		return complain("Unsupported proxy protocol: %s", v)
 	}
 	s.proxy = v
 	return nil

@@ -113,8 +113,12 @@ func outputOptions() []option {
 				if err != nil && s.peer {
 					f = float64(atoi(v))
 				}
-				s.randomFilter = int(f*10 + 0.5)
-				if !(f >= 0.1 && f <= 100) {
+				greatest := 100.0
+				if s.peer {
+					greatest = 1000 // mosquitto_sub does not mind
+				}
+				s.randomFilter = int(f * 10)
+				if !(f >= 0.1 && f <= greatest) {
 					return complain("--random-filter chance must be between 0.1-100.0\n")
 				}
 				return nil

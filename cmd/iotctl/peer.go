@@ -80,7 +80,7 @@ func peerSettings(p program, args []string) (*settings, error) {
 		lines = nil // as mosquitto, which does not mind
 	}
 	for _, l := range lines {
-		word, value, has := strings.Cut(l.text, " ")
+		word, value, has := strings.Cut(strings.TrimLeft(l.text, " "), " ")
 		words := []string{word}
 		if has {
 			words = append(words, value)
@@ -134,7 +134,8 @@ func (s *settings) parsePeer(options []*option, args []string) error {
 }
 
 // peerComplain prints a complaint as mosquitto does. Several lines are joined
-// in one; those with ! in front begin with no "Error: ".
+// in one; those with ! in front begin with no "Error: ", and mosquitto knows
+// that what begins with ? is wrong, but says nothing.
 func peerComplain(t *terminal, err error) {
 	c := complaint("")
 	if !errors.As(err, &c) {
@@ -146,6 +147,7 @@ func peerComplain(t *terminal, err error) {
 	}
 	for i, line := range strings.Split(string(c), "\n!") {
 		switch {
+		case strings.HasPrefix(line, "?"):
 		case strings.HasPrefix(line, "!"):
 			t.raw(line[1:])
 		case strings.HasPrefix(line, "\n"):
@@ -172,7 +174,7 @@ func peerReport(s *settings, t *terminal, err error) int {
 			peerComplain(t, err)
 		}
 		if string(c) == pubIncomplete {
-			peerHelp(t.err, s.prog)
+			peerHelp(t.out, s.prog)
 		}
 		if string(c) == rrIncomplete {
 			t.raw("\nUse '" + peerCommand(s.prog) + " --help' to see usage.")
@@ -236,6 +238,11 @@ func peerRefused(s *settings, e *client.ConnectError) string {
 	switch {
 	case s.prog == progRR && e.Version != mqtt.V5:
 		text = "Connection error: Unknown reason" // it looks the code up in the table of 5.0
+		if e.Code.AllowedIn(mqtt.TypeSuback) || e.Code.AllowedIn(mqtt.TypeDisconnect) {
+			text = "Connection error: " + e.Code.String()
+		}
+	case s.prog == progRR && e.Code == mqtt.UnsupportedProtocolVersion:
+		text += ". mosquitto_rr only supports connecting to an MQTT v5 broker"
 	case e.Version == mqtt.V5 && e.Code == mqtt.UnsupportedProtocolVersion:
 		text += ". Try connecting to an MQTT v5 broker, or use MQTT v3.x mode."
 	}

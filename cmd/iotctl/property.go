@@ -38,10 +38,6 @@ var propertyCommands = []struct {
 	{"pubrec", mqtt.In(mqtt.TypePubrec), nil},
 	{"pubrel", mqtt.In(mqtt.TypePubrel), nil},
 	{"pubcomp", mqtt.In(mqtt.TypePubcomp), nil},
-	{"suback", mqtt.In(mqtt.TypeSuback), nil},
-	{"unsuback", mqtt.In(mqtt.TypeUnsuback), nil},
-	{"pingreq", 0, nil},
-	{"pingresp", 0, nil},
 }
 
 // setProperty stores what follows -D: command, property, and one value, or two
@@ -73,6 +69,9 @@ func (s *settings) setProperty(words []string) error {
 	supported := false
 	for _, a := range command.allowed {
 		supported = supported || a == id
+	}
+	if command.name == "connack" {
+		return complain("?%s property not supported for %s in --property argument.\n", words[1], words[0])
 	}
 	if !supported {
 		return complain("%s property not supported for %s in --property argument.\n", words[1], words[0])

@@ -130,12 +130,13 @@ func (s *settings) limited(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// repeat sends the message as often as asked for.
+// repeat sends the message as often as asked for: all at once, or with a delay
+// between an acknowledgement and the next message.
 func (p *publisher) repeat(ctx context.Context, payload []byte) error {
 	m := p.message
 	m.Payload = payload
 	for i := range p.s.repeat {
-		if p.s.repeatDelay == 0 {
+		if p.s.repeatDelay == 0 && !p.s.peer {
 			if err := p.publish(ctx, m); err != nil {
 				return err
 			}
@@ -166,6 +167,9 @@ func (p *publisher) publish(ctx context.Context, m client.Message) error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.sent++
+		if p.s.peer {
+			return complain("%s", limit)
+		}
 		p.refuse(err.Error())
 		return nil
 	}

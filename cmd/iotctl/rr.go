@@ -70,7 +70,7 @@ func runRR(ctx context.Context, s *settings, t *terminal) error {
 	m := client.Message{Topic: s.topic(), Payload: payload, QoS: uint8(s.qos), Properties: r.properties()}
 	err = r.exchange(ctx, m)
 	r.Halt()
-	_ = r.leave(0)
+	_ = r.leave(r.farewell(err))
 	return errors.Join(err, out.close())
 }
 

@@ -211,9 +211,17 @@ func (s *settings) checkSession() error {
 	if s.expiry > 0 {
 		s.properties["connect"] = s.properties["connect"].AppendUint32(mqtt.PropSessionExpiryInterval, s.expiry)
 	}
-	// mosquitto: to receive fewer than 20 messages ask for no more.
-	if s.prog == progSub && s.count > 0 && s.count < 20 && !s.properties["connect"].Has(mqtt.PropReceiveMaximum) {
-		s.properties["connect"] = s.properties["connect"].AppendUint16(mqtt.PropReceiveMaximum, uint16(s.count))
+	// As mosquitto: who wants few messages asks for no more of them. Its library
+	// states 20 in any case.
+	most := s.count
+	if s.prog == progRR {
+		most = 1
+	}
+	if s.peer && (most == 0 || most > 20) {
+		most = 20
+	}
+	if most > 0 && most <= 20 && !s.properties["connect"].Has(mqtt.PropReceiveMaximum) {
+		s.properties["connect"] = s.properties["connect"].AppendUint16(mqtt.PropReceiveMaximum, uint16(most))
 	}
 	return nil
 }

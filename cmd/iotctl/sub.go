@@ -104,21 +104,22 @@ func (sub *subscriber) run(ctx context.Context) error {
 	}
 	sub.Halt()
 	clearErr := sub.clear.wait(ctx)
-	code := mqtt.NormalDisconnection
-	if sub.s.peer && errors.As(err, new(signalled)) {
-		code = mqtt.DisconnectWithWill
-	}
-	if sub.s.peer && sub.debugging() {
-		sub.flush()
-	}
-	_ = sub.leave(code)
+	_ = sub.leave(sub.farewell(err))
 	if err == nil {
 		err = clearErr
 	}
 	return err
 }
 
-func (sub *subscriber) debugging() bool { return sub.s.debug }
+// farewell is the reason that DISCONNECT gives: as in mosquitto's clients, the
+// will is published when a signal or -W has ended the run. Under our own name
+// an orderly end is one.
+func (e *engine) farewell(err error) mqtt.ReasonCode {
+	if e.s.peer && (errors.As(err, new(signalled)) || errors.Is(err, errTimedOut)) {
+		return mqtt.DisconnectWithWill
+	}
+	return mqtt.NormalDisconnection
+}
 
 // subscribe sends one SUBSCRIBE for all filters, in order, and then one
 // UNSUBSCRIBE for each of -U.
@@ -213,7 +214,13 @@ func (sub *subscriber) stop(err error) {
 func (sub *subscriber) receive(m client.Message) {
 	s := sub.s
 	if s.retainedOnly && !m.Retain {
+		if s.peer && s.removeRetained && s.timeout > 0 && len(m.Payload) == 0 {
+			return // mosquitto_sub waits on when what it has cleared comes back
+		}
 		sub.stop(nil)
+		return
+	}
+	if s.peer20 && s.noRetained && m.Retain {
 		return
 	}
 	for _, f := range s.filterOut {

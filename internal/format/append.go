@@ -20,15 +20,16 @@ func (e *PayloadError) Error() string {
 	return fmt.Sprintf("payload on topic %q %s", e.Topic, e.Reason)
 }
 
-// Append appends m to dst. With an error, which is a *PayloadError, dst holds
-// what came before the part that cannot be shown.
+// Append appends m to dst. An error is a *PayloadError and concerns the first
+// part that cannot be shown; dst holds the other parts all the same.
 func (f *Format) Append(dst []byte, m *Message) ([]byte, error) {
-	var err error
+	var first error
 	for i := range f.items {
 		switch it := &f.items[i]; {
 		case it.part != 0:
-			if dst, err = it.append(dst, m, &f.opts); err != nil {
-				return dst, err
+			var err error
+			if dst, err = it.append(dst, m, &f.opts); err != nil && first == nil {
+				first = err
 			}
 		case it.time != 0:
 			dst = appendTime(dst, m.Arrived, it.time)
@@ -36,7 +37,7 @@ func (f *Format) Append(dst []byte, m *Message) ([]byte, error) {
 			dst = append(dst, it.literal...)
 		}
 	}
-	return dst, nil
+	return dst, first
 }
 
 func appendTime(dst []byte, t time.Time, c byte) []byte {
@@ -72,7 +73,8 @@ func (it *item) append(dst []byte, m *Message, o *Options) ([]byte, error) {
 	case 'I':
 		return it.text(dst, m.Arrived.Format("2006-01-02T15:04:05-0700")), nil
 	case 'U':
-		return it.text(dst, fmt.Sprintf("%d.%09d", m.Arrived.Unix(), m.Arrived.Nanosecond())), nil
+		dst = append(strconv.AppendInt(dst, m.Arrived.Unix(), 10), '.')
+		return appendPadded(dst, int64(m.Arrived.Nanosecond()), 9, '0'), nil
 	case 'f', 'd':
 		return it.float(dst, m)
 	case 'P':
@@ -100,14 +102,14 @@ func propertyOf(part byte) mqtt.PropertyID {
 	return mqtt.PropSubscriptionIdentifier
 }
 
-// property shows blanks over the width when the message does not have it.
+// property fills the width when the message does not have it.
 func (it *item) property(dst []byte, p mqtt.Properties) []byte {
 	id := propertyOf(it.part)
 	if !p.Has(id) {
 		if it.part == 'D' {
 			return dst
 		}
-		return pad(dst, it.width, ' ')
+		return pad(dst, it.width, it.padding())
 	}
 	switch it.part {
 	case 'C', 'R':
@@ -116,9 +118,6 @@ func (it *item) property(dst []byte, p mqtt.Properties) []byte {
 	case 'D':
 		s, _ := p.Bytes(id)
 		return append(dst, s...)
-	case 'F':
-		n, _ := p.Uint32(id)
-		return strconv.AppendUint(dst, uint64(n), 10)
 	}
 	n, _ := p.Uint32(id)
 	return it.number(dst, int64(n))

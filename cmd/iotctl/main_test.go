@@ -1,0 +1,21 @@
+package main
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the test binary play every part of the program, each under the
+// name that it is called by.
+func TestMain(m *testing.M) {
+	part := func() { os.Exit(run(context.Background(), os.Args)) }
+	testscript.Main(m, map[string]func(){
+		"iotctl":        part,
+		"mosquitto_pub": part,
+		"mosquitto_sub": part,
+		"mosquitto_rr":  part,
+	})
+}
