@@ -74,6 +74,9 @@ func (b *Broker) commit(ctx context.Context, bt *batch) error {
 		ops, offers, sends := bt.ops, bt.offers, bt.sends
 		bt.ops, bt.offers, bt.sends = nil, nil, nil
 		if err := b.apply(ctx, ops); err != nil {
+			for _, o := range offers {
+				o.s.abandon()
+			}
 			return err
 		}
 		for _, o := range offers {

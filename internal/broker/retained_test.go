@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/iotctl/iotctl/internal/message"
 	"github.com/iotctl/iotctl/internal/session"
 )
 
@@ -209,6 +210,49 @@ func TestReplayGoesOnAfterAReconnect(t *testing.T) {
 		s.ackAll()
 		if got != 2 || len(s.received()) != 6 {
 			t.Error("some did not arrive")
+		}
+	})
+}
+
+func TestReplayGoesOnAfterOneThatIsTooLarge(t *testing.T) {
+	for _, o := range []SessionOptions{options("s"), durable("s")} {
+		bubble(t, Config{}, func(t *testing.T, b *Broker) {
+			p := attach(t, b, options("p"))
+			for i := range 6 {
+				p.publishRetained(fmt.Sprintf("%d=large", i), 1, 0)
+			}
+			p.publishRetained("small=1", 1, 0)
+			o.Window = session.Window{ReceiveMaximum: 2, Fits: func(d *message.Delivery) bool { return len(d.Message.Payload) < 5 }}
+			s := attach(t, b, o)
+			s.subscribe(Subscription{Filter: "#", QoS: 1})
+			s.want("small=1 q1 retain")
+			if n := b.stats.Drops[session.DropTooLarge].Load(); n != 6 {
+				t.Errorf("%d dropped", n)
+			}
+		})
+	}
+}
+
+func TestReplayDoesNotFillTheQueue(t *testing.T) {
+	bubble(t, Config{Queue: session.Limits{MaxQueued: 10}}, func(t *testing.T, b *Broker) {
+		p := attach(t, b, options("p"))
+		const n = 100
+		for i := range n {
+			p.publishRetained(fmt.Sprintf("%d=1", i), 1, 0)
+		}
+		o := durable("s")
+		o.Window.ReceiveMaximum = 8
+		s := attach(t, b, o)
+		s.subscribe(Subscription{Filter: "#", QoS: 1})
+		arrived := len(s.received())
+		for s.ack() > 0 { // eight acknowledgements in one batch
+			arrived += len(s.received())
+			if waiting, _ := s.l.s.out.Len(); waiting > 0 {
+				t.Fatalf("%d retained messages wait in the queue", waiting)
+			}
+		}
+		if arrived != n {
+			t.Errorf("%d of %d arrived", arrived, n)
 		}
 	})
 }

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"strings"
-	"time"
 
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/message"
@@ -136,17 +135,27 @@ func (s *Session) enqueue(d message.Delivery, bt *batch) {
 	}
 	bt.op(store.Put, s.queued(seq, d))
 	bt.offers = append(bt.offers, offer{s, seq, d})
+	s.storing++
 }
 
 // offer gives the session a message that has been stored.
 func (s *Session) offer(seq uint64, d message.Delivery, bt *batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.storing--
 	if s.ended { // meanwhile: leave nothing behind in the store
 		bt.op(store.Delete, store.Queued{ClientID: s.id, Seq: seq})
 		return
 	}
 	s.offerLocked(seq, d, bt)
+	s.pumpReplay(bt.begin(), bt)
+}
+
+// abandon forgets a message that could not be stored.
+func (s *Session) abandon() {
+	s.mu.Lock()
+	s.storing--
+	s.mu.Unlock()
 }
 
 func (s *Session) offerLocked(seq uint64, d message.Delivery, bt *batch) {
@@ -214,65 +223,4 @@ func (s *Session) sendStored(p send, bt *batch) {
 	if s.out.Blocked() || !s.send(&p.a, bt) {
 		s.run(s.out.Refused(p.a, s.actions[:0]), bt)
 	}
-}
-
-// replayItem is a retained message that a new subscription has asked for.
-type replayItem struct {
-	r    *retained
-	pick pick
-}
-
-// pumpReplay sends retained messages while the client takes them; they wait
-// here, not in the queue, so that a large answer displaces nothing and needs
-// no memory but the list. A message that has been replaced meanwhile is left
-// out: the new one has been delivered as a live message. Called with mu held.
-func (s *Session) pumpReplay(now time.Time, bt *batch) {
-	for stored := 0; len(s.replay) > 0 && s.online.Load() && !s.out.Blocked(); {
-		it := &s.replay[0]
-		qos := min(it.r.message.QoS, it.pick.qos)
-		waiting, inflight := s.out.Len()
-		if qos > 0 && (waiting > 0 || inflight+stored >= s.link.window.ReceiveMaximum) {
-			return // goes on with the next acknowledgement
-		}
-		if s.stillRetained(it.r, now) && !s.replayOne(it, qos, bt) {
-			s.out.Block()
-			return
-		}
-		if qos > 0 && s.durable() {
-			stored++ // in flight when the batch is committed
-		}
-		*it = replayItem{}
-		s.replay = s.replay[1:]
-	}
-	if len(s.replay) == 0 {
-		s.replay = nil
-	}
-}
-
-// stillRetained reports whether r may still be sent as a retained message.
-func (s *Session) stillRetained(r *retained, now time.Time) bool {
-	m := r.message
-	if cur, ok := s.b.retained.Get(m.Topic); !ok || cur != r || m.Expired(now) {
-		return false
-	}
-	if s.b.authz.Load() != nil && !s.b.allowed(&s.identity, auth.Receive, m.Topic) {
-		s.b.stats.dropped(session.DropNotAllowed)
-		return false
-	}
-	return true
-}
-
-// replayOne sends or queues a retained message. Where a live QoS 0 message
-// would be dropped because the client is slow, it returns false.
-func (s *Session) replayOne(it *replayItem, qos uint8, bt *batch) bool {
-	d := message.Delivery{Message: it.r.message, QoS: qos, Retain: true, SubscriptionIDs: it.pick.ids}
-	if qos > 0 {
-		s.enqueue(d, bt)
-		return true
-	}
-	if fits := s.link.window.Fits; fits != nil && !fits(&d) {
-		s.b.stats.dropped(session.DropTooLarge)
-		return true
-	}
-	return s.send(&session.Action{Delivery: d}, bt)
 }

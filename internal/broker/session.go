@@ -41,6 +41,7 @@ type Session struct {
 	out      *session.Outbound
 	in       session.Inbound
 	subs     map[string]*subscription // by the filter as the client wrote it
+	storing  int                      // messages in batches that have not been committed
 	replay   []replayItem             // retained messages that have not been sent yet
 	actions  []session.Action         // scratch
 }
