@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/auth"
@@ -8,10 +9,11 @@ import (
 	"github.com/iotctl/iotctl/internal/session"
 )
 
-// replayItem is a retained message that a new subscription has asked for.
-type replayItem struct {
-	r    *retained
-	pick pick
+// replay is the rest of what a subscription has asked for: retained messages
+// that have not been sent yet.
+type replay struct {
+	sub  *subscription
+	left []*retained
 }
 
 // pumpReplay sends retained messages while the client takes them; they wait
@@ -20,18 +22,23 @@ type replayItem struct {
 // out: the new one has been delivered as a live message. Called with mu held.
 func (s *Session) pumpReplay(now time.Time, bt *batch) {
 	for len(s.replay) > 0 && s.online.Load() && !s.out.Blocked() {
-		it := &s.replay[0]
-		qos := min(it.r.message.QoS, it.pick.qos)
+		rp := &s.replay[0]
+		if len(rp.left) == 0 {
+			s.replay = slices.Delete(s.replay, 0, 1)
+			continue
+		}
+		r := rp.left[0]
+		qos := min(r.message.QoS, rp.sub.qos)
 		waiting, inflight := s.out.Len()
 		if qos > 0 && (waiting > 0 || inflight+s.storing >= s.link.window.ReceiveMaximum) {
 			return // goes on with the next acknowledgement, or when what is being stored has been
 		}
-		if s.stillRetained(it.r, now) && !s.replayOne(it, qos, bt) {
+		if s.stillRetained(r, now) && !s.replayOne(r, rp.sub, qos, bt) {
 			s.out.Block()
 			return
 		}
-		*it = replayItem{}
-		s.replay = s.replay[1:]
+		rp.left[0] = nil
+		rp.left = rp.left[1:]
 	}
 	if len(s.replay) == 0 {
 		s.replay = nil
@@ -53,8 +60,8 @@ func (s *Session) stillRetained(r *retained, now time.Time) bool {
 
 // replayOne sends or queues a retained message. Where a live QoS 0 message
 // would be dropped because the client is slow, it returns false.
-func (s *Session) replayOne(it *replayItem, qos uint8, bt *batch) bool {
-	d := message.Delivery{Message: it.r.message, QoS: qos, Retain: true, SubscriptionIDs: it.pick.ids}
+func (s *Session) replayOne(r *retained, sub *subscription, qos uint8, bt *batch) bool {
+	d := message.Delivery{Message: r.message, QoS: qos, Retain: true, SubscriptionIDs: sub.ids}
 	if qos > 0 {
 		s.enqueue(d, bt)
 		return true
@@ -64,4 +71,22 @@ func (s *Session) replayOne(it *replayItem, qos uint8, bt *batch) bool {
 		return true
 	}
 	return s.send(&session.Action{Delivery: d}, bt)
+}
+
+// requestRetained notes the retained messages that sub asks for. Those that it
+// has asked for before are sent once. // [MQTT-3.3.1-9..11]
+func (l *Link) requestRetained(sub *subscription) {
+	found := l.b.retained.Match(nil, sub.topic)
+	s := l.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropReplay(sub)
+	if len(found) > 0 && s.link == l {
+		s.replay = append(s.replay, replay{sub, found})
+	}
+}
+
+// dropReplay forgets what sub has asked for. Called with mu held.
+func (s *Session) dropReplay(sub *subscription) {
+	s.replay = slices.DeleteFunc(s.replay, func(rp replay) bool { return rp.sub == sub })
 }

@@ -256,3 +256,27 @@ func TestReplayDoesNotFillTheQueue(t *testing.T) {
 		}
 	})
 }
+
+func TestSubscribingAgainReplacesAReplay(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		p := attach(t, b, options("p"))
+		p.publishRetained("a=1", 1, 0)
+		p.publishRetained("b=1", 1, 0)
+		s := attach(t, b, options("s"))
+		s.setFull(true)
+		for id := range uint32(100) {
+			s.subscribe(Subscription{Filter: "#", ID: id + 1})
+		}
+		s.subscribe(Subscription{Filter: "#", ID: 7, RetainHandling: 1})
+		s.subscribe(Subscription{Filter: "b"})
+		s.unsubscribe("b")
+		if n := len(s.l.s.replay); n != 1 {
+			t.Errorf("%d answers wait", n)
+		}
+		s.setFull(false)
+		s.wantAny("a=1 retain ids[7]", "b=1 retain ids[7]")
+		if s.l.s.replay != nil {
+			t.Error("the list was not given back")
+		}
+	})
+}

@@ -42,7 +42,7 @@ type Session struct {
 	in       session.Inbound
 	subs     map[string]*subscription // by the filter as the client wrote it
 	storing  int                      // messages in batches that have not been committed
-	replay   []replayItem             // retained messages that have not been sent yet
+	replay   []replay                 // retained messages that have not been sent yet
 	actions  []session.Action         // scratch
 }
 

@@ -116,27 +116,16 @@ func (l *Link) replace(sub *subscription) (old *subscription, err error) {
 	b.addSub(sub)
 	if old != nil {
 		b.removeSub(old)
+		for i := range s.replay { // what is owed still comes, by the new options
+			if s.replay[i].sub == old {
+				s.replay[i].sub = sub
+			}
+		}
 	}
 	if s.durable() {
 		l.batch.op(store.Put, sub.record())
 	}
 	return old, nil
-}
-
-// requestRetained notes the retained messages that sub asks for.
-// // [MQTT-3.3.1-9..11]
-func (l *Link) requestRetained(sub *subscription) {
-	found := l.b.retained.Match(nil, sub.topic)
-	if len(found) == 0 {
-		return
-	}
-	s := l.s
-	p := pick{s: s, qos: sub.qos, ids: sub.ids}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range found {
-		s.replay = append(s.replay, replayItem{r, p})
-	}
 }
 
 // Ready lets retained messages follow the answer to a SUBSCRIBE.
@@ -176,6 +165,7 @@ func (l *Link) unsubscribe(filter string) error {
 	}
 	delete(s.subs, filter)
 	l.b.removeSub(sub)
+	s.dropReplay(sub)
 	if s.durable() {
 		l.batch.op(store.Delete, sub.record())
 	}
