@@ -10,10 +10,20 @@ import (
 )
 
 // replay is the rest of what a subscription has asked for: retained messages
-// that have not been sent yet.
+// that have not been sent yet. Only the first replay of a session is looked up,
+// so that a client with many overlapping subscriptions that reads nothing costs
+// one list.
 type replay struct {
-	sub  *subscription
-	left []*retained
+	sub    *subscription
+	until  uint64 // retained when it was asked for; what came later was delivered live
+	listed bool   // left has been looked up
+	left   []*retained
+}
+
+// list looks up what is retained.
+func (rp *replay) list(b *Broker) {
+	rp.listed = true
+	rp.left = slices.DeleteFunc(b.retained.Match(nil, rp.sub.topic), func(r *retained) bool { return r.seq > rp.until })
 }
 
 // pumpReplay sends retained messages while the client takes them; they wait
@@ -23,6 +33,9 @@ type replay struct {
 func (s *Session) pumpReplay(now time.Time, bt *batch) {
 	for len(s.replay) > 0 && s.online.Load() && !s.out.Blocked() {
 		rp := &s.replay[0]
+		if !rp.listed {
+			rp.list(s.b)
+		}
 		if len(rp.left) == 0 {
 			s.replay = slices.Delete(s.replay, 0, 1)
 			continue
@@ -76,14 +89,22 @@ func (s *Session) replayOne(r *retained, sub *subscription, qos uint8, bt *batch
 // requestRetained notes the retained messages that sub asks for. Those that it
 // has asked for before are sent once. // [MQTT-3.3.1-9..11]
 func (l *Link) requestRetained(sub *subscription) {
-	found := l.b.retained.Match(nil, sub.topic)
 	s := l.s
+	rp := replay{sub: sub, until: l.b.kept.seq.Load()}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.dropReplay(sub)
-	if len(found) > 0 && s.link == l {
-		s.replay = append(s.replay, replay{sub, found})
+	first := len(s.replay) == 0
+	s.mu.Unlock()
+	if first {
+		if rp.list(l.b); len(rp.left) == 0 { // outside the lock: it may take long
+			return
+		}
 	}
+	s.mu.Lock()
+	if s.link == l {
+		s.replay = append(s.replay, rp)
+	}
+	s.mu.Unlock()
 }
 
 // dropReplay forgets what sub has asked for. Called with mu held.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/message"
@@ -12,11 +13,13 @@ import (
 // replay that finds another one under the topic leaves the message out.
 type retained struct {
 	message *message.Message
+	seq     uint64 // counts everything ever retained
 	timer   timer
 }
 
 // retainedUse counts against the quota.
 type retainedUse struct {
+	seq   atomic.Uint64 // of the last one
 	mu    sync.Mutex
 	n     int
 	bytes int
@@ -44,6 +47,7 @@ func (b *Broker) retain(m *message.Message, bt *batch) error {
 		return ErrQuota
 	}
 	b.kept.n, b.kept.bytes = n, bytes
+	r.seq = b.kept.seq.Add(1)
 	if old, had := b.retained.Set(m.Topic, r); had {
 		b.timers.stop(&old.timer)
 	}

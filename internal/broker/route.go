@@ -97,9 +97,10 @@ func (b *Broker) routeMatches(m *message.Message, publisher *Session, bt *batch)
 func (p *pick) merge(sub *subscription) {
 	p.qos = max(p.qos, sub.qos)
 	p.retain = p.retain || sub.retainAsPublished
-	if len(sub.ids) > 0 {
-		p.ids = append(p.ids[:len(p.ids):len(p.ids)], sub.ids...)
+	if len(p.ids) == 1 {
+		p.ids = p.ids[:1:1] // the subscription's own; longer ones have been made here
 	}
+	p.ids = append(p.ids, sub.ids...)
 }
 
 // deliver gives one message to one session.
