@@ -58,13 +58,18 @@ func (b *Broker) joinGroup(sub *subscription) {
 		b.groups[sub.share] = g
 	}
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	// A session that subscribes again keeps its place; leaveGroup then does
+	// not find what it has replaced.
+	if i := slices.IndexFunc(g.members, func(m *subscription) bool { return m.s == sub.s }); i >= 0 {
+		g.members[i] = sub
+		return
+	}
 	g.members = append(g.members, sub)
-	first := len(g.members) == 1
-	g.mu.Unlock()
-	if first {
+	b.stats.SharedSubscriptions.Add(1)
+	if len(g.members) == 1 {
 		b.subs.Insert(sub.topic, g.entry)
 	}
-	b.stats.SharedSubscriptions.Add(1)
 }
 
 func (b *Broker) leaveGroup(sub *subscription) {
@@ -75,12 +80,17 @@ func (b *Broker) leaveGroup(sub *subscription) {
 		return
 	}
 	g.mu.Lock()
-	n := len(g.members)
-	g.members = slices.DeleteFunc(g.members, func(m *subscription) bool { return m == sub })
-	left, removed := len(g.members), n-len(g.members)
-	g.mu.Unlock()
-	b.stats.SharedSubscriptions.Add(-int64(removed))
-	if left == 0 {
+	defer g.mu.Unlock()
+	i := slices.Index(g.members, sub)
+	if i < 0 {
+		return
+	}
+	g.members = slices.Delete(g.members, i, i+1)
+	if i < g.next {
+		g.next-- // still the same member
+	}
+	b.stats.SharedSubscriptions.Add(-1)
+	if len(g.members) == 0 {
 		b.subs.Remove(sub.topic, g.entry)
 		delete(b.groups, sub.share)
 	}
@@ -94,20 +104,15 @@ func (g *group) pick(m *message.Message) *subscription {
 	if n == 0 {
 		return nil
 	}
-	start := g.start(m, n)
-	var offline *subscription
+	g.next = g.start(m, n)
 	for i := range n {
-		at := (start + i) % n
-		sub := g.members[at]
-		if sub.s.online.Load() {
+		at := (g.next + i) % n
+		if g.members[at].s.online.Load() {
 			g.next = at
-			return sub
-		}
-		if offline == nil {
-			offline = sub
+			break
 		}
 	}
-	return offline
+	return g.members[g.next]
 }
 
 // start is the index at which the search for a member begins.
