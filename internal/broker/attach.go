@@ -70,7 +70,7 @@ func (b *Broker) Attach(ctx context.Context, id auth.Identity, o SessionOptions,
 			return nil, Resumed{}, err
 		}
 		// s.life is held.
-		if s.ended {
+		if s.ended.Load() {
 			s.life.Unlock() // it ended while we waited for it
 			continue
 		}

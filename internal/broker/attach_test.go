@@ -470,3 +470,17 @@ func TestNewSessionIsNotRemovedWithTheOldOne(t *testing.T) {
 		}
 	}
 }
+
+func TestMessageUnderWayToASessionThatIsNoLongerStored(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		s, p := attach(t, b, durable("s")), attach(t, b, options("p"))
+		s.subscribe(Subscription{Filter: "a", QoS: 1})
+		if _, err := p.l.Publish(view("a=1", 1)); err != nil {
+			t.Fatal(err)
+		}
+		s = attach(t, b, options("s"))
+		p.commit()
+		s.want("a=1 q1")
+		wantRecords(t, b.cfg.Store)
+	})
+}

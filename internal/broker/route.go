@@ -103,7 +103,7 @@ func (p *pick) merge(sub *subscription) {
 	p.ids = append(p.ids, sub.ids...)
 }
 
-// deliver gives one message to one session.
+// deliver gives one message to one session. Called without locks.
 func (b *Broker) deliver(m *message.Message, p *pick, retain bool, bt *batch) {
 	s := p.s
 	d := message.Delivery{
@@ -111,10 +111,14 @@ func (b *Broker) deliver(m *message.Message, p *pick, retain bool, bt *batch) {
 		SubscriptionIDs: p.ids, Share: p.share,
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
+	if s.ended.Load() { // meanwhile
+		s.mu.Unlock()
+		if d.Share != "" {
+			b.redeliver(d, bt)
+		}
 		return
 	}
+	defer s.mu.Unlock()
 	if b.authz.Load() != nil && !b.allowed(&s.identity, auth.Receive, m.Topic) {
 		b.stats.dropped(session.DropNotAllowed)
 		return
@@ -142,14 +146,23 @@ func (s *Session) enqueue(d message.Delivery, bt *batch) {
 // offer gives the session a message that has been stored.
 func (s *Session) offer(seq uint64, d message.Delivery, bt *batch) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.storing--
-	if s.ended { // meanwhile: leave nothing behind in the store
+	ended := s.ended.Load()
+	if ended || !s.durable() { // meanwhile: leave nothing behind in the store
 		bt.op(store.Delete, store.Queued{ClientID: s.id, Seq: seq})
-		return
 	}
-	s.offerLocked(seq, d, bt)
-	s.pumpReplay(bt.begin(), bt)
+	if !ended {
+		s.offerLocked(seq, d, bt)
+		s.pumpReplay(bt.begin(), bt)
+	}
+	s.mu.Unlock()
+	switch {
+	case !ended:
+	case d.Share != "":
+		s.b.redeliver(d, bt)
+	default:
+		s.b.stats.dropped(session.DropEnded)
+	}
 }
 
 // abandon forgets a message that could not be stored.

@@ -25,10 +25,10 @@ type Session struct {
 	timer timer // session expiry or delayed will, whichever is first
 
 	life  sync.Mutex // see doc.go
-	ended bool       // guarded by life and mu: either suffices for reading
 	since time.Time  // when the last connection ended, zero while there is one; guarded by life
 	will  *will      // guarded by life
 
+	ended  atomic.Bool // written with life and mu held
 	online atomic.Bool // link != nil and started, for the choice of shared members
 	// several is set before a second subscription of this session enters the
 	// router and stays set: a match that holds two of them sees it.
@@ -98,7 +98,7 @@ func (w *will) isDue(now time.Time) bool { return !w.due.IsZero() && !now.Before
 func (s *Session) onTimer(now time.Time) {
 	s.life.Lock()
 	defer s.life.Unlock()
-	if s.ended || s.since.IsZero() {
+	if s.ended.Load() || s.since.IsZero() {
 		return
 	}
 	if s.expired(now) {
@@ -119,7 +119,7 @@ func (s *Session) end() {
 	b := s.b
 	b.timers.stop(&s.timer)
 	s.mu.Lock()
-	s.ended = true
+	s.ended.Store(true)
 	if s.link != nil {
 		s.link.gone.Store(true)
 		s.link = nil
@@ -176,7 +176,7 @@ func (s *Session) fireWill() {
 	w := s.will
 	s.will = nil
 	s.mu.Lock()
-	id, stored := s.identity, s.durable() && !s.ended // the end has removed it
+	id, stored := s.identity, s.durable() && !s.ended.Load() // the end has removed it
 	s.mu.Unlock()
 	if stored {
 		s.b.applyQuietly([]store.Op{{Kind: store.Delete, Record: store.Will{ClientID: s.id}}})

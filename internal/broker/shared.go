@@ -104,15 +104,24 @@ func (g *group) pick(m *message.Message) *subscription {
 	if n == 0 {
 		return nil
 	}
-	g.next = g.start(m, n)
+	first := g.start(m, n)
+	offline := -1
 	for i := range n {
-		at := (g.next + i) % n
-		if g.members[at].s.online.Load() {
+		at := (first + i) % n
+		sub := g.members[at]
+		if sub.s.online.Load() {
 			g.next = at
-			break
+			return sub
+		}
+		if offline < 0 && !sub.s.ended.Load() {
+			offline = at
 		}
 	}
-	return g.members[g.next]
+	if offline < 0 {
+		return nil // the members are about to leave
+	}
+	g.next = offline
+	return g.members[offline]
 }
 
 // start is the index at which the search for a member begins.
@@ -130,7 +139,7 @@ func (g *group) start(m *message.Message, n int) int {
 }
 
 // redeliver gives a message of a shared subscription whose member has ended to
-// another member.
+// another member. Called without locks.
 func (b *Broker) redeliver(d message.Delivery, bt *batch) {
 	b.shared.Lock()
 	g := b.groups[d.Share]

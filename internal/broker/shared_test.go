@@ -215,3 +215,38 @@ func TestStrategyNames(t *testing.T) {
 		t.Error("an unknown name was taken")
 	}
 }
+
+// A member whose session ends between the choice and the commit is replaced.
+func TestSharedIsNotLostWithAMemberThatEndsMeanwhile(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		all, p := members(t, b, 2, 1), attach(t, b, options("p"))
+		for range 2 {
+			if _, err := p.l.Publish(view("a=1", 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all[0].l.Detach(Farewell{HasExpiry: true})
+		p.commit()
+		all[0].want()
+		all[1].want("a=1 q1 ids[2]", "a=1 q1 ids[2]")
+		all[1].ackAll()
+		wantRecords(t, b.cfg.Store, "session m1", "subscription m1 $share/g/a")
+		if n := b.stats.Redelivered.Load(); n != 1 {
+			t.Errorf("%d redelivered", n)
+		}
+
+		// Between the choice and the delivery.
+		all[1].l.s.mu.Lock()
+		all[1].l.s.ended.Store(true)
+		all[1].l.s.mu.Unlock()
+		all[0] = attach(t, b, durable("m0"))
+		all[0].subscribe(Subscription{Filter: "$share/g/a", QoS: 1})
+		for range 4 {
+			p.publish("a=2", 0, 1)
+		}
+		if got := received(all); !slices.Equal(got, []int{4, 0}) {
+			t.Errorf("received %v", got)
+		}
+		all[1].l.s.ended.Store(false)
+	})
+}
