@@ -184,13 +184,10 @@ func (s *Session) run(actions []session.Action, bt *batch) {
 		case session.Send:
 			switch {
 			case a.Delivery.Release && s.durable():
+				bt.op(store.Put, store.Released{ClientID: s.id, Seq: a.Seq})
 				bt.sends = append(bt.sends, send{s.link, *a})
 			case s.out.Blocked() || !s.send(a, bt): // after one refusal none may overtake
 				actions = s.out.Refused(*a, actions)
-			}
-		case session.Released:
-			if s.durable() {
-				bt.op(store.Put, store.Released{ClientID: s.id, Seq: a.Seq})
 			}
 		case session.Done:
 			s.b.stats.Completed.Add(1)

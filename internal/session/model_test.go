@@ -132,9 +132,10 @@ func (w *world) run(actions []Action) {
 				actions = w.o.Refused(a, actions)
 				continue
 			}
+			if a.Delivery.Release {
+				w.stored[a.Seq] = message.Delivery{Release: true}
+			}
 			w.send(a)
-		case Released:
-			w.stored[a.Seq] = message.Delivery{Release: true}
 		case Done:
 			delete(w.stored, a.Seq)
 		case Dropped:

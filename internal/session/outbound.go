@@ -45,14 +45,14 @@ type Action struct {
 type ActionKind uint8
 
 const (
-	// Send hands Delivery to the client. When the client cannot take it now,
+	// Send hands Delivery to the client. With Delivery.Release the client has
+	// received a QoS 2 message; from here on only its identifier is kept, and
+	// the Send must not leave before that has been stored under Seq.
+	//
+	// When the client cannot take it now,
 	// the caller answers with Refused, for this and every later Send that it
 	// still has, so that nothing overtakes.
 	Send ActionKind = iota
-	// Released: the client has received a QoS 2 message; from here on only
-	// its identifier is kept. A Send with Delivery.Release follows, and must
-	// not leave before that has been stored.
-	Released
 	// Done: the delivery with Seq is complete and can be forgotten.
 	Done
 	// Dropped: the message will not be delivered, for Reason.
@@ -363,7 +363,6 @@ func (o *Outbound) Acked(now time.Time, kind Ack, id uint16, dst []Action) ([]Ac
 		}
 		if !e.released {
 			o.setReleased(e)
-			dst = append(dst, Action{Kind: Released, Seq: e.seq})
 		}
 		if o.setUnsent(e, o.blocked); e.unsent {
 			return dst, nil // behind what was refused // [MQTT-4.6.0-4]

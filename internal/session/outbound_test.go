@@ -24,8 +24,7 @@ func expiring(name string, qos uint8, after time.Duration) message.Delivery {
 }
 
 // render writes actions in short: "a@1" a message under identifier 1, "a@1!"
-// the same as a duplicate, "rel@1" a PUBREL, "released#1" and "done#1" by
-// place in the queue, "drop a expired" a drop.
+// the same as a duplicate, "rel@1" a PUBREL, "done#1" by place in the queue, "drop a expired" a drop.
 func render(actions []Action) string {
 	var words []string
 	for _, a := range actions {
@@ -43,8 +42,6 @@ func render(actions []Action) string {
 				name += "!"
 			}
 			words = append(words, name)
-		case Released:
-			words = append(words, fmt.Sprintf("released#%d", a.Seq))
 		case Done:
 			words = append(words, fmt.Sprintf("done#%d", a.Seq))
 		case Dropped:
@@ -159,7 +156,7 @@ func TestWindowHoldsBackAndGoesOnInOrder(t *testing.T) {
 	c.offer(deliver("d", 1), "")
 	c.size(2, 2)
 	c.ack(Puback, 1, "done#1, c@3")
-	c.ack(Pubrec, 2, "released#2, rel@2") // a QoS 2 delivery keeps its place until PUBCOMP
+	c.ack(Pubrec, 2, "rel@2") // a QoS 2 delivery keeps its place until PUBCOMP
 	c.size(1, 2)
 	c.ack(Pubcomp, 2, "done#2, d@4")
 	c.ack(Puback, 4, "done#4") // out of order, as a client with several threads does
@@ -237,7 +234,7 @@ func TestResumeWithASmallerWindow(t *testing.T) {
 func TestPubrecTwiceIsAnsweredTwice(t *testing.T) {
 	c := online(t, 1)
 	c.offer(deliver("a", 2), "a@1")
-	c.ack(Pubrec, 1, "released#1, rel@1")
+	c.ack(Pubrec, 1, "rel@1")
 	c.ack(Pubrec, 1, "rel@1")
 	c.o.Suspend()
 	c.resume(1, "rel@1")
@@ -259,7 +256,7 @@ func TestWrongAcknowledgements(t *testing.T) {
 	c.offer(deliver("a", 1), "a@1")
 	c.offer(deliver("b", 2), "b@2")
 	c.offer(deliver("c", 2), "c@3")
-	c.ack(Pubrec, 3, "released#3, rel@3")
+	c.ack(Pubrec, 3, "rel@3")
 	for _, tt := range []struct {
 		kind Ack
 		id   uint16
@@ -347,7 +344,7 @@ func TestDrainTellsWhatMayHaveBeenReceived(t *testing.T) {
 	c.offer(deliver("b", 2), "b@2")
 	c.offer(deliver("c", 2), "c@3")
 	c.offer(deliver("d", 1), "")
-	c.ack(Pubrec, 3, "released#3, rel@3")
+	c.ack(Pubrec, 3, "rel@3")
 	c.o.Suspend()
 	all := c.resume(9, "a@1!, b@2!, rel@3, d@4")
 	c.refuse(all[1], "")
@@ -369,7 +366,7 @@ func TestRestoreKeepsIdentifiersAndOrder(t *testing.T) {
 	c.offer(deliver("b", 2), "b@2")
 	c.offer(deliver("c", 2), "c@3")
 	c.offer(deliver("d", 1), "")
-	c.ack(Pubrec, 2, "released#2, rel@2")
+	c.ack(Pubrec, 2, "rel@2")
 
 	after := newClient(t, Limits{})
 	after.o.Restore(1, deliver("a", 1))
@@ -380,7 +377,7 @@ func TestRestoreKeepsIdentifiersAndOrder(t *testing.T) {
 	after.resume(3, "rel@2, a@1, c@3, d@4")
 	after.ack(Pubcomp, 2, "done#2")
 	after.offer(deliver("e", 1), "")
-	after.ack(Pubrec, 3, "released#3, rel@3")
+	after.ack(Pubrec, 3, "rel@3")
 	after.ack(Pubcomp, 3, "done#3, e@5")
 }
 
@@ -470,8 +467,8 @@ func TestRefusedPubrelKeepsItsPlaceInTheWindow(t *testing.T) {
 	c := online(t, 1)
 	c.offer(deliver("a", 2), "a@1")
 	c.offer(deliver("b", 1), "")
-	rel := c.ack(Pubrec, 1, "released#1, rel@1")
-	c.refuse(rel[1], "")
+	rel := c.ack(Pubrec, 1, "rel@1")
+	c.refuse(rel[0], "")
 	c.unblock("rel@1") // and not b: the client counts a until its PUBCOMP
 	c.ack(Pubcomp, 1, "done#1, b@2")
 }
@@ -481,7 +478,7 @@ func TestPubrelNeedsNoPlaceInTheWindow(t *testing.T) {
 	c.offer(deliver("a", 1), "a@1")
 	c.offer(deliver("b", 1), "b@2")
 	c.offer(deliver("c", 2), "c@3")
-	c.ack(Pubrec, 3, "released#3, rel@3")
+	c.ack(Pubrec, 3, "rel@3")
 	c.o.Suspend()
 	c.resume(1, "a@1!, rel@3")
 	c.ack(Pubcomp, 3, "done#3")
@@ -492,9 +489,9 @@ func TestPubrelWaitsBehindOneThatWasRefused(t *testing.T) {
 	c := online(t, 2)
 	c.offer(deliver("a", 2), "a@1")
 	c.offer(deliver("b", 2), "b@2")
-	rel := c.ack(Pubrec, 1, "released#1, rel@1")
-	c.refuse(rel[1], "")
-	c.ack(Pubrec, 2, "released#2")
+	rel := c.ack(Pubrec, 1, "rel@1")
+	c.refuse(rel[0], "")
+	c.ack(Pubrec, 2, "")
 	c.unblock("rel@1, rel@2") // [MQTT-4.6.0-4]
 	c.unblock("")
 }
@@ -543,7 +540,7 @@ func TestIdentifierIsNeverUsedTwiceAtATime(t *testing.T) {
 	c.want(c.o.Offer(c.now, again, deliver("b", 2), nil), "")
 	c.o.Suspend()
 	c.resume(9, "a@1!")
-	c.ack(Pubrec, 1, "released#1, rel@1")
+	c.ack(Pubrec, 1, "rel@1")
 	c.ack(Pubcomp, 1, "done#1, b@1")
 }
 

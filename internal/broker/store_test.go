@@ -1,0 +1,159 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/iotctl/iotctl/internal/message"
+	"github.com/iotctl/iotctl/internal/session"
+	"github.com/iotctl/iotctl/internal/store"
+)
+
+var errDisk = errors.New("disk full")
+
+// What waits for the store does not leave when the store fails; what does not
+// wait, does.
+func TestNothingLeavesThatCouldNotBeStored(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		f := newFaulty()
+		b.cfg.Store = f
+		kept, ends, p := attach(t, b, durable("kept")), attach(t, b, options("ends")), attach(t, b, options("p"))
+		kept.subscribe(Subscription{Filter: "a", QoS: 2})
+		ends.subscribe(Subscription{Filter: "a", QoS: 2})
+		p.publish("a=0", 2, 2)
+		kept.want("a=0 q2")
+		ends.want("a=0 q2")
+
+		f.fail(errDisk)
+		if _, err := p.l.Publish(view("a=1", 1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.l.Commit(context.Background()); !errors.Is(err, errDisk) {
+			t.Errorf("commit: %v", err)
+		}
+		kept.want()
+		ends.want("a=1 q1")
+		if n := kept.l.s.storing; n != 0 {
+			t.Errorf("%d messages are being stored", n)
+		}
+		if err := kept.l.Acked(session.Pubrec, kept.unacked[0].PacketID); err != nil {
+			t.Error(err)
+		}
+		if err := kept.l.Commit(context.Background()); !errors.Is(err, errDisk) {
+			t.Errorf("commit: %v", err)
+		}
+		kept.want() // no PUBREL
+		kept.lose()
+
+		f.fail(nil)
+		if err := p.l.Commit(context.Background()); err != nil {
+			t.Errorf("an empty batch: %v", err)
+		}
+		p.publish("a=2", 1, 2)
+		kept = attach(t, b, durable("kept"))
+		kept.wantAny("rel", "a=2 q1")
+		wantRecords(t, f, "session kept", "subscription kept a", "released kept", "queued kept 2")
+		kept.ackAll()
+		ends.want("a=2 q1")
+	})
+}
+
+// The order on the wire is that of the promises: nothing of a durable session
+// before it is stored.
+func TestStoredBeforeDelivered(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		f := newFaulty()
+		b.cfg.Store = f
+		s, p := attach(t, b, durable("s")), attach(t, b, durable("p"))
+		s.subscribe(Subscription{Filter: "a", QoS: 2})
+		var applied []string
+		f.hook(func(ops []store.Op) {
+			if got := s.received(); len(got) > 0 {
+				t.Errorf("delivered before %v was stored: %q", ops, got)
+			}
+			for _, op := range ops {
+				switch r := op.Record.(type) {
+				case store.Queued:
+					applied = append(applied, [...]string{"put", "delete"}[op.Kind]+" queued")
+				case store.Received:
+					applied = append(applied, [...]string{"put", "delete"}[op.Kind]+" received")
+				case store.Released:
+					applied = append(applied, "put released")
+				case store.Retained:
+					applied = append(applied, "put retained")
+				default:
+					t.Errorf("stored %T", r)
+				}
+			}
+		})
+		v := view("a=1", 2)
+		v.PacketID, v.Retain = 1, true
+		if _, err := p.l.Publish(v); err != nil {
+			t.Fatal(err)
+		}
+		s.want()
+		p.commit()
+		s.want("a=1 q2")
+		s.ack()
+		s.want("rel")
+		s.ack()
+		if _, err := p.l.Release(1); err != nil {
+			t.Error(err)
+		}
+		p.commit()
+		want := []string{
+			"put received", "put retained", "put queued", // before PUBREC
+			"put released",    // before PUBREL
+			"delete queued",   // after PUBCOMP
+			"delete received", // before PUBCOMP
+		}
+		if !slices.Equal(applied, want) {
+			t.Errorf("applied %q, want %q", applied, want)
+		}
+		f.hook(nil)
+		wantRecords(t, f, "session p", "session s", "subscription s a", "retained a")
+	})
+}
+
+func TestWritableStoresReleasesToo(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		s, p := attach(t, b, durable("s")), attach(t, b, options("p"))
+		s.subscribe(Subscription{Filter: "a", QoS: 2})
+		p.publish("a=1", 2, 1)
+		s.want("a=1 q2")
+		s.setFull(true)
+		s.ack()
+		s.want()
+		s.setFull(false)
+		s.want("rel")
+		s.ack()
+		wantRecords(t, b.cfg.Store, "session s", "subscription s a")
+	})
+}
+
+// A window of one shows that a refused message was not counted.
+func TestFailedStoreLeavesTheWindowOpen(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		f := newFaulty()
+		b.cfg.Store = f
+		o := durable("s")
+		o.Window = session.Window{ReceiveMaximum: 1, Fits: func(*message.Delivery) bool { return true }}
+		s, p := attach(t, b, o), attach(t, b, options("p"))
+		s.subscribe(Subscription{Filter: "a", QoS: 1})
+		f.fail(errDisk)
+		if _, err := p.l.Publish(view("a=1", 1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.l.Commit(context.Background()); err == nil {
+			t.Error("no error")
+		}
+		f.fail(nil)
+		p.publish("a=2", 1, 1)
+		s.want("a=2 q1")
+		if waiting, inflight := s.l.s.out.Len(); waiting != 0 || inflight != 1 {
+			t.Errorf("%d waiting, %d in flight", waiting, inflight)
+		}
+	})
+}
