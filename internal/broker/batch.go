@@ -13,14 +13,15 @@ import (
 // what must wait for them, and the receivers to flush. It belongs to one
 // goroutine.
 type batch struct {
-	now     time.Time
-	ops     []store.Op
-	offers  []offer // for durable sessions: after the operations
-	sends   []send  // PUBREL for durable sessions: after the operations
-	dirty   []*Link
-	matches []*subscription // scratch of Publish
-	picks   []pick          // scratch of route
-	merged  map[*Session]int
+	now      time.Time
+	ops      []store.Op
+	offers   []offer // for durable sessions: after the operations
+	sends    []send  // PUBREL for durable sessions: after the operations
+	dirty    []*Link
+	received []uint16        // new QoS 2 identifiers of a durable publisher
+	matches  []*subscription // scratch of Publish
+	picks    []pick          // scratch of route
+	merged   map[*Session]int
 }
 
 // offer is a message for a durable session, stored under seq.

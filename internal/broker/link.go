@@ -111,7 +111,19 @@ func (l *Link) Release(id uint16) (known bool, err error) {
 // Commit stores what the batch has brought and flushes every receiver that it
 // has reached. Acknowledgements may leave after it has returned nil. When it
 // fails, none may.
-func (l *Link) Commit(ctx context.Context) error { return l.b.commit(ctx, &l.batch) }
+func (l *Link) Commit(ctx context.Context) error {
+	received := l.batch.received
+	err := l.b.commit(ctx, &l.batch)
+	if err != nil {
+		// The client sends them again, to be taken as new.
+		l.s.mu.Lock()
+		for _, id := range received {
+			l.s.in.Release(id)
+		}
+		l.s.mu.Unlock()
+	}
+	return err
+}
 
 // Detach ends the link. Nothing happens when another connection has taken the
 // session over meanwhile.
@@ -188,6 +200,7 @@ func (l *Link) receive(id uint16) (isNew bool, err error) {
 	isNew, err = s.in.Publish(id, l.receiveMaximum)
 	if isNew && s.durable() {
 		l.batch.op(store.Put, store.Received{ClientID: s.id, PacketID: id})
+		l.batch.received = append(l.batch.received, id)
 	}
 	return isNew, err
 }

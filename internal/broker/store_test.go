@@ -157,3 +157,33 @@ func TestFailedStoreLeavesTheWindowOpen(t *testing.T) {
 		}
 	})
 }
+
+// The publisher was not told that its QoS 2 message is safe: it sends it again.
+func TestQoS2MessageThatCouldNotBeStoredIsTakenAgain(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		f := newFaulty()
+		b.cfg.Store = f
+		s, p := attach(t, b, durable("s")), attach(t, b, durable("p"))
+		s.subscribe(Subscription{Filter: "a", QoS: 2})
+		v := view("a=1", 2)
+		v.PacketID = 7
+		f.fail(errDisk)
+		if _, err := p.l.Publish(v); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.l.Commit(context.Background()); !errors.Is(err, errDisk) {
+			t.Errorf("commit: %v", err)
+		}
+		p.lose()
+		s.want()
+		f.fail(nil)
+		p = attach(t, b, durable("p"))
+		v.Dup = true
+		if _, err := p.l.Publish(v); err != nil {
+			t.Fatal(err)
+		}
+		p.commit()
+		s.want("a=1 q2")
+		wantRecords(t, f, "session p", "received p 7", "session s", "subscription s a", "queued s 1")
+	})
+}
