@@ -119,6 +119,7 @@ func (b *Broker) claim(client, owner string, o SessionOptions) (s *Session, foun
 		return nil, false, ErrQuota
 	}
 	s = newSession(b, client, owner)
+	s.out.Skip(b.firstPlace())
 	s.life.Lock() // nobody else has seen it: this cannot wait
 	sh.sessions[client] = s
 	b.sessions.Add(1)

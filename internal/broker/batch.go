@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/message"
@@ -67,14 +68,15 @@ func (bt *batch) flush() {
 }
 
 // commit applies the operations and lets go what has waited for them. Those
-// who need no store are served first.
-func (b *Broker) commit(ctx context.Context, bt *batch) error {
+// who need no store are served first. The batch is of the client of own, or of
+// the broker itself when own is nil.
+func (b *Broker) commit(ctx context.Context, bt *batch, own *Session) error {
 	defer bt.reset()
 	bt.flush()
 	for len(bt.ops) > 0 || len(bt.offers) > 0 || len(bt.sends) > 0 {
 		ops, offers, sends := bt.ops, bt.offers, bt.sends
 		bt.ops, bt.offers, bt.sends = nil, nil, nil
-		if err := b.apply(ctx, ops); err != nil {
+		if err := b.applyOf(ctx, own, ops); err != nil {
 			for _, o := range offers {
 				o.s.abandon()
 			}
@@ -89,6 +91,34 @@ func (b *Broker) commit(ctx context.Context, bt *batch) error {
 		bt.flush()
 	}
 	return nil
+}
+
+// applyOf applies what the client of a session has caused. Nothing of the
+// session itself is stored after its end: it would be taken for a part of the
+// next session with that client identifier.
+func (b *Broker) applyOf(ctx context.Context, own *Session, ops []store.Op) error {
+	if own != nil && len(ops) > 0 {
+		own.applying.RLock()
+		defer own.applying.RUnlock()
+		if own.ended.Load() {
+			ops = slices.DeleteFunc(ops, func(op store.Op) bool { return isStateOf(own.id, op.Record) })
+		}
+	}
+	return b.apply(ctx, ops)
+}
+
+// isStateOf reports whether a record, which is none of the queue, belongs to
+// the session of that client. Places in the queue are never used twice.
+func isStateOf(client string, r store.Record) bool {
+	switch r := r.(type) {
+	case store.Subscription:
+		return r.ClientID == client
+	case store.Received:
+		return r.ClientID == client
+	case store.Released:
+		return r.ClientID == client
+	}
+	return false
 }
 
 // scratchMax is how much scratch a batch keeps for the next.

@@ -30,7 +30,8 @@ type Broker struct {
 	owners   ownerCount
 	started  time.Time
 	closing  atomic.Bool
-	rates    loads // used by Run alone
+	begun    atomic.Uint64 // see firstPlace
+	rates    loads         // used by Run alone
 }
 
 // shard is a part of the registry.
@@ -133,6 +134,19 @@ func (b *Broker) each(fn func(*Session)) {
 
 func (b *Broker) shard(client string) *shard {
 	return &b.shards[maphash.String(b.seed, client)%uint64(len(b.shards))]
+}
+
+// firstPlace is where the queue of a new session begins, different for every
+// session that there ever was: what is being stored for one that has been wiped
+// meanwhile must not meet the places of its successor in the store.
+func (b *Broker) firstPlace() uint64 {
+	for {
+		last := b.begun.Load()
+		next := max(last+1, uint64(time.Now().UnixMilli()))
+		if b.begun.CompareAndSwap(last, next) {
+			return next * 65535 // identifiers begin at 1
+		}
+	}
 }
 
 func (b *Broker) lookup(client string) *Session {

@@ -28,6 +28,7 @@
 // hand-off. Locks, in the order in which they are taken:
 //
 //	Session.life         attach, detach and end of one session, one at a time
+//	Session.applying     what its own client has sent is being stored
 //	shard.mu             the registry, never held across a call
 //	Session.mu           delivery state and subscriptions
 //	Broker.shared        the shared subscriptions

@@ -58,7 +58,9 @@ func (l *Link) Start() {
 		s.pumpReplay(now, &l.batch)
 	}
 	s.mu.Unlock()
-	l.b.commitQuietly(&l.batch)
+	if err := l.Commit(context.Background()); err != nil {
+		l.b.cfg.Logger.Error("store", "err", err)
+	}
 }
 
 // Writable tells the session that its receiver can take more after Deliver has
@@ -113,7 +115,7 @@ func (l *Link) Release(id uint16) (known bool, err error) {
 // fails, none may.
 func (l *Link) Commit(ctx context.Context) error {
 	received := l.batch.received
-	err := l.b.commit(ctx, &l.batch)
+	err := l.b.commit(ctx, &l.batch, l.s)
 	if err != nil {
 		// The client sends them again, to be taken as new.
 		l.s.mu.Lock()

@@ -24,9 +24,12 @@ type Session struct {
 	owner string
 	timer timer // session expiry or delayed will, whichever is first
 
-	life  sync.Mutex // see doc.go
-	since time.Time  // when the last connection ended, zero while there is one; guarded by life
-	will  *will      // guarded by life
+	life sync.Mutex // see doc.go
+	// applying is held by those who store what the session's own client has
+	// sent, and taken once after ended has been set.
+	applying sync.RWMutex
+	since    time.Time // when the last connection ended, zero while there is one; guarded by life
+	will     *will     // guarded by life
 
 	ended  atomic.Bool // written with life and mu held
 	online atomic.Bool // link != nil and started, for the choice of shared members
@@ -138,6 +141,8 @@ func (s *Session) end() {
 		b.stats.dropped(session.DropEnded)
 	})
 	s.mu.Unlock()
+	s.applying.Lock()   // the last batch of its own has been stored, the next is filtered
+	s.applying.Unlock() //nolint:staticcheck // a barrier
 
 	for _, sub := range subs {
 		b.removeSub(sub)
@@ -254,7 +259,7 @@ func (b *Broker) applyQuietly(ops []store.Op) {
 
 // commitQuietly commits a batch that no acknowledgement waits for.
 func (b *Broker) commitQuietly(bt *batch) {
-	if err := b.commit(context.Background(), bt); err != nil {
+	if err := b.commit(context.Background(), bt, nil); err != nil {
 		b.cfg.Logger.Error("store", "err", err)
 	}
 }

@@ -187,3 +187,31 @@ func TestQoS2MessageThatCouldNotBeStoredIsTakenAgain(t *testing.T) {
 		wantRecords(t, f, "session p", "received p 7", "session s", "subscription s a", "queued s 1")
 	})
 }
+
+// What was under way when a session was wiped does not become part of the new
+// one with the same client identifier.
+func TestWipedSessionLeavesNothingToItsSuccessor(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		first, p, q := attach(t, b, durable("s")), attach(t, b, options("p")), attach(t, b, options("q"))
+		first.subscribe(Subscription{Filter: "a", QoS: 1})
+		if _, err := p.l.Publish(view("a=old", 1)); err != nil {
+			t.Fatal(err)
+		}
+		v := view("x=1", 2)
+		v.PacketID = 7
+		if _, err := first.l.Publish(v); err != nil {
+			t.Fatal(err)
+		}
+		first.l.Subscribe([]Subscription{{Filter: "stale"}})
+
+		o := durable("s")
+		o.CleanStart = true
+		second := attach(t, b, o)
+		second.subscribe(Subscription{Filter: "a", QoS: 1})
+		q.publish("a=new", 1, 1)
+		p.commit()
+		first.commit()
+		wantRecords(t, b.cfg.Store, "session s", "subscription s a", "queued s new")
+		second.want("a=new q1")
+	})
+}

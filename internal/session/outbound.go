@@ -142,6 +142,10 @@ func (o *Outbound) Bytes() int { return o.waiting.bytes }
 // that it can take more.
 func (o *Outbound) Blocked() bool { return o.blocked }
 
+// Skip begins the places after seq. Packet identifiers begin anew when seq is a
+// multiple of 65,535.
+func (o *Outbound) Skip(seq uint64) { o.seq = max(o.seq, seq) }
+
 // reserveTries bounds the search for a free identifier when a client with a huge
 // window acknowledges nothing.
 const reserveTries = 1024
