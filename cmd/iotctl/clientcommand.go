@@ -45,7 +45,11 @@ func clientCommand(p program, cmd *cobra.Command, run func(context.Context, *set
 		if err != nil {
 			return err
 		}
-		return run(cmd.Context(), s, newTerminal(cmd))
+		err = run(cmd.Context(), s, newTerminal(cmd))
+		if s.quiet && err != nil {
+			return fail(codeOf(err), errors.New(""))
+		}
+		return err
 	}
 	return cmd
 }
@@ -125,9 +129,18 @@ func failUsage(err error) error {
 // foldProperties joins the words that follow -D, so that pflag, which knows
 // one value per flag, can read the command line. Other commands are left alone.
 func foldProperties(args []string) []string {
-	at := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
-	p, ok := map[string]program{"pub": progPub, "sub": progSub, "rr": progRR}[slices.Concat(args, []string{""})[max(at, 0)]]
-	if at < 0 || !ok {
+	at := 0
+	for at < len(args) && strings.HasPrefix(args[at], "-") {
+		if args[at] == "--color" {
+			at++
+		}
+		at++
+	}
+	if at >= len(args) {
+		return args
+	}
+	p, ok := map[string]program{"pub": progPub, "sub": progSub, "rr": progRR}[args[at]]
+	if !ok {
 		return args
 	}
 	all := optionsFor(p, false)

@@ -131,7 +131,8 @@ func (c complaint) Error() string {
 	s, _, _ := strings.Cut(strings.TrimLeft(string(c), "!?\n"), "\n!")
 	s = strings.TrimRight(s, ".\n")
 	r, n := utf8.DecodeRuneInString(s)
-	if next, _ := utf8.DecodeRuneInString(s[n:]); unicode.IsUpper(next) {
+	word, _, _ := strings.Cut(s[n:], " ")
+	if strings.ContainsFunc(word, unicode.IsUpper) { // QoS, TLS
 		return s
 	}
 	return string(unicode.ToLower(r)) + s[n:]

@@ -130,6 +130,9 @@ func cipherSuites(list string) ([]uint16, error) {
 	for name := range strings.SplitSeq(list, ":") {
 		found := false
 		for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+			if suite.SupportedVersions[0] > tls.VersionTLS12 {
+				continue
+			}
 			if strings.EqualFold(name, suite.Name) || strings.EqualFold(name, opensslName(suite.Name)) {
 				ids, found = append(ids, suite.ID), true
 			}

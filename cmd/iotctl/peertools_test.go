@@ -268,8 +268,8 @@ func (s *script) serve(c net.Conn, v mqtt.Version, answer func(mqtt.Packet) (mqt
 		s.mu.Lock()
 		s.got = append(s.got, fmt.Sprintf("%x", buf[:n]))
 		s.mu.Unlock()
+		reply, closing := answer(p) // p aliases buf
 		buf = append(buf[:0], buf[n:]...)
-		reply, closing := answer(p)
 		if reply != nil {
 			b, _ := reply.Append(nil, v)
 			_, _ = c.Write(b)

@@ -111,7 +111,7 @@ func (s *settings) appendProperty(p mqtt.Properties, id mqtt.PropertyID, values 
 	n, err := strconv.ParseInt(values[0], 10, 64)
 	if err != nil {
 		if !s.peer {
-			return p, fmt.Errorf("property %s: %q is not a number", id, values[0])
+			return p, fmt.Errorf("%s: %q is not a number", id, values[0])
 		}
 		n = int64(atoi(values[0]))
 	}

@@ -15,6 +15,7 @@ func newRoot() *cobra.Command {
 		newRR(),
 		newVersion(),
 		newExitCodes(),
+		newFormats(),
 		newCompletion(),
 		newDocs(),
 	)

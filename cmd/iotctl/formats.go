@@ -1,0 +1,61 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// newFormats is a help topic: a command without a run function.
+func newFormats() *cobra.Command {
+	return &cobra.Command{
+		Use:   "formats",
+		Short: "How sub and rr print messages: -F and -o jsonl",
+		Long: `The argument of -F is printed for every message, with a newline behind it
+unless there is -N. These stand for parts of the message:
+
+  %t  topic                     %p  payload as it is
+  %l  size of the payload       %x  %X  payload in hex
+  %q  QoS                       %j  JSON object, payload as a string
+  %r  retain, 0 or 1            %J  JSON object, payload as JSON
+  %m  packet identifier         %f  payload of 4 bytes as a number
+  %I  time, ISO 8601            %d  payload of 8 bytes as a number
+  %U  time, Unix seconds with nanoseconds
+  %C  content type              %R  response topic
+  %D  correlation data          %S  subscription identifier
+  %E  message expiry interval   %A  topic alias
+  %F  payload format indicator  %P  user properties, as in a:1 b:2
+  %%  a percent sign            @@  an at sign
+
+Between % and the letter may stand: - to put blanks on the right, 0 to fill up
+with zeros, a width, and a precision behind a point. A payload is cut to the
+width. For hex the precision is the number of digits between separators, and
+the separator stands before the letter: %.2:x prints 41:42:43.
+
+  @H @M @S @Y @m @d ...  what date +%H and so on print; @N is nanoseconds
+  \n \t \r \a \e \v \0 \\ the usual characters
+
+The forms are those of mosquitto_sub 2.1. Called by the name of one of
+mosquitto's clients, with IOTCTL_MOSQUITTO=2.0 in the environment, they are
+those of 2.0: the width of %x counts digits, in JSON retain is a number, user
+properties are an object and the time has a Z, and there is no separator, %f
+and %d. %j and %J also cut text at NUL and round numbers under those names,
+as mosquitto_sub does; under our own name they keep both.
+
+A payload that the format cannot show, such as one for %J that is not JSON, is
+reported and left out.
+
+-o jsonl prints one JSON object per line that loses nothing, -o json the same
+over several lines:
+
+  time        when the message arrived, RFC 3339 with nanoseconds
+  topic, qos, retain
+  mid         packet identifier, above QoS 0
+  properties  of MQTT 5.0, by the names that -D has for them; correlation-data
+              is an object of encoding and data, user-properties a list of
+              objects of name and value, in order, subscription-identifiers a
+              list of numbers
+  size        of the payload, in bytes
+  encoding    "json", "text" or "base64"
+  payload     JSON with every digit as it came, a string, or base64`,
+		Example: `  iotctl sub -t 'sensors/#' -F '@Y-@m-@dT@H:@M:@S.@N@z %t %p'
+  iotctl sub -t '#' -F '%-40t %6l %.2 x'
+  iotctl sub -t 'sensors/#' -o jsonl`,
+	}
+}

@@ -1,0 +1,94 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/iotctl/iotctl/internal/serve"
+	"github.com/iotctl/iotctl/internal/transport/transporttest"
+)
+
+// TestClientScripts runs the scripts of testdata/script that are not about
+// serve. Beside testscript's own commands they have
+//
+//	broker [ARGUMENT…]  run iotctl serve until the script ends; sets URL and PORT
+//	tlsbroker           the same with TLS
+//	passwd, exits       as for TestServeScripts
+//	signal NAME         signal that process
+//
+// and the certificates of TestServeScripts in $CERTS.
+func TestClientScripts(t *testing.T) {
+	all, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for _, f := range all {
+		if !strings.HasPrefix(filepath.Base(f), "serve") {
+			files = append(files, f)
+		}
+	}
+	ca := transporttest.NewCA(t, "authority")
+	testscript.Run(t, testscript.Params{
+		Files:              files,
+		RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error {
+			return writeCertificates(t, e, ca)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"broker":    scriptBroker,
+			"tlsbroker": scriptTLSBroker,
+			"passwd":    scriptPasswd,
+			"signal":    scriptSignal,
+			"exits":     scriptExits,
+		},
+	})
+}
+
+func scriptBroker(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: broker [ARGUMENT…]")
+	}
+	runBroker(ts, append([]string{"--listen", "mqtt://127.0.0.1:0"}, args...))
+}
+
+func scriptTLSBroker(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: tlsbroker [ARGUMENT…]")
+	}
+	certs := ts.Getenv("CERTS")
+	runBroker(ts, append([]string{"--listen", "mqtts://127.0.0.1:0", "--cert", certs + "/server.pem", "--key", certs + "/server.key"}, args...))
+}
+
+func runBroker(ts *testscript.TestScript, args []string) {
+	list := ts.MkAbs("broker.ports")
+	cmd := exec.Command("iotctl", append([]string{"serve", "--ports", list}, args...)...)
+	cmd.Dir = ts.MkAbs(".")
+	var log strings.Builder
+	cmd.Stderr = &log
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		ts.Check(errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()))
+		if strings.Contains(log.String(), "panic") {
+			ts.Fatalf("%s", log.String())
+		}
+	})
+	await(ts, list)
+	b, err := os.ReadFile(list)
+	ts.Check(err)
+	var ports []serve.Port
+	ts.Check(errors.Join(json.Unmarshal(b, &ports), os.Remove(list)))
+	ts.Setenv("URL", ports[0].URL)
+	_, port, _ := strings.Cut(ports[0].Address, ":")
+	ts.Setenv("PORT", port)
+}
