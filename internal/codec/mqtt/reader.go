@@ -196,6 +196,24 @@ func (r *reader) name(off int, b []byte, v3, v5, what string) {
 	if bytes.IndexByte(b, '+') >= 0 || bytes.IndexByte(b, '#') >= 0 {
 		r.flag(off, TopicNameInvalid, v3, v5, what+" contains a wildcard")
 	}
+	if !r.o.FromServer && nonCharacter(b) { // may be refused, says §1.5.4 (§1.5.3 of 3.1.1)
+		r.flag(off, TopicNameInvalid, "", "", what+" contains a noncharacter")
+	}
+}
+
+// nonCharacter finds code points that Unicode reserves for internal use: U+FDD0
+// to U+FDEF and the last two of each plane.
+func nonCharacter(b []byte) bool {
+	for i := 2; i < len(b); i++ {
+		switch c := b[i]; {
+		case c < 0x90 || c > 0xBF: // the last byte of none of them
+		case b[i-1] == 0xB7 && b[i-2] == 0xEF && c <= 0xAF:
+			return true
+		case c >= 0xBE && b[i-1] == 0xBF && (b[i-2] == 0xEF || i > 2 && b[i-3] >= 0xF0 && b[i-2]&0x0F == 0x0F):
+			return true
+		}
+	}
+	return false
 }
 
 // properties reads the property length and that many bytes. Before 5.0 there

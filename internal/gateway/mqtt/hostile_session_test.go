@@ -143,6 +143,7 @@ func TestHostile_37_TakeOverStorm(t *testing.T) {
 		_ = r.nc.Close()
 		_ = p.nc.Close()
 		h.wipe("one")
+		h.hangUp()
 		h.deserted()
 		if n := h.b.Sessions(); n != 0 {
 			t.Errorf("%d sessions are left", n)
