@@ -70,6 +70,8 @@ func (b *Broker) loadRecord(r store.Record, now time.Time) {
 			s.out.Restore(r.Seq, message.Delivery{
 				Message: r.Message, QoS: r.QoS, Retain: r.Retain,
 				SubscriptionIDs: r.SubscriptionIDs, Share: r.Share,
+				// What came while there was no connection has not been sent.
+				Dup: !r.Message.Published.After(s.since), // [MQTT-3.3.1-1]
 			})
 		}
 	case store.Released:

@@ -192,6 +192,7 @@ func TestSharedSurvivesARestart(t *testing.T) {
 		all, p := members(t, b, 2, 1), attach(t, b, options("p"))
 		all[0].lose()
 		all[1].lose()
+		time.Sleep(time.Second)
 		p.publish("a=1", 1, 1)
 		p.publish("a=2", 1, 1)
 		after := start(t, Config{Store: b.cfg.Store, SysInterval: -1})

@@ -1,0 +1,173 @@
+package broker
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/session"
+)
+
+// restart brings up another broker on the store of b, as after a crash: nobody
+// has said goodbye.
+func restart(t *testing.T, b *Broker) *Broker {
+	t.Helper()
+	return start(t, Config{Store: b.cfg.Store, SysInterval: -1, Queue: b.cfg.Queue})
+}
+
+func TestRestartBringsBackSubscriptionsAndQueues(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		s, p := attach(t, b, durable("s")), attach(t, b, options("p"))
+		s.subscribe(
+			Subscription{Filter: "a", QoS: 2, ID: 3, RetainAsPublished: true},
+			Subscription{Filter: "own", QoS: 1, NoLocal: true},
+			Subscription{Filter: "gone"},
+		)
+		s.unsubscribe("gone")
+		s.leave()
+		time.Sleep(time.Second)
+		for i := range 10 {
+			p.publish(fmt.Sprintf("a=%d", i), uint8(i%3), 1)
+		}
+		p.publishRetained("a=r", 1, 1)
+		count(t, b, 2, 2)
+
+		after := restart(t, b)
+		count(t, after, 1, 2)
+		s = attach(t, after, durable("s"))
+		if !s.present {
+			t.Error("the session is gone")
+		}
+		s.want(
+			"a=1 q1 ids[3]", "a=2 q2 ids[3]", "a=4 q1 ids[3]", "a=5 q2 ids[3]",
+			"a=7 q1 ids[3]", "a=8 q2 ids[3]", "a=r q1 retain ids[3]",
+		)
+		s.ackAll()
+		p = attach(t, after, options("p"))
+		p.publishRetained("a=x", 1, 1)
+		s.publish("own=1", 1, 0)
+		s.want("rel", "rel", "rel", "a=x q1 retain ids[3]")
+		wantRecords(t, b.cfg.Store, "session s", "subscription s a", "subscription s own", "queued s x", "retained a")
+	})
+}
+
+// [MQTT-4.3.3-2] [MQTT-4.4.0-1]
+func TestRestartKeepsIdentifiersOfQoS2(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		s, p := attach(t, b, durable("s")), attach(t, b, options("p"))
+		s.subscribe(Subscription{Filter: "a", QoS: 2})
+		for i := range 3 {
+			p.publish(fmt.Sprintf("a=%d", i), 2, 1)
+		}
+		before := s.unacked
+		if err := s.l.Acked(session.Pubrec, before[1].PacketID); err != nil {
+			t.Fatal(err)
+		}
+		s.commit()
+		v := view("in=1", 2)
+		v.PacketID = 7
+		if _, err := s.l.Publish(v); err != nil {
+			t.Fatal(err)
+		}
+		s.commit()
+
+		after := restart(t, b)
+		in := attach(t, after, options("in"))
+		in.subscribe(Subscription{Filter: "in"})
+		s = attach(t, after, durable("s"))
+		s.want("a=0 q2 dup", "a=2 q2 dup", "rel")
+		for i, j := range []int{0, 2, 1} {
+			if got, want := s.unacked[i].PacketID, before[j].PacketID; got != want {
+				t.Errorf("delivery %d has identifier %d, want %d", i, got, want)
+			}
+		}
+		v.Dup = true
+		if n, err := s.l.Publish(v); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		s.commit()
+		in.want() // it has been passed on before
+		if known, err := s.l.Release(7); !known || err != nil {
+			t.Errorf("release: %v, %v", known, err)
+		}
+		s.commit()
+		s.ackAll()
+		wantRecords(t, b.cfg.Store, "session s", "subscription s a")
+		p = attach(t, after, options("p"))
+		p.publish("a=3", 2, 1)
+		if got := s.unacked[0].PacketID; got != before[2].PacketID+1 {
+			t.Errorf("identifiers go on with %d", got)
+		}
+	})
+}
+
+func TestRestartCountsExpiry(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		p := attach(t, b, options("p"))
+		v := view("a=1", 1)
+		v.Retain, v.HasExpiry, v.Expiry = true, true, 100*60
+		p.publishView(v, 0)
+		waits := attach(t, b, durable("waits"))
+		waits.subscribe(Subscription{Filter: "b", QoS: 1})
+		attach(t, b, durable("connected"))
+		v = view("b=1", 1)
+		v.HasExpiry, v.Expiry = true, 45*60
+		waits.leave()
+		p.publishView(v, 1)
+		time.Sleep(50 * time.Minute)
+
+		after := restart(t, b)
+		count(t, after, 2, 1)
+		time.Sleep(11 * time.Minute)
+		count(t, after, 1, 0) // the time without the broker counts
+		s := attach(t, after, durable("s"))
+		s.subscribe(Subscription{Filter: "a", QoS: 1})
+		s.want("a=1 q1 retain")
+		if left, _ := s.unacked[0].Message.RemainingExpiry(time.Now()); left != 39*60 {
+			t.Errorf("%d s left", left)
+		}
+		s.ackAll()
+		time.Sleep(50 * time.Minute) // the restart cut it off
+		count(t, after, 1, 1)
+		if n, _ := after.Retained(); n != 0 {
+			t.Errorf("%d retained", n)
+		}
+		wantRecords(t, b.cfg.Store, "session s", "subscription s a")
+	})
+}
+
+func TestRestartDropsQueuedMessagesThatHaveExpired(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		s, p := attach(t, b, durable("s")), attach(t, b, options("p"))
+		s.subscribe(Subscription{Filter: "a", QoS: 2})
+		s.leave()
+		time.Sleep(time.Second)
+		for _, qos := range []uint8{1, 2} {
+			v := view("a=1", qos)
+			v.HasExpiry, v.Expiry = true, 60
+			p.publishView(v, 1)
+		}
+		p.publish("a=2", 1, 1)
+		time.Sleep(time.Minute)
+		attach(t, restart(t, b), durable("s")).want("a=2 q1")
+	})
+}
+
+func TestRestartKeepsOwners(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		c, err := attachAs(t, b, "alice", durable("s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.leave()
+		after := restart(t, b)
+		if _, err := attachAs(t, after, "bob", durable("s")); err == nil {
+			t.Error("another identity resumed the session")
+		}
+		if c, err = attachAs(t, after, "alice", durable("s")); err != nil || !c.present {
+			t.Errorf("present %v, %v", c.present, err)
+		}
+		c.l.Detach(Farewell{HasExpiry: true})
+		empty(t, after)
+	})
+}
