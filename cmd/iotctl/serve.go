@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -58,7 +59,8 @@ The scheme of a URL given to --listen names protocol and transport:
   unix:///PATH         over a Unix socket
 
 Port 0 takes a free port. The open ports are listed on standard error once
-clients can connect; --ports writes the list as JSON, for scripts.
+clients can connect, and --ports writes the list as JSON, for scripts: then and
+after each reload.
 
 Signals: SIGHUP reads the configuration file, password files and certificates
 again. With anything wrong the broker goes on as it was and logs a list of
@@ -90,7 +92,7 @@ its FileDescriptorName=, or else with its address.`,
 	f.StringVar(&o.clientCA, "client-ca", "", "clients of --listen URLs with TLS need a certificate signed by one in this `file`")
 	f.StringVar(&o.logLevel, "log-level", "", "log `level`: debug, info, warn or error (default: info, or as configured)")
 	f.StringVar(&o.logFormat, "log-format", "", "log `format`: text or json (default: text, or as configured)")
-	f.StringVar(&o.portsFile, "ports", "", "once clients can connect, write the open ports as JSON to a `file`, - for standard output")
+	f.StringVar(&o.portsFile, "ports", "", "write the open ports as JSON to a `file`, - for standard output, when clients can connect")
 	return cmd
 }
 
@@ -116,6 +118,7 @@ func runServe(ctx context.Context, t *terminal, o *serveOptions) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	var shown []serve.Port
 	p := serve.Process{
 		Signals: signals, Level: level, Notify: serve.NewNotifier(os.Getenv),
 		Load: func() (serve.Config, error) {
@@ -124,8 +127,12 @@ func runServe(ctx context.Context, t *terminal, o *serveOptions) error {
 			return cfg, err
 		},
 		Ready: func(s *serve.Server) error {
-			writePorts(t.err, s.Ports())
-			return o.writePortsFile(t.out, s.Ports())
+			ports := s.Ports()
+			if !reflect.DeepEqual(ports, shown) {
+				writePorts(t.err, ports)
+			}
+			shown = ports
+			return o.writePortsFile(t.out, ports)
 		},
 	}
 	err = p.Run(ctx, cfg)

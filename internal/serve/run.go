@@ -16,7 +16,8 @@ type Process struct {
 	Signals <-chan os.Signal
 	// Load makes the configuration anew for a reload.
 	Load func() (Config, error)
-	// Ready is called when clients can connect. An error ends the server.
+	// Ready is called when clients can connect, after the start, where an error
+	// ends the server, and after a reload.
 	Ready func(*Server) error
 	// Level follows the configuration on reload; nil: it does not.
 	Level  *slog.LevelVar
@@ -101,6 +102,11 @@ func (p Process) reload(ctx context.Context, s *Server) {
 		p.Level.Set(cfg.Log.Level)
 	}
 	s.log.Info("configuration reloaded", "ports", len(s.URLs()))
+	if p.Ready != nil {
+		if err := p.Ready(s); err != nil {
+			s.log.Error("open ports not announced", "err", err)
+		}
+	}
 	for _, section := range restart {
 		s.log.Warn("a changed section takes effect at the next start", "section", section)
 	}

@@ -48,7 +48,13 @@ func startProcess(t *testing.T, file string, notify *serve.Notifier) *process {
 	ready := make(chan *serve.Server, 1)
 	proc := serve.Process{
 		Signals: p.signals, Load: load, Level: level, Notify: notify,
-		Ready: func(s *serve.Server) error { ready <- s; return nil },
+		Ready: func(s *serve.Server) error {
+			select {
+			case ready <- s:
+			default: // after a reload
+			}
+			return nil
+		},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

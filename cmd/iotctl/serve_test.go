@@ -1,0 +1,154 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/iotctl/iotctl/internal/auth/passwordfile"
+	"github.com/iotctl/iotctl/internal/serve"
+	"github.com/iotctl/iotctl/internal/transport/transporttest"
+)
+
+// servePatience bounds waits for a server in a process of its own.
+const servePatience = 20 * time.Second
+
+// TestServeScripts runs testdata/script/serve*.txtar. Beside testscript's own
+// commands they have
+//
+//	ports FILE          wait for the file that serve --ports writes, take it
+//	                    away, and set URL1, URL2, … and ADDR1, ADDR2, …
+//	await FILE          wait for a file
+//	passwd FILE U P     set a password in a password file
+//	signal NAME         signal the only process in the background
+//	exits CODE CMD…     run a command that ends with this code
+//
+// and the directory $CERTS with ca.pem and, each with its key, server.pem and
+// client.pem of that authority and other.pem, a server's of no authority.
+func TestServeScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/script/serve*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts:", err)
+	}
+	ca := transporttest.NewCA(t, "authority")
+	testscript.Run(t, testscript.Params{
+		Files:              files,
+		RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error {
+			return writeCertificates(t, e, ca)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ports":  scriptPorts,
+			"await":  scriptAwait,
+			"passwd": scriptPasswd,
+			"signal": scriptSignal,
+			"exits":  scriptExits,
+		},
+	})
+}
+
+func writeCertificates(t *testing.T, e *testscript.Env, ca *transporttest.CA) error {
+	dir := filepath.Join(e.WorkDir, "certs")
+	e.Setenv("CERTS", dir)
+	e.Setenv("HOME", e.WorkDir) // nobody's defaults file
+	for name, pair := range map[string]func() (string, string){
+		"server": func() (string, string) {
+			return transporttest.WritePair(t, t.TempDir(), ca.Server(t, nil, "localhost", "127.0.0.1"))
+		},
+		"other": func() (string, string) {
+			return transporttest.WritePair(t, t.TempDir(), transporttest.SelfSigned(t, "localhost"))
+		},
+		"client": func() (string, string) {
+			return transporttest.WritePair(t, t.TempDir(), ca.Client(t, nil, "device"))
+		},
+	} {
+		cert, key := pair()
+		if err := errors.Join(
+			os.MkdirAll(dir, 0o755),
+			os.Rename(cert, filepath.Join(dir, name+".pem")),
+			os.Rename(key, filepath.Join(dir, name+".key")),
+		); err != nil {
+			return err
+		}
+	}
+	return os.Rename(ca.WriteFile(t), filepath.Join(dir, "ca.pem"))
+}
+
+func scriptPorts(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: ports FILE")
+	}
+	file := ts.MkAbs(args[0])
+	await(ts, file)
+	b, err := os.ReadFile(file)
+	ts.Check(err)
+	var ports []serve.Port
+	ts.Check(errors.Join(json.Unmarshal(b, &ports), os.Remove(file)))
+	for i, p := range ports {
+		ts.Setenv(fmt.Sprintf("URL%d", i+1), p.URL)
+		ts.Setenv(fmt.Sprintf("ADDR%d", i+1), p.Address)
+	}
+}
+
+func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: await FILE")
+	}
+	await(ts, ts.MkAbs(args[0]))
+}
+
+func await(ts *testscript.TestScript, file string) {
+	for deadline := time.Now().Add(servePatience); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(file); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("nobody has made %s", file)
+		}
+	}
+}
+
+func scriptPasswd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: passwd FILE USER PASSWORD")
+	}
+	ts.Check(passwordfile.Put(ts.MkAbs(args[0]), args[1], []byte(args[2])))
+}
+
+func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
+	background := ts.BackgroundCmds()
+	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM}
+	if neg || len(args) != 1 || len(background) != 1 || signals[args[0]] == 0 {
+		ts.Fatalf("usage: signal HUP|INT|TERM, with one process in the background")
+	}
+	ts.Check(background[0].Process.Signal(signals[args[0]]))
+}
+
+func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARGUMENT…]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%s: %v", strings.Join(args[1:], " "), err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("%s: exit code %d, want %s", strings.Join(args[1:], " "), code, args[0])
+	}
+}
