@@ -37,21 +37,22 @@ func (b *Broker) retain(m *message.Message, bt *batch) error {
 	r := &retained{message: m}
 	r.timer.fire = func(time.Time) { b.expireRetained(r) }
 	b.kept.mu.Lock()
+	defer b.kept.mu.Unlock()
 	old, had := b.retained.Get(m.Topic)
-	n, bytes := b.kept.n+1, b.kept.bytes+m.Size()
+	n, bytes := b.kept.n, b.kept.bytes
 	if had {
-		n, bytes = n-1, bytes-old.message.Size()
+		n, bytes = n-old.count(), bytes-old.bytes()
 	}
-	if !isReserved(m.Topic) && (n > b.cfg.MaxRetained || bytes > b.cfg.MaxRetainedBytes) {
-		b.kept.mu.Unlock()
+	n, bytes = n+r.count(), bytes+r.bytes()
+	if n > b.cfg.MaxRetained || bytes > b.cfg.MaxRetainedBytes {
 		return ErrQuota
 	}
 	b.kept.n, b.kept.bytes = n, bytes
 	r.seq = b.kept.seq.Add(1)
-	if old, had := b.retained.Set(m.Topic, r); had {
+	b.retained.Set(m.Topic, r)
+	if had {
 		b.timers.stop(&old.timer)
 	}
-	b.kept.mu.Unlock()
 	if !m.Expires.IsZero() {
 		b.timers.set(&r.timer, m.Expires)
 	}
@@ -61,6 +62,16 @@ func (b *Broker) retain(m *message.Message, bt *batch) error {
 	return nil
 }
 
+// count and bytes are what a message takes of the quotas: $SYS takes nothing.
+func (r *retained) count() int {
+	if isReserved(r.message.Topic) {
+		return 0
+	}
+	return 1
+}
+
+func (r *retained) bytes() int { return r.count() * r.message.Size() }
+
 // dropRetained removes the retained message of a topic.
 func (b *Broker) dropRetained(topic string) (had bool) {
 	b.kept.mu.Lock()
@@ -68,8 +79,8 @@ func (b *Broker) dropRetained(topic string) (had bool) {
 	old, had := b.retained.Delete(topic)
 	if had {
 		b.timers.stop(&old.timer)
-		b.kept.n--
-		b.kept.bytes -= old.message.Size()
+		b.kept.n -= old.count()
+		b.kept.bytes -= old.bytes()
 	}
 	return had
 }
@@ -80,8 +91,8 @@ func (b *Broker) expireRetained(r *retained) {
 	cur, ok := b.retained.Get(r.message.Topic)
 	if ok && cur == r {
 		b.retained.Delete(r.message.Topic)
-		b.kept.n--
-		b.kept.bytes -= r.message.Size()
+		b.kept.n -= r.count()
+		b.kept.bytes -= r.bytes()
 	}
 	b.kept.mu.Unlock()
 	if ok && cur == r {
@@ -89,7 +100,7 @@ func (b *Broker) expireRetained(r *retained) {
 	}
 }
 
-// Retained returns the number and the size of the retained messages.
+// Retained returns the number and the size of the retained messages of clients.
 func (b *Broker) Retained() (n, bytes int) {
 	b.kept.mu.Lock()
 	defer b.kept.mu.Unlock()

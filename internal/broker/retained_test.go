@@ -280,3 +280,19 @@ func TestSubscribingAgainReplacesAReplay(t *testing.T) {
 		}
 	})
 }
+
+func TestSysTakesNothingOfTheRetainedQuota(t *testing.T) {
+	bubble(t, Config{MaxRetained: 1, SysInterval: time.Second}, func(t *testing.T, b *Broker) {
+		time.Sleep(5 * time.Second)
+		p := attach(t, b, options("p"))
+		p.publishRetained("a=1", 0, 0)
+		if n, size := b.Retained(); n != 1 || size != 64+len("a1") {
+			t.Errorf("%d retained, %d bytes", n, size)
+		}
+		p.publishRetained("a=", 0, 0)
+		time.Sleep(5 * time.Second)
+		if n, size := b.Retained(); n != 0 || size != 0 {
+			t.Errorf("%d retained, %d bytes", n, size)
+		}
+	})
+}
