@@ -112,17 +112,17 @@ func (b *Broker) claim(client, owner string, o SessionOptions) (s *Session, foun
 		return s, true, nil
 	}
 	defer sh.mu.Unlock()
-	if int(b.sessions.Load()) >= b.cfg.MaxSessions {
+	if o.Expiry > 0 && b.owners.get(owner) >= b.cfg.MaxSessionsPerOwner {
 		return nil, false, ErrQuota
 	}
-	if o.Expiry > 0 && b.owners.get(owner) >= b.cfg.MaxSessionsPerOwner {
+	if int(b.sessions.Add(1)) > b.cfg.MaxSessions { // counted first: others look at the same time
+		b.sessions.Add(-1)
 		return nil, false, ErrQuota
 	}
 	s = newSession(b, client, owner)
 	s.out.Skip(b.firstPlace())
 	s.life.Lock() // nobody else has seen it: this cannot wait
 	sh.sessions[client] = s
-	b.sessions.Add(1)
 	return s, false, nil
 }
 
@@ -251,7 +251,7 @@ func (s *Session) unlink(l *Link, f Farewell) bool {
 	s.online.Store(false)
 	s.out.Suspend()
 	was := s.durable()
-	if f.HasExpiry {
+	if f.HasExpiry && was { // from 0 it cannot be raised
 		s.expiry = f.Expiry
 		if b.cfg.MaxExpiry > 0 {
 			s.expiry = min(s.expiry, b.cfg.MaxExpiry)

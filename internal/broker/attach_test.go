@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"testing"
@@ -482,5 +483,47 @@ func TestMessageUnderWayToASessionThatIsNoLongerStored(t *testing.T) {
 		p.commit()
 		s.want("a=1 q1")
 		wantRecords(t, b.cfg.Store)
+	})
+}
+
+// A session without expiry was never stored: a goodbye can not make it last.
+// // [MQTT-3.14.2-2]
+func TestFarewellDoesNotRaiseTheExpiryFromZero(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		s := attach(t, b, options("s"))
+		s.subscribe(Subscription{Filter: "a", QoS: 1})
+		s.l.Detach(Farewell{HasExpiry: true, Expiry: time.Hour})
+		empty(t, b)
+		wantRecords(t, b.cfg.Store)
+	})
+}
+
+func TestSessionQuotaHoldsForClientsThatComeTogether(t *testing.T) {
+	b := idle(t, Config{MaxSessions: 10})
+	var wg sync.WaitGroup
+	for i := range 100 {
+		wg.Go(func() { _, _ = attachAs(t, b, "", options(fmt.Sprint(i))) })
+	}
+	wg.Wait()
+	count(t, b, 10, 0)
+}
+
+// A connection that ends in the middle of a batch leaves what it has delivered.
+func TestDetachFlushesWhatTheBatchHasDelivered(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		s, p, q := attach(t, b, options("s")), attach(t, b, options("p")), attach(t, b, options("q"))
+		s.subscribe(Subscription{Filter: "a"})
+		before := s.flushes
+		if _, err := p.l.Publish(view("a=1", 0)); err != nil {
+			t.Fatal(err)
+		}
+		p.lose()
+		if s.flushes != before+1 {
+			t.Errorf("%d flushes", s.flushes-before)
+		}
+		q.publish("a=2", 0, 1)
+		if s.flushes != before+2 {
+			t.Errorf("%d flushes", s.flushes-before)
+		}
 	})
 }

@@ -130,6 +130,7 @@ func (l *Link) Commit(ctx context.Context) error {
 // Detach ends the link. Nothing happens when another connection has taken the
 // session over meanwhile.
 func (l *Link) Detach(f Farewell) {
+	l.batch.flush() // what others rely on, if the batch is not committed any more
 	l.s.life.Lock()
 	if l.s.unlink(l, f) {
 		l.s.settle()

@@ -60,7 +60,9 @@ func (b *Broker) publishSys() {
 		b.publishSysTopic(topic, v)
 	}
 	b.publishSysTopic("uptime", fmt.Sprintf("%d seconds", int(time.Since(b.started).Seconds())))
-	b.publishSysTopic("version", b.cfg.Version)
+	if b.cfg.Version != "" {
+		b.publishSysTopic("version", b.cfg.Version)
+	}
 }
 
 // packetNames are the control packet types from 1 on, as topics.
