@@ -14,7 +14,6 @@ import (
 type running struct {
 	transport.Listener
 	plan *planned      // replaced by Reload
-	done chan struct{} // closed when its gateway has returned: no clients are left
 }
 
 // name is what Info().Listener and Credentials.Listener are for its
@@ -83,7 +82,7 @@ func open(ctx context.Context, pl *planned, in *inheritance) (*running, error) {
 	} else if l, err = transport.Listen(ctx, pl.url, pl.cfg); err != nil {
 		return nil, err
 	}
-	r := &running{Listener: l, plan: pl, done: make(chan struct{})}
+	r := &running{Listener: l, plan: pl}
 	// "localhost" and inherited sockets may turn out to be something else.
 	if pl.mustBeLocal && !isLocalAddress(l.Addr()) {
 		return nil, errors.Join(&Problem{Path: pl.path, Err: &ExposedError{URL: l.URL()}}, l.Close())

@@ -34,8 +34,9 @@ func (s *Server) Reload(ctx context.Context, cfg Config) (restart []string, err 
 	}
 	for i, r := range d.kept {
 		r.plan = d.keptPlans[i]
-		// The same options have just been tried out by the check.
-		s.logIf("listener options not applied", r.Apply(r.plan.cfg))
+		if err := r.Apply(r.plan.cfg); err != nil { // the check has just tried them out
+			s.log.Error("listener options not applied", "listener", r.name(), "err", err)
+		}
 	}
 	restart = s.needRestart(p)
 	s.cfg = p
@@ -44,9 +45,7 @@ func (s *Server) Reload(ctx context.Context, cfg Config) (restart []string, err 
 	for _, r := range opened {
 		s.launch(r)
 	}
-	for _, r := range d.gone {
-		s.logIf("listener not closed", r.Close())
-	}
+	s.closeAll(d.gone)
 	return restart, nil
 }
 
@@ -83,9 +82,7 @@ func (s *Server) openFor(ctx context.Context, d changes) ([]*running, error) {
 	if err == nil || len(d.gone) == 0 || !errors.Is(err, syscall.EADDRINUSE) {
 		return opened, err
 	}
-	for _, r := range d.gone {
-		s.logIf("listener not closed", r.Close())
-	}
+	s.closeAll(d.gone)
 	if opened, err = openAll(ctx, d.added, nil); err == nil {
 		return opened, nil
 	}
@@ -132,7 +129,8 @@ func (s *Server) admitLocked(p *plan, rs []*running) {
 	s.gate.rules.Store(rules)
 }
 
-// needRestart lists the sections of p that differ from those in effect.
+// needRestart lists the sections of p that differ from those of the start,
+// which are in effect until the end.
 func (s *Server) needRestart(p *plan) []string {
 	var names []string
 	differ := func(name string, was, is any) {
@@ -141,15 +139,17 @@ func (s *Server) needRestart(p *plan) []string {
 		}
 	}
 	for _, g := range p.Builtin.Gateways {
-		differ(g.Protocol, s.cfg.gateways[g.Protocol], p.gateways[g.Protocol])
+		differ(g.Protocol, s.started.gateways[g.Protocol], p.gateways[g.Protocol])
 	}
-	differ("broker", s.cfg.Broker, p.Broker)
-	differ("store", []any{s.cfg.Config.Store, s.cfg.settings}, []any{p.Config.Store, p.settings})
+	differ("broker", s.started.Broker, p.Broker)
+	differ("store", []any{s.started.Config.Store, s.started.settings}, []any{p.Config.Store, p.settings})
 	return names
 }
 
-func (s *Server) logIf(msg string, err error) {
-	if err != nil {
-		s.log.Error(msg, "err", err)
+func (s *Server) closeAll(rs []*running) {
+	for _, r := range rs {
+		if err := r.Close(); err != nil {
+			s.log.Error("listener not closed", "listener", r.name(), "err", err)
+		}
 	}
 }

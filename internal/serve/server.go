@@ -23,6 +23,7 @@ var (
 // Server is a broker with its gateways and open listeners.
 type Server struct {
 	log      *slog.Logger
+	started  *plan
 	broker   *broker.Broker
 	store    store.Store
 	gateways map[string]gateway.Gateway
@@ -55,7 +56,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		log: p.Logger, cfg: p, gate: &gate{}, gateways: map[string]gateway.Gateway{},
+		log: p.Logger, started: p, cfg: p, gate: &gate{}, gateways: map[string]gateway.Gateway{},
 		stop: make(chan struct{}), abort: make(chan struct{}), done: make(chan struct{}),
 		fatal: make(chan error, 1),
 	}
@@ -106,11 +107,10 @@ func (s *Server) wire(ctx context.Context, p *plan) error {
 
 // launch lets the gateway serve a listener.
 func (s *Server) launch(r *running) {
-	g := s.gateways[r.Scheme().Protocol]
+	g, name := s.gateways[r.Scheme().Protocol], r.name()
 	s.gatewaysWG.Go(func() {
-		defer close(r.done)
 		if err := g.Serve(s.serving, r.Listener); err != nil {
-			s.report(fmt.Errorf("listener %s: %w", r.name(), err))
+			s.report(fmt.Errorf("listener %s: %w", name, err))
 		}
 	})
 }
