@@ -13,7 +13,7 @@ import (
 // running is a listener that is open.
 type running struct {
 	transport.Listener
-	plan *planned      // replaced by Reload
+	plan *planned // replaced by Reload
 }
 
 // name is what Info().Listener and Credentials.Listener are for its
