@@ -90,23 +90,45 @@ func (e *engine) leave(code mqtt.ReasonCode) error {
 	return e.Disconnect(ctx, code, e.s.properties["disconnect"])
 }
 
-// runContext ends with the time of -W and, where catch is set, with the
-// signals that ask the program to end. Its cause says which.
-func runContext(ctx context.Context, s *settings, catch bool) (context.Context, func()) {
+// When to catch the signals that ask the program to end.
+const (
+	catchNever  time.Duration = -1
+	catchAtOnce time.Duration = 0
+	// catchLate is for runs that usually end sooner: to install the handlers
+	// and to remove them takes a thread of its own and several switches, which
+	// is a tenth of what a one-shot takes. Until then signals do what they do
+	// to a program that is starting.
+	catchLate time.Duration = 20 * time.Millisecond
+)
+
+// runContext ends with the time of -W and with the signals that ask the
+// program to end, which it catches after catch. Its cause says which.
+func runContext(ctx context.Context, s *settings, catch time.Duration) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := func() { cancel(nil) }
 	if s.timeout > 0 {
 		timer := time.AfterFunc(s.timeout, func() { cancel(errTimedOut) })
 		stop = func() { timer.Stop(); cancel(nil) }
 	}
-	if !catch {
+	if catch < 0 {
 		return ctx, stop
 	}
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	notify := func() { signal.Notify(signals, os.Interrupt, syscall.SIGTERM) }
+	if catch == 0 {
+		notify()
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		if catch > 0 {
+			select {
+			case <-time.After(catch):
+				notify()
+			case <-ctx.Done():
+				return
+			}
+		}
 		select {
 		case sig := <-signals:
 			signal.Stop(signals) // the next one ends the process at once

@@ -72,7 +72,14 @@ func runPub(ctx context.Context, s *settings, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := runContext(ctx, s, !s.peer)
+	catch := catchAtOnce
+	switch {
+	case s.peer: // signals end mosquitto_pub
+		catch = catchNever
+	case s.mode != modeLines && s.repeat == 1:
+		catch = catchLate
+	}
+	ctx, stop := runContext(ctx, s, catch)
 	defer stop()
 	if _, err := e.Connect(ctx); err != nil {
 		if ctx.Err() != nil {

@@ -59,7 +59,7 @@ func runRR(ctx context.Context, s *settings, t *terminal) error {
 	if r.engine, err = newEngine(s, out.terminal(t), r.receive, nil); err != nil {
 		return err
 	}
-	ctx, stop := runContext(ctx, s, true)
+	ctx, stop := runContext(ctx, s, catchAtOnce)
 	defer stop()
 	if _, err := r.Connect(ctx); err != nil {
 		if ctx.Err() != nil {

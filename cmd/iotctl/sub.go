@@ -69,7 +69,7 @@ func runSub(ctx context.Context, s *settings, t *terminal) error {
 	if sub.engine, err = newEngine(s, out.terminal(t), sub.receive, sub.flush); err != nil {
 		return err
 	}
-	ctx, stop := runContext(ctx, s, true)
+	ctx, stop := runContext(ctx, s, catchAtOnce)
 	defer stop()
 	if _, err := sub.Connect(ctx); err != nil {
 		if ctx.Err() != nil {
