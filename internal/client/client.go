@@ -201,12 +201,14 @@ func (c *Client) part(ctx context.Context, l *link, code mqtt.ReasonCode, props 
 		err = l.talk.disconnect(wire{l}, code, props)
 	}
 	l.drain(ctx.Done())
-	timer := time.NewTimer(linger)
-	defer timer.Stop()
-	select {
-	case <-l.dead:
-	case <-timer.C:
-	case <-ctx.Done():
+	if c.linger(l) {
+		timer := time.NewTimer(lingerMost)
+		select {
+		case <-l.dead:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
 	}
 	l.fail(ErrClosed)
 	l.threads.Wait() // or the last write may have succeeded without being noted
@@ -216,6 +218,16 @@ func (c *Client) part(ctx context.Context, l *link, code mqtt.ReasonCode, props 
 		err = errors.Join(ErrConnectionLost, l.writeErr, ctx.Err())
 	}
 	return err
+}
+
+// linger reports whether to wait until the server has closed the connection.
+// That it has is all there is to know about messages at QoS 0, and closing
+// while it may still send something would reset the connection. Without either
+// there is nothing to wait for.
+func (c *Client) linger(l *link) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.o.OnMessage != nil || l.unproven || c.unsettled > 0
 }
 
 // Close implements API.

@@ -210,8 +210,15 @@ func TestAuthenticationExchange(t *testing.T) {
 func TestDisconnect(t *testing.T) {
 	expiry := mqtt.Properties(nil).AppendUint32(mqtt.PropSessionExpiryInterval, 9)
 	for _, v := range bothLibraries {
-		for name, serverCloses := range map[string]bool{"closes": true, "stays": false} {
-			t.Run(v.String()+" server "+name, func(t *testing.T) {
+		for name, tt := range map[string]struct {
+			qos                 uint8
+			serverCloses, waits bool
+		}{
+			"server closes":                          {0, true, false},
+			"server stays":                           {0, false, true},
+			"server stays, all acknowledged already": {1, false, false},
+		} {
+			t.Run(v.String()+" "+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					l := newListener(t)
 					o := options(l, v)
@@ -222,20 +229,27 @@ func TestDisconnect(t *testing.T) {
 						code, props = mqtt.DisconnectWithWill, expiry
 						want = mqtt.Disconnect{Code: code, Properties: props}
 					}
-					if err := c.Publish(t.Context(), Message{Topic: "last"}, nil); err != nil {
+					if err := c.Publish(t.Context(), Message{Topic: "last", QoS: tt.qos}, nil); err != nil {
 						t.Fatal(err)
+					}
+					p.want(publish("last", tt.qos, uint16(tt.qos), false))
+					if tt.qos == 1 {
+						p.send(mqtt.Puback{PacketID: 1})
+						if err := c.Flush(t.Context()); err != nil {
+							t.Fatal(err)
+						}
 					}
 					began := time.Now()
 					result := make(chan error, 1)
 					go func() { result <- c.Disconnect(t.Context(), code, props) }()
-					p.want(publish("last", 0, 0, false), want)
-					if serverCloses {
+					p.want(want)
+					if tt.serverCloses {
 						p.end()
 					}
 					if err := <-result; err != nil {
 						t.Error(err)
 					}
-					if took := time.Since(began); serverCloses != (took == 0) || took > linger {
+					if took := time.Since(began); tt.waits != (took > 0) || took > lingerMost {
 						t.Errorf("took %v", took)
 					}
 					if p.read() != nil {

@@ -88,6 +88,7 @@ func (c *Client) resume(l *link, sessionPresent bool) (refused []outcome) {
 			continue
 		}
 		l.out.written = append(l.out.written, pendingWrite{start, len(l.out.buf), w.sends + 1, w.done})
+		l.unproven = true
 	}
 	c.carried = nil
 	return refused

@@ -15,9 +15,9 @@ import (
 
 const (
 	readBufferBytes = 64 << 10
-	// linger is how long a closing link waits for the server to finish, once
+	// lingerMost is how long a closing link waits for the server to finish, once
 	// everything has been handed to the operating system.
-	linger = 2 * time.Second
+	lingerMost = 2 * time.Second
 	// lastWords is how long the reader may go on after a write has failed: the
 	// reason for it, a DISCONNECT, may be waiting to be read.
 	lastWords = 500 * time.Millisecond
@@ -63,6 +63,7 @@ type link struct {
 	writeErr    error
 	partial     []byte // a packet of the library that is not complete yet
 	goodbye     bool   // DISCONNECT is in out: nothing may follow it
+	unproven    bool   // it has carried messages at QoS 0
 	// connectPacket, if set, is sent in place of the library's CONNECT.
 	connectPacket []byte
 	requests      map[uint16]chan response

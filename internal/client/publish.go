@@ -44,6 +44,7 @@ func (c *Client) publish0(m *Message, done func(Outcome)) error {
 		return err
 	}
 	l.out.written = append(l.out.written, pendingWrite{start, len(l.out.buf), 1, done})
+	l.unproven = true
 	c.unsettled++
 	return nil
 }
