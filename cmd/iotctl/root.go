@@ -14,6 +14,7 @@ func newRoot() *cobra.Command {
 		newSub(),
 		newRR(),
 		newVersion(),
+		newServeConfig(),
 		newExitCodes(),
 		newFormats(),
 		newCompletion(),

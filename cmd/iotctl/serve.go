@@ -46,6 +46,8 @@ func newServe() *cobra.Command {
 this machine only, at mqtt://127.0.0.1:1883 and ws://127.0.0.1:8083/mqtt, and
 lets everybody in.
 
+Everything else is configured by a file: see iotctl help config.
+
 On an address that other machines can reach it does not start unless clients
 have to log in, with a password or a certificate, or --allow-anonymous says
 that everybody may come in. Unix sockets count as this machine.

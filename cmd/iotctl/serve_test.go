@@ -22,6 +22,31 @@ import (
 	"github.com/iotctl/iotctl/internal/transport/transporttest"
 )
 
+// The documented configuration is one that serve accepts.
+func TestServeConfigIsValid(t *testing.T) {
+	dir := t.TempDir()
+	ca := transporttest.NewCA(t, "authority")
+	cert, key := transporttest.WritePair(t, t.TempDir(), ca.Server(t, nil, "localhost"))
+	file := filepath.Join(dir, "iotctl.yaml")
+	if err := errors.Join(
+		os.Rename(cert, filepath.Join(dir, "server.pem")),
+		os.Rename(key, filepath.Join(dir, "server.key")),
+		os.Rename(ca.WriteFile(t), filepath.Join(dir, "clients.pem")),
+		passwordfile.Put(filepath.Join(dir, "passwords"), "ann", []byte("secret")),
+		os.WriteFile(filepath.Join(dir, "acl"), []byte("topic read news\n"), 0o600),
+		os.WriteFile(file, []byte(serveConfig), 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	c, err := serve.LoadFile(file, builtin())
+	if err == nil {
+		err = c.Check()
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // servePatience bounds waits for a server in a process of its own.
 const servePatience = 20 * time.Second
 
