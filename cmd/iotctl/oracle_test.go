@@ -39,6 +39,7 @@ func TestOracle(t *testing.T) {
 		{"10 clearing retained messages", (*oracle).clearing},
 		{"11 what CONNECT says", (*oracle).connects},
 		{"12 what SUBSCRIBE says", (*oracle).subscribes},
+		{"responses", (*oracle).responses},
 		{"usage errors", (*oracle).usage},
 		{"debug output", (*oracle).debug},
 	} {
@@ -530,6 +531,27 @@ func (o *oracle) subscribes(t *testing.T) {
 				o.wire(t, v, "sub", append(args, "-E")...)
 			}
 		})
+	}
+}
+
+func (o *oracle) responses(t *testing.T) {
+	for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+		s := newScript(t, v, func(p mqtt.Packet) (mqtt.Packet, bool) {
+			if m, ok := p.(mqtt.Publish); ok {
+				return bundle{p: p, then: []mqtt.Publish{{Topic: []byte("answer"), Payload: append([]byte("to "), m.Payload...)}}}, false
+			}
+			return politely(p)
+		})
+		for _, args := range [][]string{{}, {"-v"}, {"-N"}, {"-F", "%t %p %q %r"}, {"-q", "1"}, {"-n"}} {
+			if !slices.Contains(args, "-n") {
+				args = append(args, "-m", "request")
+			}
+			o.same(t, func(c clients) outcome {
+				out := c.run(t, "", "rr", append([]string{"-h", "127.0.0.1", "-p", s.port, "-V", strconv.Itoa(versionOption(v)), "-t", "question", "-e", "answer", "-W", "5"}, args...)...)
+				out.Stdout += strings.Join(s.take(t), "\n")
+				return out
+			})
+		}
 	}
 }
 

@@ -329,3 +329,25 @@ func politely(p mqtt.Packet) (mqtt.Packet, bool) {
 	}
 	return nil, false
 }
+
+// bundle answers a request and sends messages with it.
+type bundle struct {
+	p    mqtt.Packet
+	then []mqtt.Publish
+}
+
+func (b bundle) Type() mqtt.Type       { return b.p.Type() }
+func (b bundle) Size(mqtt.Version) int { return 0 }
+
+func (b bundle) Append(dst []byte, v mqtt.Version) ([]byte, error) {
+	var err error
+	if reply, _ := politely(b.p); reply != nil {
+		dst, err = reply.Append(dst, v)
+	}
+	for _, m := range b.then {
+		var e error
+		dst, e = m.Append(dst, v)
+		err = errors.Join(err, e)
+	}
+	return dst, err
+}

@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -312,24 +311,4 @@ func TestWatchKeepsALinePerTopic(t *testing.T) {
 	if out.Code != 0 || out.Stdout != want {
 		t.Errorf("%q\nwant %q (%+v)", out.Stdout, want, out)
 	}
-}
-
-// bundle answers a request and sends messages with it.
-type bundle struct {
-	p    mqtt.Packet
-	then []mqtt.Publish
-}
-
-func (b bundle) Type() mqtt.Type       { return b.p.Type() }
-func (b bundle) Size(mqtt.Version) int { return 0 }
-
-func (b bundle) Append(dst []byte, v mqtt.Version) ([]byte, error) {
-	reply, _ := politely(b.p)
-	dst, err := reply.Append(dst, v)
-	for _, m := range b.then {
-		var e error
-		dst, e = m.Append(dst, v)
-		err = errors.Join(err, e)
-	}
-	return dst, err
 }
