@@ -205,7 +205,7 @@ func (b *Broker) allowed(id *auth.Identity, act auth.Action, topic string) bool 
 func (b *Broker) publishInternal(m *message.Message) {
 	var bt batch
 	if m.Retain {
-		b.retain(m, &bt) // over quota: still delivered to those who are there
+		_ = b.retain(m, &bt) // over quota: still delivered to those who are there
 	}
 	b.route(m, nil, &bt)
 	b.commitQuietly(&bt)

@@ -164,7 +164,7 @@ func (c *Client) reconnect(failures *int, last error) (*link, error) {
 			return l, nil
 		}
 		if c.ctx.Err() != nil {
-			return nil, nil
+			return nil, nil //nolint:nilerr // closed meanwhile: that is no failure
 		}
 		last = err
 	}

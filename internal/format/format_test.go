@@ -38,9 +38,11 @@ func TestReleasesDiffer(t *testing.T) {
 		{"%020x", "00000000414243444546", "00000000000000414243"},
 		{"%.2x", "41 42 43 44 45 46", "414243444546"},
 		{"%.4X", "4142 4344 4546", "414243444546"},
-		{"%j",
+		{
+			"%j",
 			`{"tst":"2026-03-04T05:06:07.000008+0130","topic":"a/b","qos":1,"retain":true,"payloadlen":6,"mid":7,"properties":{"user-properties":[{"a":"1"},{"a":"2"}]},"payload":"ABCDEF"}`,
-			`{"tst":"2026-03-04T05:06:07.000008Z+0130","topic":"a/b","qos":1,"retain":1,"payloadlen":6,"mid":7,"properties":{"user-properties":{"a":"1","a":"2"}},"payload":"ABCDEF"}`},
+			`{"tst":"2026-03-04T05:06:07.000008Z+0130","topic":"a/b","qos":1,"retain":1,"payloadlen":6,"mid":7,"properties":{"user-properties":{"a":"1","a":"2"}},"payload":"ABCDEF"}`,
+		},
 	} {
 		m := message("ABCDEF")
 		m.Properties = user
@@ -68,8 +70,13 @@ func TestFloatPayloads(t *testing.T) {
 	f := string(binary.NativeEndian.AppendUint32(nil, math.Float32bits(1.5)))
 	d := string(binary.NativeEndian.AppendUint64(nil, math.Float64bits(-2.25)))
 	for _, tt := range []struct{ format, payload, want string }{
-		{"%f", f, "1.500000"}, {"%.2f", f, "1.50"}, {"%8.1f|", f, "     1.5|"}, {"%-8.1f|", f, "1.5     |"}, {"%08.1f", f, "000001.5"},
-		{"%d", d, "-2.250000"}, {"%.0d", d, "-2"},
+		{"%f", f, "1.500000"},
+		{"%.2f", f, "1.50"},
+		{"%8.1f|", f, "     1.5|"},
+		{"%-8.1f|", f, "1.5     |"},
+		{"%08.1f", f, "000001.5"},
+		{"%d", d, "-2.250000"},
+		{"%.0d", d, "-2"},
 	} {
 		if got, err := show(t, tt.format, Options{}, message(tt.payload)); got != tt.want || err != nil {
 			t.Errorf("%s: %q, %v, want %q", tt.format, got, err, tt.want)

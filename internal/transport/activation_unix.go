@@ -24,7 +24,7 @@ type Inherited struct {
 func Activation(getenv func(string) string) ([]Inherited, error) {
 	const first = 3 // SD_LISTEN_FDS_START
 	if pid, err := strconv.Atoi(getenv("LISTEN_PID")); err != nil || pid != os.Getpid() {
-		return nil, nil
+		return nil, nil //nolint:nilerr // meant for nobody, or for another process
 	}
 	n, err := strconv.Atoi(getenv("LISTEN_FDS"))
 	if err != nil || n < 0 || n > 1000 {

@@ -94,6 +94,8 @@ type conn struct {
 	closed atomic.Bool
 	// counted says that remote's address has been counted in at the listener.
 	counted atomic.Bool
+	// shaking says that the listener counts it among those in their handshake.
+	shaking atomic.Bool
 }
 
 func (c *conn) ready() error {

@@ -61,7 +61,7 @@ func TestDialTimeoutAndCancel(t *testing.T) {
 	for _, scheme := range []string{"mqtts", "ws"} {
 		url := scheme + "://" + silent.Addr().String()
 		_, err = Dial(t.Context(), url, DialConfig{Timeout: 20 * time.Millisecond})
-		if e := asError(t, err); !e.Timeout {
+		if e := asError(t, err); !e.Timeout || e.Problem != "not complete in time" {
 			t.Errorf("%s: %v", scheme, e)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -39,7 +39,7 @@ func (h *handshake) run(ctx context.Context, c *conn) error {
 	}
 	err := h.limited(ctx, c, h.timeout, h.steps)
 	if c.ln != nil {
-		c.ln.tally.shaken()
+		c.ln.shaken(c)
 	}
 	h.settle(c, err)
 	if err != nil {
@@ -50,7 +50,8 @@ func (h *handshake) run(ctx context.Context, c *conn) error {
 
 // limited runs step with a time limit; expiry and cancellation interrupt the
 // socket's reads and writes.
-func (h *handshake) limited(ctx context.Context, c *conn, d time.Duration, step func(context.Context, *conn) error) error {
+func (h *handshake) limited(outer context.Context, c *conn, d time.Duration, step func(context.Context, *conn) error) error {
+	ctx := outer
 	if d > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d)
@@ -71,8 +72,11 @@ func (h *handshake) limited(ctx context.Context, c *conn, d time.Duration, step 
 		e = &Error{Op: "handshake", Target: c.sock.RemoteAddr().String()}
 	}
 	e = &Error{Op: e.Op, Target: e.Target, Problem: "not complete after " + d.String(), Timeout: true, Err: ctx.Err()}
-	if errors.Is(ctx.Err(), context.Canceled) {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
 		e.Problem, e.Timeout = "cancelled", false
+	case outer.Err() != nil: // whoever made that knows how long it was
+		e.Problem = "not complete in time"
 	}
 	return e
 }

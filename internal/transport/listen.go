@@ -118,11 +118,11 @@ func (l *listener) Accept() (Conn, error) {
 		nc, err := l.inner.Accept()
 		if err == nil {
 			backOff = 0
-			if c, refused := l.admit(nc); refused == "" {
+			c, refused := l.admit(nc)
+			if refused == "" {
 				return c, nil
-			} else {
-				l.refuse(nc, refused)
 			}
+			l.refuse(nc, refused)
 			continue
 		}
 		select {
@@ -174,6 +174,7 @@ func (l *listener) admit(nc net.Conn) (c *conn, refused string) {
 	c.sock = newSocket(nc)
 	c.top = c.sock
 	c.pause = newPause(set.cfg.ByteRate, set.cfg.MessageRate, func(t time.Time) error { return c.top.SetReadDeadline(t) })
+	c.shaking.Store(set.shaking)
 	if set.shaking {
 		c.shake = &handshake{steps: set.accept, timeout: set.cfg.HandshakeTimeout}
 	}
@@ -206,7 +207,15 @@ func (l *listener) release(c *conn, reason string) {
 	if c.counted.CompareAndSwap(true, false) {
 		l.tally.removeSource(c.remote.Addr())
 	}
+	l.shaken(c)
 	l.tally.close(reason)
+}
+
+// shaken counts the end of c's handshake: it is done, or c closes without.
+func (l *listener) shaken(c *conn) {
+	if c.shaking.CompareAndSwap(true, false) {
+		l.tally.shaken()
+	}
 }
 
 // accept is the server's side of the handshake.

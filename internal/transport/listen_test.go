@@ -153,6 +153,18 @@ func TestClosedConnectionsMakeRoom(t *testing.T) {
 	}
 }
 
+func TestConnectionsClosedBeforeTheirHandshakeMakeRoom(t *testing.T) {
+	l := server(t, "ws://127.0.0.1:0", ListenConfig{MaxHandshakes: 1})
+	for range 3 {
+		rawDial(t, l)
+		_ = accepted(t, l).CloseReason("unwanted")
+	}
+	want := ListenerCounters{Accepted: 3, Closed: map[string]uint64{"unwanted": 3}}
+	if d := cmp.Diff(want, l.Counters()); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestApplyChangesLimitsForNewConnections(t *testing.T) {
 	l := server(t, "mqtt://127.0.0.1:0", ListenConfig{})
 	client, srv := pair(t, l, DialConfig{})

@@ -126,11 +126,14 @@ func TestItem17ProxyHeader(t *testing.T) {
 		{"half, then silence", header[:20], ListenConfig{Proxies: loopback, ProxyTimeout: 20 * time.Millisecond}, "proxy", "", nil},
 		{
 			"rule for the client", header,
-			ListenConfig{Proxies: loopback, Access: []string{"deny 192.0.2.0/24"}}, "access", "", map[string]uint64{RefusedRule: 1},
+			ListenConfig{Proxies: loopback, Access: []string{"deny 192.0.2.0/24"}},
+			"access", "",
+			map[string]uint64{RefusedRule: 1},
 		},
 		{
 			"rule for the proxy does not concern the client", header,
-			ListenConfig{Proxies: loopback, Access: []string{"deny 127.0.0.1"}}, "", "192.0.2.7:12345", nil,
+			ListenConfig{Proxies: loopback, Access: []string{"deny 127.0.0.1"}},
+			"", "192.0.2.7:12345", nil,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -48,8 +48,10 @@ func (a Authenticator) allowed(t *testing.T) {
 
 func checkAllowed(name string, c auth.Credentials, id auth.Identity, v auth.Verdict, err error) error {
 	switch {
-	case err != nil || v != auth.Allow:
-		return fmt.Errorf("%s: %v, %v", name, v, err)
+	case err != nil:
+		return fmt.Errorf("%s: %w", name, err)
+	case v != auth.Allow:
+		return fmt.Errorf("%s: verdict %v", name, v)
 	case id.Name != name || id.Owner() != name || name == "":
 		return fmt.Errorf("%s: vouches for %q, owner %q", name, id.Name, id.Owner())
 	case id.Method == "":

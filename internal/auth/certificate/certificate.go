@@ -61,7 +61,7 @@ func (a *Authenticator) Authenticate(_ context.Context, c auth.Credentials) (aut
 	}
 	name, err := Name(leaf)
 	if err != nil {
-		return auth.Identity{}, auth.Deny, nil
+		return auth.Identity{}, auth.Deny, nil //nolint:nilerr // the client's fault, not ours
 	}
 	username := c.Username
 	switch {

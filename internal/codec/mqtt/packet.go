@@ -27,7 +27,7 @@ func Parse(b []byte, o Options) (Packet, int, error) {
 	}
 	p, err := parseBody(h, body, &o)
 	head := n - len(body)
-	if m, ok := err.(*Malformed); ok {
+	if m := (*Malformed)(nil); err != nil && errors.As(err, &m) {
 		m.Offset += head
 	}
 	if o.Notes != nil {

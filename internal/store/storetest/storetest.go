@@ -39,8 +39,10 @@ func Run(t *testing.T, fresh func(*testing.T) Reopen) {
 var when = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func msg(topic, payload string) *message.Message {
-	return &message.Message{Topic: topic, Payload: []byte(payload), Properties: []byte{1, 1}, QoS: 2, Retain: true,
-		Published: when, Expires: when.Add(time.Hour), Publisher: "p", Owner: "o"}
+	return &message.Message{
+		Topic: topic, Payload: []byte(payload), Properties: []byte{1, 1}, QoS: 2, Retain: true,
+		Published: when, Expires: when.Add(time.Hour), Publisher: "p", Owner: "o",
+	}
 }
 
 // records is one of each kind for a client.
