@@ -259,11 +259,24 @@ func (p *page) send(frames ...[]byte) {
 	_, _ = p.nc.Write(bytes.Join(frames, nil))
 }
 
+// frame reads one frame of the broker, which sends no long ones here.
+func (p *page) frame() (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(p.br); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 64<<10 {
+		p.t.Fatalf("a frame of %d bytes", f.Header.Length)
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(p.br, f.Payload)
+	return f, err
+}
+
 // mqtt reads frames until their payload holds a packet that begins with first.
 func (p *page) mqtt(first byte) {
 	p.t.Helper()
 	for {
-		f, err := ws.ReadFrame(p.br)
+		f, err := p.frame()
 		if err != nil {
 			p.t.Fatalf("waiting for a packet %#x: %v", first, err)
 		}
@@ -278,7 +291,7 @@ func (p *page) closedWith(what string, code ws.StatusCode) {
 	p.t.Helper()
 	var got ws.StatusCode
 	for {
-		f, err := ws.ReadFrame(p.br)
+		f, err := p.frame()
 		if ne, ok := err.(net.Error); ok && ne.Timeout() { //nolint:errorlint // as net.Conn returns it
 			p.t.Fatalf("%s: the connection is still open", what)
 		}
