@@ -1,5 +1,7 @@
 package mqtt
 
+import "errors"
+
 // Packet is any of the fifteen control packets. The concrete types are values
 // ([Connect], [Publish] and so on); the functions per type avoid the
 // allocation that the interface costs.
