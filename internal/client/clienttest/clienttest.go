@@ -32,6 +32,8 @@ type Broker struct {
 	// MuteTakeover: an old connection may end without DISCONNECT when another
 	// takes its client identifier, in 5.0 as well.
 	MuteTakeover bool
+	// NotAuthorized is the answer to a wrong password, not the code that says so.
+	NotAuthorized bool
 }
 
 // patience is for what must happen soon; only failing tests wait as long.

@@ -98,7 +98,8 @@ func Mosquitto(t *testing.T, c Config) *Broker {
 			return d.DialContext(ctx, "unix", socket)
 		},
 		Stop: stop, Start: start,
-		MuteTakeover: true, // up to 2.0.11 at least
+		MuteTakeover:  true, // up to 2.0.11 at least
+		NotAuthorized: true,
 	}
 }
 

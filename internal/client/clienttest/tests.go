@@ -24,7 +24,15 @@ func (s *suite) refused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.Connect(t.Context())
-	want := map[mqtt.Version]mqtt.ReasonCode{mqtt.V31: 5, mqtt.V311: 5, mqtt.V5: mqtt.NotAuthorized}[s.version]
+	want := mqtt.V3BadUserNameOrPassword
+	switch {
+	case s.version == mqtt.V5 && b.NotAuthorized:
+		want = mqtt.NotAuthorized
+	case s.version == mqtt.V5:
+		want = mqtt.BadUserNameOrPassword
+	case b.NotAuthorized:
+		want = mqtt.V3NotAuthorized
+	}
 	if e := new(client.ConnectError); !errors.As(err, &e) || e.Code != want {
 		t.Errorf("error %v, want CONNACK code %d", err, want)
 	}
