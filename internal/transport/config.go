@@ -83,8 +83,9 @@ type WebSocketConfig struct {
 	AnySubprotocol bool
 	// Origins that pages may come from: "https://example.com",
 	// "https://*.example.com", or "*". Empty: only pages of the host that the
-	// connection names, on any port. Requests without Origin do not come from a
-	// page and are accepted.
+	// connection names, on any port; on a loopback address that is localhost or
+	// an IP address, because any page's name can be made to resolve to that.
+	// Requests without Origin do not come from a page and are accepted.
 	Origins []string
 }
 

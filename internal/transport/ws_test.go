@@ -248,6 +248,9 @@ func TestCloseHandshake(t *testing.T) {
 func TestOpeningHandshake(t *testing.T) {
 	long := strings.Repeat("a", maxUpgradeBytes)
 	with := func(lines ...string) string { return upgradeRequest + strings.Join(lines, "\r\n") + "\r\n\r\n" }
+	at := func(host string, lines ...string) string {
+		return strings.Replace(with(lines...), "broker.example:8083", host, 1)
+	}
 	mqtt := "Sec-WebSocket-Protocol: mqtt"
 	for _, tc := range []struct {
 		name, request string
@@ -262,9 +265,12 @@ func TestOpeningHandshake(t *testing.T) {
 		{"none", with("X: y"), WebSocketConfig{}, 400, ""},
 		{"none, allowed", with("X: y"), WebSocketConfig{AnySubprotocol: true}, 101, ""},
 		{"own list", with("Sec-WebSocket-Protocol: mqtt"), WebSocketConfig{Subprotocols: []string{"other"}}, 400, ""},
-		{"same host, other port", with(mqtt, "Origin: https://broker.example"), WebSocketConfig{}, 101, "mqtt"},
-		{"foreign page", with(mqtt, "Origin: https://evil.example"), WebSocketConfig{}, 403, ""},
-		{"foreign page with our name in its own", with(mqtt, "Origin: https://broker.example.evil"), WebSocketConfig{}, 403, ""},
+		{"same host, other port", at("127.0.0.1:8083", mqtt, "Origin: https://127.0.0.1"), WebSocketConfig{}, 101, "mqtt"},
+		{"this machine by name", at("app.localhost.", mqtt, "Origin: http://App.localhost.:3000"), WebSocketConfig{}, 101, "mqtt"},
+		{"foreign name that resolves to this machine", with(mqtt, "Origin: https://broker.example"), WebSocketConfig{}, 403, ""},
+		{"foreign name, listed", with(mqtt, "Origin: https://broker.example"), WebSocketConfig{Origins: []string{"https://broker.example"}}, 101, "mqtt"},
+		{"foreign page", at("localhost", mqtt, "Origin: https://evil.example"), WebSocketConfig{}, 403, ""},
+		{"foreign page with our name in its own", at("localhost", mqtt, "Origin: https://localhost.evil"), WebSocketConfig{}, 403, ""},
 		{"opaque origin", with(mqtt, "Origin: null"), WebSocketConfig{}, 403, ""},
 		{"listed page", with(mqtt, "Origin: https://app.example"), WebSocketConfig{Origins: []string{"https://app.example"}}, 101, "mqtt"},
 		{"page not listed", with(mqtt, "Origin: https://broker.example"), WebSocketConfig{Origins: []string{"https://app.example"}}, 403, ""},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -81,7 +82,7 @@ func (s *settings) upgrade(c *conn, head []byte) (subprotocol string, err error)
 			return i >= 0
 		},
 		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
-			if !originAllowed(cfg.Origins, origin, host) {
+			if !originAllowed(cfg.Origins, origin, host) || origin != "" && len(cfg.Origins) == 0 && c.rebound(host) {
 				return nil, reject(http.StatusForbidden, fmt.Sprintf("pages of %.100q may not connect here", origin))
 			}
 			if subprotocol == "" && !cfg.AnySubprotocol {
@@ -122,6 +123,22 @@ func originAllowed(list []string, origin, host string) bool {
 		}
 	}
 	return false
+}
+
+// rebound reports whether host is a name that cannot be this machine's own,
+// on a connection from this machine: a page may have had its name resolved to
+// 127.0.0.1, and then it comes from the host that the connection names. Names
+// that a proxy header vouches for may be anything.
+func (c *conn) rebound(host string) bool {
+	if c.proxy.IsValid() || !addrPort(c.sock.LocalAddr()).Addr().IsLoopback() {
+		return false
+	}
+	h := url.URL{Host: host}
+	name := strings.ToLower(strings.TrimSuffix(h.Hostname(), "."))
+	if _, err := netip.ParseAddr(name); err == nil {
+		return false
+	}
+	return name != "localhost" && !strings.HasSuffix(name, ".localhost") // RFC 6761 §6.3
 }
 
 func cutPrefixFold(s, prefix string) (rest string, ok bool) {
