@@ -46,12 +46,11 @@ type publisher struct {
 	*engine
 	message client.Message // all but the payload
 
-	mu       sync.Mutex
-	sent     int // taken by the client
-	acked    int
-	refused  int
-	lost     int
-	firstBad []string
+	mu      sync.Mutex
+	sent    int // taken by the client
+	acked   int
+	refused int
+	lost    int
 }
 
 // maxComplaints bounds how many refused messages are listed one by one.
