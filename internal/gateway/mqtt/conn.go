@@ -92,6 +92,9 @@ func (e *ended) Unwrap() error { return e.err }
 // errBye: the client has said DISCONNECT.
 var errBye = &ended{why: "disconnect", err: errors.New("client disconnected"), mute: true}
 
+// errKicked: Close came before the client has heard that it is connected.
+var errKicked = &ended{why: "kicked", err: errors.New("ended before it was connected"), mute: true}
+
 // serve handles the connection until its end.
 func (c *conn) serve(ctx context.Context) {
 	defer c.close()
@@ -124,6 +127,9 @@ func (c *conn) batch(ctx context.Context) error {
 		return err
 	}
 	c.armKeepAlive()
+	if c.kicked.Load() && c.link.Load() == nil {
+		return errKicked // its deadline may have been overwritten
+	}
 	buf, n, err := c.nc.ReadWith(c.reader)
 	if err != nil {
 		c.release(buf)
@@ -271,8 +277,17 @@ func (c *conn) armKeepAlive() {
 	}
 	at := c.lastRead.Add(c.keepAlive)
 	if at.Sub(c.deadline) > c.keepAlive/8 {
-		c.deadline = at
-		_ = c.nc.SetReadDeadline(at)
+		c.setDeadline(at)
+	}
+}
+
+// setDeadline moves the read deadline, without undoing that of a Close at the
+// same time.
+func (c *conn) setDeadline(at time.Time) {
+	c.deadline = at
+	_ = c.nc.SetReadDeadline(at)
+	if c.closing.Load() {
+		_ = c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
 	}
 }
 
@@ -287,14 +302,13 @@ func (c *conn) timedOut(err error) error {
 	case c.closing.Load():
 		return io.EOF
 	case c.kicked.Load():
-		return &ended{why: "kicked", err: errors.New("ended before it was connected"), mute: true}
+		return errKicked
 	case c.link.Load() == nil:
 		return &ended{why: "connect-timeout", err: errors.New("no CONNECT in time"), mute: true}
 	}
 	at := c.lastRead.Add(c.keepAlive)
 	if c.keepAlive > 0 && time.Now().Before(at) {
-		c.deadline = at
-		_ = c.nc.SetReadDeadline(at)
+		c.setDeadline(at)
 		return nil
 	}
 	return &ended{code: mqtt.KeepAliveTimeout, why: "keepalive", err: err} // [MQTT-3.1.2-22]

@@ -142,6 +142,11 @@ func (c *conn) accept(ctx context.Context, p *mqtt.Connect, id auth.Identity, au
 	if err != nil {
 		return c.refuse(reasonOf(err), "refused", err)
 	}
+	defer func() {
+		if c.link.Load() == nil { // no answer could be made
+			link.Detach(broker.Farewell{})
+		}
+	}()
 	ack := mqtt.Connack{SessionPresent: resumed.Present}
 	requested := c.session.expiry
 	c.session.expiry = resumed.Expiry
@@ -151,10 +156,12 @@ func (c *conn) accept(ctx context.Context, p *mqtt.Connect, id auth.Identity, au
 	}
 	b, err := ack.Append(nil, c.version)
 	if err != nil || c.out.tooLarge(len(b)) {
-		link.Detach(broker.Farewell{})
 		return &ended{why: "too-large", err: errors.New("CONNACK above the client's maximum packet size"), mute: true}
 	}
 	c.link.Store(link)
+	if c.kicked.Load() { // before Close could see the link
+		return errKicked
+	}
 	c.w.append(b)
 	c.g.count(b)
 	c.log.Debug("client connected", "client", c.clientID, "user", id.Name, "version", c.version.String(), "present", resumed.Present)
@@ -319,8 +326,7 @@ func (c *conn) nextRound(ctx context.Context, data []byte) error {
 		}
 		return c.failExchange(mqtt.NotAuthorized, nil)
 	case verdict == auth.Ignore:
-		c.sendAuth(mqtt.ContinueAuthentication, reply) // [MQTT-4.12.0-2]
-		return nil
+		return c.sendAuth(mqtt.ContinueAuthentication, reply) // [MQTT-4.12.0-2]
 	}
 	c.session.exchange, c.session.rounds = nil, 0
 	id.ClientID = c.clientID
@@ -331,8 +337,7 @@ func (c *conn) nextRound(ctx context.Context, data []byte) error {
 	if err := c.link.Load().SetIdentity(id); err != nil {
 		return &ended{code: mqtt.NotAuthorized, why: "auth", err: err}
 	}
-	c.sendAuth(mqtt.Success, reply)
-	return nil
+	return c.sendAuth(mqtt.Success, reply)
 }
 
 func (c *conn) failExchange(code mqtt.ReasonCode, err error) error {
@@ -342,17 +347,20 @@ func (c *conn) failExchange(code mqtt.ReasonCode, err error) error {
 	return &ended{code: code, why: "auth", err: err} // [MQTT-4.12.1-2]
 }
 
-func (c *conn) sendAuth(code mqtt.ReasonCode, data []byte) {
+func (c *conn) sendAuth(code mqtt.ReasonCode, data []byte) error {
 	a := mqtt.Auth{Code: code}
 	a.Properties = a.Properties.AppendString(mqtt.PropAuthenticationMethod, c.session.method)
 	if len(data) > 0 {
 		a.Properties = a.Properties.AppendBytes(mqtt.PropAuthenticationData, data)
 	}
-	if b, err := a.Append(nil, c.version); err == nil {
-		c.g.count(b)
-		c.w.append(b)
-		c.w.flush()
+	b, err := a.Append(nil, c.version)
+	if err != nil || c.out.tooLarge(len(b)) {
+		return &ended{why: "too-large", err: errors.New("AUTH above the client's maximum packet size"), mute: true}
 	}
+	c.g.count(b)
+	c.w.append(b)
+	c.w.flush()
+	return nil
 }
 
 // auth handles AUTH.

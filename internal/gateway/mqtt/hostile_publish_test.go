@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 	gw "github.com/iotctl/iotctl/internal/gateway/mqtt"
@@ -396,7 +397,7 @@ func TestHostile_55_NoLocalOnASharedSubscription(t *testing.T) {
 }
 
 func TestHostile_57_ClientsMaximumPacketSize(t *testing.T) {
-	hostile(t, arena{}, func(h *hall) {
+	hostile(t, arena{gw: gw.Config{Enhanced: []auth.EnhancedAuthenticator{endless{}}}}, func(h *hall) {
 		const limit = 100
 		for qos := range uint8(3) {
 			r := h.with(mqtt.V5, mqtt.Connect{
@@ -427,8 +428,17 @@ func TestHostile_57_ClientsMaximumPacketSize(t *testing.T) {
 			r.bytes(frame(0x82, []byte{0, 1, 0}, str(strings.Repeat("x", 200)), []byte{0xC0}))
 			r.closedWith(mqtt.MalformedPacket)
 		}
-		// Not even CONNACK fits.
+		// A challenge does not fit.
 		r := h.dial(mqtt.V5)
+		r.send(mqtt.Connect{
+			Version: mqtt.V5, ClientID: "c", CleanStart: true,
+			Properties: authProps("ENDLESS", strings.Repeat("x", 200)).AppendUint32(mqtt.PropMaximumPacketSize, limit),
+		})
+		if seen := r.closed(); len(seen) > 0 {
+			t.Errorf("got %+v", seen)
+		}
+		// Not even CONNACK fits.
+		r = h.dial(mqtt.V5)
 		r.send(mqtt.Connect{Version: mqtt.V5, ClientID: "tiny", CleanStart: true, Properties: mqtt.Properties(nil).AppendUint32(mqtt.PropMaximumPacketSize, 4)})
 		for _, p := range r.closed() {
 			if p.Size(mqtt.V5) > 4 {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -142,6 +144,11 @@ func TestHostile_37_TakeOverStorm(t *testing.T) {
 		}
 		_ = r.nc.Close()
 		_ = p.nc.Close()
+		h.hangUp()
+		h.deserted()
+		for i := range 20 {
+			claimants(h, versions[i%len(versions)], storm)
+		}
 		h.wipe("one")
 		h.hangUp()
 		h.deserted()
@@ -149,6 +156,29 @@ func TestHostile_37_TakeOverStorm(t *testing.T) {
 			t.Errorf("%d sessions are left", n)
 		}
 	})
+}
+
+// claimants connect at the same time with one client identifier, and each hears
+// of its end or is the one that has the session.
+func claimants(h *hall, v mqtt.Version, n int) {
+	h.t.Helper()
+	b, err := mqtt.Connect{Version: v, ClientID: "one"}.Append(nil, v)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var clients sync.WaitGroup
+	for range n {
+		nc := h.socket()
+		clients.Go(func() {
+			_, _ = nc.Write(b)
+			_, _ = io.Copy(io.Discard, nc)
+			_ = nc.Close()
+		})
+	}
+	h.eventually("one of them is left", func() bool { return h.l.Counters().Open == 1 })
+	h.hangUp()
+	clients.Wait()
+	h.deserted()
 }
 
 // device is a client that keeps its side of a session from one connection to
