@@ -31,7 +31,7 @@ type SessionOptions struct {
 	// connection.
 	Expiry time.Duration
 	Will   *Will
-	Window session.Window
+	Window session.Window // without ReceiveMaximum: 65,535
 	// ReceiveMaximum bounds the QoS 2 messages that the client may have open;
 	// 0 for no bound but that of the identifiers.
 	ReceiveMaximum int
@@ -63,6 +63,9 @@ func (b *Broker) Attach(ctx context.Context, id auth.Identity, o SessionOptions,
 	}
 	if b.cfg.MaxExpiry > 0 {
 		o.Expiry = min(o.Expiry, b.cfg.MaxExpiry)
+	}
+	if o.Window.ReceiveMaximum <= 0 {
+		o.Window.ReceiveMaximum = 65535 // [MQTT-3.1.2.11.3]
 	}
 	for {
 		s, found, err := b.claim(o.ClientID, id.Owner(), o)

@@ -86,6 +86,9 @@ func TestRetainedExpires(t *testing.T) {
 		v.Expiry = 120
 		p.publishView(v, 1)
 		s.want("a=1")
+		if n := len(b.timers.heap); n != 1 {
+			t.Errorf("%d timers for one message", n)
+		}
 		time.Sleep(61 * time.Second) // past the expiry of the first
 		s.subscribe(Subscription{Filter: "a"})
 		s.want("a=1 retain")

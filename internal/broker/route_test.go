@@ -307,6 +307,17 @@ func TestRepetitionIsNotReportedAsUnmatched(t *testing.T) {
 	})
 }
 
+// A front end that knows no receive maximum says nothing.
+func TestWindowWithoutReceiveMaximum(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		s, p := attach(t, b, SessionOptions{ClientID: "s"}), attach(t, b, SessionOptions{ClientID: "p"})
+		p.publishRetained("a=0", 1, 0)
+		s.subscribe(Subscription{Filter: "a", QoS: 1})
+		p.publish("a=1", 1, 1)
+		s.want("a=0 q1 retain", "a=1 q1")
+	})
+}
+
 // A client that makes room while messages are being offered gets them in
 // order.
 func TestNothingOvertakesARefusedDelivery(t *testing.T) {

@@ -75,6 +75,9 @@ func TestWillIsCancelledWhenTheClientReturnsInTime(t *testing.T) {
 		time.Sleep(59 * time.Second)
 		c := attach(t, b, durable("c"))
 		wantRecords(t, b.cfg.Store, "session c")
+		if n := len(b.timers.heap); n != 0 {
+			t.Errorf("%d timers for a client that is connected", n)
+		}
 		time.Sleep(time.Hour)
 		c.lose()
 		time.Sleep(59 * time.Minute)
