@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -169,5 +171,62 @@ func (o *oracle) debug(t *testing.T) {
 				o.wire(t, v, args[0], append(args[1:], "-d")...)
 			})
 		}
+	}
+}
+
+func (o *oracle) responses(t *testing.T) {
+	for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+		s := newScript(t, v, func(p mqtt.Packet) (mqtt.Packet, bool) {
+			if m, ok := p.(mqtt.Publish); ok {
+				return bundle{p: p, then: []mqtt.Publish{{Topic: []byte("answer"), Payload: append([]byte("to "), m.Payload...)}}}, false
+			}
+			return politely(p)
+		})
+		for _, args := range [][]string{{}, {"-v"}, {"-N"}, {"-F", "%t %p %q %r"}, {"-q", "1"}, {"-n"}} {
+			if !slices.Contains(args, "-n") {
+				args = append(args, "-m", "request")
+			}
+			o.same(t, func(c clients) outcome {
+				out := c.run(t, "", "rr", append([]string{"-h", "127.0.0.1", "-p", s.port, "-V", strconv.Itoa(versionOption(v)), "-t", "question", "-e", "answer", "-W", "5"}, args...)...)
+				// mosquitto_rr closes the connection without DISCONNECT here.
+				sent := slices.DeleteFunc(s.take(t), func(p string) bool { return p == "e000" })
+				out.Stdout += strings.Join(sent, "\n")
+				return out
+			})
+		}
+	}
+}
+
+func (o *oracle) defaultsFiles(t *testing.T) {
+	s := newScript(t, mqtt.V311, politely)
+	for name, file := range map[string]string{
+		"options":       "-t from/file\n-m file\n",
+		"value blanks":  "-t a\n-m  two  words \n",
+		"comment":       "# comment\n-t a\n\n-m x\n",
+		"indented":      "  # no comment\n-t a\n",
+		"unknown":       "--nonsense\n",
+		"missing value": "-t\n",
+		"property":      "-D publish content-type text\n",
+		"switches":      "-r\n-q 1\n-t a\n-m x\n",
+		"long":          "--topic a\n--message x\n--qos 2\n",
+		"absent":        "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if file != "" {
+				if err := os.WriteFile(filepath.Join(dir, "mosquitto_pub"), []byte(file), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, args := range [][]string{{}, {"-t", "from/line"}, {"-m", "line"}, {"-q", "0"}} {
+				o.same(t, func(c clients) outcome {
+					c.env = append(slices.Clone(c.env), "XDG_CONFIG_HOME="+dir)
+					out := c.run(t, "", "pub", append([]string{"-h", "127.0.0.1", "-p", s.port}, args...)...)
+					withoutHelp(&out)
+					out.Stdout += strings.Join(s.take(t), "\n")
+					return out
+				})
+			}
+		})
 	}
 }
