@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 	"github.com/iotctl/iotctl/internal/router"
@@ -76,6 +77,9 @@ func (c *Client) validMessage(m *Message) error {
 	if m.Topic != c.topic || c.topicText == nil {
 		if err := router.ValidateName(m.Topic); err != nil {
 			return err
+		}
+		if !utf8.ValidString(m.Topic) { // [MQTT-3.3.2-1]
+			return fmt.Errorf("publish: topic name %q is not UTF-8", m.Topic)
 		}
 		c.topic, c.topicText = m.Topic, []byte(m.Topic)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 	"github.com/iotctl/iotctl/internal/router"
@@ -75,8 +76,8 @@ func (c *Client) Unsubscribe(ctx context.Context, filters []string, props mqtt.P
 }
 
 func validFilter(f string) error {
-	if _, _, shared, err := router.SplitShared(f); shared || err != nil {
-		return err
+	if !utf8.ValidString(f) { // [MQTT-3.8.3-1] [MQTT-3.10.3-1]
+		return fmt.Errorf("topic filter %q is not UTF-8", f)
 	}
 	return router.ValidateFilter(f)
 }

@@ -82,11 +82,28 @@ func TestPublishChecksTheMessage(t *testing.T) {
 		{},
 		{Topic: "a/#"},
 		{Topic: "a\x00"},
+		{Topic: "a\xff"},
 		{Topic: "a", QoS: 3},
 		{Topic: "a", Properties: mqtt.Properties(nil).AppendUserProperty("k", "v")},
 	} {
 		if err := c.Publish(t.Context(), m, nil); err == nil {
 			t.Errorf("%+v was taken", m)
+		}
+	}
+}
+
+func TestSubscribeChecksTheFilter(t *testing.T) {
+	l := newListener(t)
+	c, p := start(t, l, options(l, mqtt.V311), mqtt.Connack{})
+	go p.discard()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // or a filter that is taken would wait for SUBACK
+	for _, f := range []string{"", "a#", "a\x00", "a\xff", "$share//a", "$share/g", "$share/g/a#", "$share/g/#/a"} {
+		if _, err := c.Subscribe(ctx, []Subscription{{Filter: f}}, nil); err == nil || errors.Is(err, context.Canceled) {
+			t.Errorf("subscribe %q: %v", f, err)
+		}
+		if _, err := c.Unsubscribe(ctx, []string{f}, nil); err == nil || errors.Is(err, context.Canceled) {
+			t.Errorf("unsubscribe %q: %v", f, err)
 		}
 	}
 }
