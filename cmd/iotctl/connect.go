@@ -151,15 +151,13 @@ func (s *settings) failConnect(err error) error {
 
 func (s *settings) refusedHints(e *client.ConnectError) []string {
 	code := e.Code
-	if e.Version != mqtt.V5 {
-		switch code {
-		case mqtt.V3UnacceptableProtocolVersion:
-			code = mqtt.UnsupportedProtocolVersion
-		case mqtt.V3BadUserNameOrPassword:
-			code = mqtt.BadUserNameOrPassword
-		case mqtt.V3NotAuthorized:
-			code = mqtt.NotAuthorized
-		}
+	switch code { // of 3.x, or of a server that knows no 5.0
+	case mqtt.V3UnacceptableProtocolVersion:
+		code = mqtt.UnsupportedProtocolVersion
+	case mqtt.V3BadUserNameOrPassword:
+		code = mqtt.BadUserNameOrPassword
+	case mqtt.V3NotAuthorized:
+		code = mqtt.NotAuthorized
 	}
 	switch {
 	case code == mqtt.UnsupportedProtocolVersion:

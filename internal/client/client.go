@@ -75,8 +75,24 @@ func New(o Options) (*Client, error) {
 	if n, ok := o.Properties.Uint16(mqtt.PropReceiveMaximum); ok {
 		c.receiveMaximum = int(n)
 	}
+	if err := c.checkConnect(); err != nil {
+		return nil, err
+	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
+}
+
+// checkConnect looks at CONNECT with a server's eyes: the libraries would cut
+// off what a field is too long for, and send what is not text.
+func (c *Client) checkConnect() error {
+	b, err := c.connectPacket(c.clientID, c.o.CleanStart).Append(nil, c.o.Version)
+	if err == nil {
+		_, _, err = mqtt.Parse(b, mqtt.Options{Version: c.o.Version})
+	}
+	if err != nil {
+		return fmt.Errorf("client: %w", err)
+	}
+	return nil
 }
 
 func (o Options) withDefaults() Options {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,6 +107,11 @@ func TestConnectFailures(t *testing.T) {
 		"3.1.1 refused with an unknown code": {
 			mqtt.V311, func(p *peer) { _, _ = p.conn.Write([]byte{0x20, 2, 0, 99}) }, refusedWith(99),
 		},
+		"5.0 refused by a server of 3.1.1": {
+			mqtt.V5, func(p *peer) { _, _ = p.conn.Write([]byte{0x20, 2, 0, 1}) }, func(err error) bool {
+				return refusedWith(1)(err) && strings.Contains(err.Error(), "unacceptable protocol version")
+			},
+		},
 		"5.0 refused":          {mqtt.V5, func(p *peer) { p.send(mqtt.Connack{Code: mqtt.Banned, Properties: reason}) }, refusedWith(mqtt.Banned)},
 		"3.1.1 closed":         {mqtt.V311, func(p *peer) { p.end() }, is(ErrClosedBeforeConnack)},
 		"5.0 closed":           {mqtt.V5, func(p *peer) { p.end() }, is(ErrClosedBeforeConnack)},
@@ -143,6 +149,25 @@ func TestConnectFailures(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestNewRefusesWhatNoServerCanRead(t *testing.T) {
+	long := strings.Repeat("x", 65536)
+	for name, change := range map[string]func(*Options){
+		"long client identifier": func(o *Options) { o.ClientID = long },
+		"long user name":         func(o *Options) { o.Username = &long },
+		"long will":              func(o *Options) { o.Will = &Will{Topic: "w", Payload: []byte(long)} },
+		"client identifier":      func(o *Options) { o.ClientID = "c\xff" },
+		"will topic":             func(o *Options) { o.Will = &Will{Topic: "w\xff"} },
+	} {
+		for _, v := range bothLibraries {
+			o := options(newListener(t), v)
+			change(&o)
+			if _, err := New(o); err == nil {
+				t.Errorf("%v: %s was taken", v, name)
+			}
+		}
 	}
 }
 

@@ -26,13 +26,16 @@ var (
 // ConnectError is a CONNACK that refuses the connection.
 type ConnectError struct {
 	Version    mqtt.Version
-	Code       mqtt.ReasonCode // return code 1 to 5 in 3.x
+	Code       mqtt.ReasonCode // return code 1 to 5 in 3.x, and in 5.0 from servers that do not know that
 	Properties mqtt.Properties
 }
 
 func (e *ConnectError) Error() string {
-	if e.Version == mqtt.V5 {
+	switch {
+	case e.Version == mqtt.V5 && e.Code.IsError():
 		return fmt.Sprintf("connection refused by the server: %s (0x%02x)%s", e.Code, uint8(e.Code), reasonText(e.Properties))
+	case e.Version == mqtt.V5: // so answers a server that knows no 5.0
+		return fmt.Sprintf("connection refused by the server: %s (%d, a return code of MQTT 3)", returnCodeText(e.Code), uint8(e.Code))
 	}
 	return fmt.Sprintf("connection refused by the server: %s (%d)", returnCodeText(e.Code), uint8(e.Code))
 }
