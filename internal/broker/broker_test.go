@@ -16,8 +16,6 @@ import (
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/message"
 	"github.com/iotctl/iotctl/internal/session"
-	"github.com/iotctl/iotctl/internal/store"
-	"github.com/iotctl/iotctl/internal/store/mem"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -38,6 +36,13 @@ func bubble(t *testing.T, cfg Config, fn func(t *testing.T, b *Broker)) {
 func start(t testing.TB, cfg Config) *Broker {
 	t.Helper()
 	b := idle(t, cfg)
+	run(t, b)
+	return b
+}
+
+// run fires timers until the test ends.
+func run(t testing.TB, b *Broker) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -49,7 +54,6 @@ func start(t testing.TB, cfg Config) *Broker {
 		cancel()
 		wg.Wait()
 	})
-	return b
 }
 
 // idle brings up a broker without Run.
@@ -333,6 +337,16 @@ func count(t testing.TB, b *Broker, sessions, subscriptions int) {
 	}
 }
 
+// wantTimers checks how many timers are set.
+func wantTimers(t testing.TB, b *Broker, want int) {
+	t.Helper()
+	b.timers.mu.Lock()
+	defer b.timers.mu.Unlock()
+	if n := len(b.timers.heap); n != want {
+		t.Errorf("%d timers, want %d", n, want)
+	}
+}
+
 // empty checks that nothing is left of all sessions.
 func empty(t testing.TB, b *Broker) {
 	t.Helper()
@@ -350,107 +364,4 @@ func empty(t testing.TB, b *Broker) {
 	if n := b.stats.SharedSubscriptions.Load(); n != 0 {
 		t.Errorf("%d shared subscriptions", n)
 	}
-}
-
-// faulty is a store that can be told to fail, and to call before it applies.
-type faulty struct {
-	*mem.Store
-	mu     sync.Mutex
-	err    error
-	before func([]store.Op)
-}
-
-func newFaulty() *faulty { return &faulty{Store: mem.New()} }
-
-// Apply implements store.Store.
-func (f *faulty) Apply(ctx context.Context, batch []store.Op) error {
-	f.mu.Lock()
-	err, before := f.err, f.before
-	f.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	if before != nil {
-		before(batch)
-	}
-	return f.Store.Apply(ctx, batch)
-}
-
-func (f *faulty) fail(err error) {
-	f.mu.Lock()
-	f.err = err
-	f.mu.Unlock()
-}
-
-func (f *faulty) hook(fn func([]store.Op)) {
-	f.mu.Lock()
-	f.before = fn
-	f.mu.Unlock()
-}
-
-// records renders what a store holds.
-func records(t testing.TB, s store.Store) []string {
-	t.Helper()
-	var all []string
-	err := s.Load(context.Background(), func(r store.Record) error {
-		switch r := r.(type) {
-		case store.Session:
-			all = append(all, "session "+r.ClientID)
-		case store.Subscription:
-			all = append(all, "subscription "+r.ClientID+" "+r.Filter)
-		case store.Queued:
-			all = append(all, fmt.Sprintf("queued %s %s", r.ClientID, r.Message.Payload))
-		case store.Released:
-			all = append(all, "released "+r.ClientID)
-		case store.Received:
-			all = append(all, fmt.Sprintf("received %s %d", r.ClientID, r.PacketID))
-		case store.Retained:
-			all = append(all, "retained "+r.Message.Topic)
-		case store.Will:
-			all = append(all, "will "+r.ClientID)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-func wantRecords(t testing.TB, s store.Store, want ...string) {
-	t.Helper()
-	if got := records(t, s); !slices.Equal(got, want) {
-		t.Errorf("stored %q, want %q", got, want)
-	}
-}
-
-// rules is an authorizer that denies what is listed as "owner action topic".
-type rules struct {
-	mu   sync.Mutex
-	deny map[string]bool
-}
-
-func newRules(deny ...string) *rules {
-	r := &rules{deny: map[string]bool{}}
-	for _, d := range deny {
-		r.deny[d] = true
-	}
-	return r
-}
-
-func (r *rules) add(rule string) {
-	r.mu.Lock()
-	r.deny[rule] = true
-	r.mu.Unlock()
-}
-
-// Authorize implements auth.Authorizer.
-func (r *rules) Authorize(_ context.Context, id *auth.Identity, act auth.Action, topic string) auth.Verdict {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	name := [...]string{"publish", "subscribe", "receive"}[act]
-	if r.deny[id.Name+" "+name+" "+topic] {
-		return auth.Deny
-	}
-	return auth.Allow
 }

@@ -86,9 +86,7 @@ func TestRetainedExpires(t *testing.T) {
 		v.Expiry = 120
 		p.publishView(v, 1)
 		s.want("a=1")
-		if n := len(b.timers.heap); n != 1 {
-			t.Errorf("%d timers for one message", n)
-		}
+		wantTimers(t, b, 1)
 		time.Sleep(61 * time.Second) // past the expiry of the first
 		s.subscribe(Subscription{Filter: "a"})
 		s.want("a=1 retain")
@@ -104,9 +102,7 @@ func TestRetainedExpires(t *testing.T) {
 		p.publishRetained("a=forever", 0, 1)
 		time.Sleep(time.Hour)
 		wantRecords(t, b.cfg.Store, "retained a")
-		if len(b.timers.heap) != 0 {
-			t.Errorf("%d timers", len(b.timers.heap))
-		}
+		wantTimers(t, b, 0)
 	})
 }
 

@@ -25,8 +25,8 @@ type Session struct {
 	timer timer // session expiry or delayed will, whichever is first
 
 	life sync.Mutex // see doc.go
-	// applying is held by those who store what the session's own client has
-	// sent, and taken once after ended has been set.
+	// applying is read-held by those who store what the session's own client
+	// has sent, and held while the session is removed from the store.
 	applying sync.RWMutex
 	since    time.Time // when the last connection ended, zero while there is one; guarded by life
 	will     *will     // guarded by life
@@ -141,8 +141,6 @@ func (s *Session) end() {
 		b.stats.dropped(session.DropEnded)
 	})
 	s.mu.Unlock()
-	s.applying.Lock()   // the last batch of its own has been stored, the next is filtered
-	s.applying.Unlock() //nolint:staticcheck // a barrier
 
 	for _, sub := range subs {
 		b.removeSub(sub)
@@ -154,7 +152,9 @@ func (s *Session) end() {
 	for _, d := range left {
 		b.redeliver(d, &bt)
 	}
+	s.applying.Lock() // after the last batch of its own; the next is filtered
 	b.commitQuietly(&bt)
+	s.applying.Unlock()
 	if s.will != nil {
 		s.fireWill()
 	}

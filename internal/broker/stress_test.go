@@ -184,11 +184,7 @@ func TestStress(t *testing.T) {
 	if n, size := b.Retained(); n != 0 || size != 0 {
 		t.Errorf("%d retained, %d bytes", n, size)
 	}
-	b.timers.mu.Lock()
-	defer b.timers.mu.Unlock()
-	if n := len(b.timers.heap); n != 0 {
-		t.Errorf("%d timers", n)
-	}
+	wantTimers(t, b, 0)
 }
 
 // one is the life of one connection.

@@ -47,8 +47,6 @@ func TestSysValues(t *testing.T) {
 			"publish/messages/dropped/queue-full":    "0",
 			"publish/bytes/received":                 "13",
 			"publish/bytes/sent":                     "10",
-			"load/publish/received/1min":             "0.00",
-			"load/publish/sent/15min":                "0.00",
 			"messages/received":                      "0",
 			"publish/messages/dropped/too-large":     "0",
 			"publish/messages/dropped/session-ended": "0",

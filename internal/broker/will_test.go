@@ -75,9 +75,7 @@ func TestWillIsCancelledWhenTheClientReturnsInTime(t *testing.T) {
 		time.Sleep(59 * time.Second)
 		c := attach(t, b, durable("c"))
 		wantRecords(t, b.cfg.Store, "session c")
-		if n := len(b.timers.heap); n != 0 {
-			t.Errorf("%d timers for a client that is connected", n)
-		}
+		wantTimers(t, b, 0)
 		time.Sleep(time.Hour)
 		c.lose()
 		time.Sleep(59 * time.Minute)
@@ -211,8 +209,9 @@ func TestWillSurvivesARestart(t *testing.T) {
 		attach(t, b, withWill(durable("at once"), "at once", 0))
 		time.Sleep(time.Minute)
 
-		after := start(t, Config{Store: s, SysInterval: -1})
+		after := idle(t, Config{Store: s, SysInterval: -1})
 		w := watcher(t, after)
+		run(t, after)
 		time.Sleep(time.Second)
 		w.want("will=at once q1")
 		time.Sleep(28 * time.Second)
