@@ -106,3 +106,37 @@ func (b *Broker) Retained() (n, bytes int) {
 	defer b.kept.mu.Unlock()
 	return b.kept.n, b.kept.bytes
 }
+
+// staleRetained returns what has to follow ops, which have been applied, so
+// that the store agrees with what is retained: another publisher may have been
+// later here and earlier there. Whoever is the last to apply looks last, so in
+// the end they agree.
+func (b *Broker) staleRetained(ops []store.Op) (more []store.Op) {
+	for i, op := range ops {
+		r, ok := op.Record.(store.Retained)
+		if !ok {
+			continue
+		}
+		topic := r.Message.Topic
+		cur, kept := b.retained.Get(topic)
+		if kept == (op.Kind == store.Put) && (!kept || cur.message == r.Message) || changes(ops[i+1:], topic) {
+			continue
+		}
+		if kept {
+			more = append(more, store.Op{Kind: store.Put, Record: store.Retained{Message: cur.message}})
+		} else {
+			more = append(more, store.Op{Kind: store.Delete, Record: r})
+		}
+	}
+	return more
+}
+
+// changes reports whether ops change the retained message of a topic.
+func changes(ops []store.Op, topic string) bool {
+	for _, op := range ops {
+		if r, ok := op.Record.(store.Retained); ok && r.Message.Topic == topic {
+			return true
+		}
+	}
+	return false
+}

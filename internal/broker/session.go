@@ -244,10 +244,13 @@ func Seconds(v uint32) time.Duration {
 
 // apply has the store carry out a batch, if there is anything in it.
 func (b *Broker) apply(ctx context.Context, ops []store.Op) error {
-	if len(ops) == 0 {
-		return nil
+	for len(ops) > 0 {
+		if err := b.cfg.Store.Apply(ctx, ops); err != nil {
+			return err
+		}
+		ops = b.staleRetained(ops)
 	}
-	return b.cfg.Store.Apply(ctx, ops)
+	return nil
 }
 
 // applyQuietly applies operations that nothing waits for.

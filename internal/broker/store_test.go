@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/iotctl/iotctl/internal/message"
 	"github.com/iotctl/iotctl/internal/session"
@@ -213,5 +214,34 @@ func TestWipedSessionLeavesNothingToItsSuccessor(t *testing.T) {
 		first.commit()
 		wantRecords(t, b.cfg.Store, "session s", "subscription s a", "queued s new")
 		second.want("a=new q1")
+	})
+}
+
+// Batches of two publishers may be stored in another order than that in which
+// they were published; what is kept in the end is what clients have been shown.
+func TestStoredRetainedMessageIsTheLastOne(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		p, q := attach(t, b, options("p")), attach(t, b, options("q"))
+		retain := func(text string, seconds uint32) {
+			t.Helper()
+			v := view(text, 1)
+			v.Retain, v.HasExpiry, v.Expiry = true, seconds > 0, seconds
+			if _, err := p.l.Publish(v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		retain("replaced=1", 0)
+		retain("replaced=2", 0)
+		retain("cleared=1", 0)
+		retain("expired=1", 1)
+		retain("kept=1", 0)
+		q.publishRetained("replaced=3", 1, 0)
+		q.publishRetained("cleared=", 1, 0)
+		time.Sleep(2 * time.Second)
+		p.commit()
+		wantRecords(t, b.cfg.Store, "retained kept", "retained replaced")
+		s := attach(t, restart(t, b), options("s"))
+		s.subscribe(Subscription{Filter: "#"})
+		s.wantAny("kept=1 retain", "replaced=3 retain")
 	})
 }
