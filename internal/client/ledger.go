@@ -2,6 +2,7 @@ package client
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
@@ -81,6 +82,9 @@ func (c *Client) resume(l *link, sessionPresent bool) (refused []outcome) {
 		c.backlog = append(c.backlog, f)
 	}
 	refused = c.pump(l)
+	if l.stopped || l.goodbye {
+		return refused
+	}
 	for _, w := range c.carried {
 		start := len(l.out.buf)
 		if err := c.encode(l, &w.m, 0, false); err != nil {
@@ -94,9 +98,10 @@ func (c *Client) resume(l *link, sessionPresent bool) (refused []outcome) {
 	return refused
 }
 
-// pump sends from the backlog what the window allows. c.mu is held.
+// pump sends from the backlog what the window allows. What a link that ends
+// cannot take waits for the next one. c.mu is held.
 func (c *Client) pump(l *link) (refused []outcome) {
-	for len(c.backlog) > 0 && len(c.flights)-len(c.backlog) < c.window(l) {
+	for !l.stopped && !l.goodbye && len(c.backlog) > 0 && len(c.flights)-len(c.backlog) < c.window(l) {
 		f := c.backlog[0]
 		c.backlog = c.backlog[1:]
 		f.queued = false
@@ -211,6 +216,9 @@ func (c *Client) acknowledged(l *link, t mqtt.Type, id uint16, code mqtt.ReasonC
 	c.mu.Unlock()
 	c.settle(results)
 }
+
+// errNoID: requests that were never answered keep their identifiers.
+var errNoID = errors.New("all packet identifiers are in use")
 
 // newID returns an unused packet identifier, 0 when there is none. c.mu is held.
 func (c *Client) newID(l *link) uint16 {

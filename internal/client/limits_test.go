@@ -76,6 +76,23 @@ func TestLimitsOfTheServer(t *testing.T) {
 	}
 }
 
+func TestIdentifiersMayRunOut(t *testing.T) {
+	l := newListener(t)
+	c, p := start(t, l, options(l, mqtt.V311), mqtt.Connack{})
+	go p.discard()
+	c.mu.Lock()
+	for id := range 1 << 16 {
+		c.link.requests[uint16(id)] = nil
+	}
+	c.mu.Unlock()
+	if err := c.Publish(t.Context(), Message{Topic: "a", QoS: 1}, nil); !errors.Is(err, errNoID) {
+		t.Errorf("publish: %v", err)
+	}
+	if _, err := c.Subscribe(t.Context(), []Subscription{{Filter: "a"}}, nil); !errors.Is(err, errNoID) {
+		t.Errorf("subscribe: %v", err)
+	}
+}
+
 func TestTopicAliasOut(t *testing.T) {
 	alias := mqtt.Properties(nil).AppendUint16(mqtt.PropTopicAlias, 1)
 	ack := mqtt.Connack{Properties: mqtt.Properties(nil).AppendUint16(mqtt.PropTopicAliasMaximum, 5)}

@@ -53,6 +53,9 @@ func (c *Client) publish0(m *Message, done func(Outcome)) error {
 // publish12 enters a QoS 1 or 2 message in the ledger and sends it. c.mu is held.
 func (c *Client) publish12(m Message, done func(Outcome)) error {
 	id := c.newID(c.link)
+	if id == 0 {
+		return errNoID
+	}
 	if err := c.encode(c.link, &m, id, false); err != nil {
 		return err
 	}

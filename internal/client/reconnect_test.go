@@ -85,6 +85,27 @@ func TestSessionLostPublishesAnewAndSaysSo(t *testing.T) {
 	}
 }
 
+func TestWhatTheWindowHoldsBackIsLostWhenTheClientLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one := mqtt.Properties(nil).AppendUint16(mqtt.PropReceiveMaximum, 1)
+		c, p, results := flightsAcross(t, mqtt.V5, mqtt.Connack{Properties: one})
+		p.want(publish("one", 1, 1, false))
+		left := make(chan error, 1)
+		go func() { left <- c.Disconnect(t.Context(), mqtt.NormalDisconnection, nil) }()
+		p.want(mqtt.Disconnect{})
+		p.send(mqtt.Puback{PacketID: 1}) // makes room, but nothing may follow DISCONNECT
+		p.end()
+		if err := <-left; err != nil {
+			t.Error(err)
+		}
+		for name, want := range map[string]OutcomeKind{"one": Acknowledged, "two": Lost, "three": Lost} {
+			if got := results.all()[name]; got.Kind != want {
+				t.Errorf("%s: %+v", name, got)
+			}
+		}
+	})
+}
+
 func TestWithoutReconnectionWhatIsUnacknowledgedIsLost(t *testing.T) {
 	for _, v := range bothLibraries {
 		t.Run(v.String(), func(t *testing.T) {

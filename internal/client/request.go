@@ -118,6 +118,9 @@ func (c *Client) ask(ctx context.Context, l *link, r request) (response, error) 
 	id := c.newID(l)
 	p := r.packet(id)
 	err := l.limits.size(p.Size(c.o.Version))
+	if id == 0 {
+		err = errNoID
+	}
 	if s, ok := p.(mqtt.Subscribe); ok && err == nil {
 		err = l.limits.subscribe(&s)
 	}
