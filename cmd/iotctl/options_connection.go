@@ -14,44 +14,70 @@ import (
 func connectionOptions() []option {
 	g := groupConnection
 	return []option{
-		{long: "host", short: "h", progs: progAll, arg: "host", group: g, help: "connect to this host (default localhost)",
+		{
+			long: "host", short: "h", progs: progAll, arg: "host", group: g, help: "connect to this host (default localhost)",
 			lack: "-h argument given but no host specified.\n",
-			set:  func(s *settings, v string) error { s.host = v; return nil }},
-		{long: "port", short: "p", progs: progAll, arg: "port", group: g, help: "connect to this port (default 1883, with TLS 8883)",
-			lack: "-p argument given but no port specified.\n", set: setPort},
-		{long: "url", short: "L", progs: progAll, arg: "url", group: g, help: "mqtt, mqtts, ws, wss or unix URL: scheme://user:password@host:port/topic?clientid=ID&version=5",
-			lack: "-L argument given but no URL specified.\n", set: (*settings).setURL, secret: true},
-		{long: "unix", progs: progAll, arg: "path", group: g, help: "connect to this Unix socket",
+			set:  func(s *settings, v string) error { s.host = v; return nil },
+		},
+		{
+			long: "port", short: "p", progs: progAll, arg: "port", group: g, help: "connect to this port (default 1883, with TLS 8883)",
+			lack: "-p argument given but no port specified.\n", set: setPort,
+		},
+		{
+			long: "url", short: "L", progs: progAll, arg: "url", group: g, help: "mqtt, mqtts, ws, wss or unix URL: scheme://user:password@host:port/topic?clientid=ID&version=5",
+			lack: "-L argument given but no URL specified.\n", set: (*settings).setURL, secret: true,
+		},
+		{
+			long: "unix", progs: progAll, arg: "path", group: g, help: "connect to this Unix socket",
 			lack: "--unix argument given but no socket path specified.\n",
-			set:  func(s *settings, v string) error { s.unix = v; return nil }},
-		{long: "ws", progs: progAll, group: g, help: "connect through WebSocket, default port 8083, with TLS 8084",
-			set: func(s *settings, _ string) error { s.ws = true; return nil }},
-		{long: "ws-path", progs: progAll, names: ownName, arg: "path", group: g, help: "WebSocket resource (default /mqtt)",
-			set: func(s *settings, v string) error { s.path = v; return nil }},
-		{long: "ws-header", progs: progAll, names: ownName, arg: "'name: value'", group: g, help: "send this header with the WebSocket handshake; repeatable",
+			set:  func(s *settings, v string) error { s.unix = v; return nil },
+		},
+		{
+			long: "ws", progs: progAll, group: g, help: "connect through WebSocket, default port 8083, with TLS 8084",
+			set: func(s *settings, _ string) error { s.ws = true; return nil },
+		},
+		{
+			long: "ws-path", progs: progAll, names: ownName, arg: "path", group: g, help: "WebSocket resource (default /mqtt)",
+			set: func(s *settings, v string) error { s.path = v; return nil },
+		},
+		{
+			long: "ws-header", progs: progAll, names: ownName, arg: "'name: value'", group: g, help: "send this header with the WebSocket handshake; repeatable",
 			set: func(s *settings, v string) error {
 				if !strings.Contains(v, ":") {
 					return fmt.Errorf("%q has no colon", v)
 				}
 				s.wsHeaders = append(s.wsHeaders, v)
 				return nil
-			}},
+			},
+		},
 		{short: "A", long: "bind", progs: progAll, names: ownName, arg: "address", group: g, help: "connect from this local address", set: setBind},
 		{short: "A", progs: progAll, names: peerName, arg: "address", lack: "-A argument given but no address specified.\n", set: setBind},
-		{short: "S", long: "srv", progs: progAll, names: ownName, group: g, help: "find host and port by DNS service records",
-			set: func(s *settings, _ string) error { s.srv = true; return nil }},
+		{
+			short: "S", long: "srv", progs: progAll, names: ownName, group: g, help: "find host and port by DNS service records",
+			set: func(s *settings, _ string) error { s.srv = true; return nil },
+		},
 		{short: "S", progs: progAll, names: peerName, set: func(s *settings, _ string) error { s.srv = true; return nil }},
-		{long: "proxy", progs: progAll, arg: "url", group: g, help: "connect through this SOCKS5 proxy: socks5h://user:password@host:port", secret: true,
-			lack: "--proxy argument given but no proxy url specified.\n", set: setProxy},
-		{long: "nodelay", progs: progAll, group: g, help: "send small packets at once (always on under this name)",
-			set: func(s *settings, _ string) error { s.nodelay = true; return nil }},
-		{long: "connect-timeout", progs: progAll, names: ownName, arg: "time", group: g, help: "give up connecting after this time (default 10s)",
-			set: func(s *settings, v string) (err error) { s.connectTimeout, err = s.duration(v); return }},
-		{long: "reconnect", progs: progAll, names: ownName, arg: "never|always|N", group: g,
+		{
+			long: "proxy", progs: progAll, arg: "url", group: g, help: "connect through this SOCKS5 proxy: socks5h://user:password@host:port", secret: true,
+			lack: "--proxy argument given but no proxy url specified.\n", set: setProxy,
+		},
+		{
+			long: "nodelay", progs: progAll, group: g, help: "send small packets at once (always on under this name)",
+			set: func(s *settings, _ string) error { s.nodelay = true; return nil },
+		},
+		{
+			long: "connect-timeout", progs: progAll, names: ownName, arg: "time", group: g, help: "give up connecting after this time (default 10s)",
+			set: func(s *settings, v string) (err error) { s.connectTimeout, err = s.duration(v); return },
+		},
+		{
+			long: "reconnect", progs: progAll, names: ownName, arg: "never|always|N", group: g,
 			help: "when the connection breaks: give up, or try for ever or N times in a row (default: always for sub and for pub -l, never otherwise)",
-			set:  setReconnect},
-		{long: "max-downtime", progs: progAll, names: ownName, arg: "time", group: g, help: "give up when there has been no connection for this long",
-			set: func(s *settings, v string) (err error) { s.maxDowntime, err = s.duration(v); return }},
+			set:  setReconnect,
+		},
+		{
+			long: "max-downtime", progs: progAll, names: ownName, arg: "time", group: g, help: "give up when there has been no connection for this long",
+			set: func(s *settings, v string) (err error) { s.maxDowntime, err = s.duration(v); return },
+		},
 	}
 }
 
@@ -100,7 +126,8 @@ func setReconnect(s *settings, v string) error {
 func sessionOptions() []option {
 	g := groupSession
 	return []option{
-		{long: "id", short: "i", progs: progAll, arg: "id", group: g, help: "client identifier (default: the broker assigns one)",
+		{
+			long: "id", short: "i", progs: progAll, arg: "id", group: g, help: "client identifier (default: the broker assigns one)",
 			lack: "-i argument given but no id specified.\n",
 			set: func(s *settings, v string) error {
 				if s.idPrefix != "" {
@@ -108,8 +135,10 @@ func sessionOptions() []option {
 				}
 				s.id = v
 				return nil
-			}},
-		{long: "id-prefix", short: "I", progs: progAll, arg: "prefix", group: g, help: "client identifier: this prefix and the process id",
+			},
+		},
+		{
+			long: "id-prefix", short: "I", progs: progAll, arg: "prefix", group: g, help: "client identifier: this prefix and the process id",
 			lack: "-I argument given but no id prefix specified.\n",
 			set: func(s *settings, v string) error {
 				if s.id != "" {
@@ -117,10 +146,14 @@ func sessionOptions() []option {
 				}
 				s.idPrefix = v
 				return nil
-			}},
-		{long: "protocol-version", short: "V", progs: progAll, arg: "version", group: g, help: "31, 311 or 5 (default 311, of rr 5)",
-			lack: "--protocol-version argument given but no version specified.\n", set: setVersion},
-		{long: "keepalive", short: "k", progs: progAll, arg: "seconds", group: g, help: "keep alive interval, 0 is off (default 60)",
+			},
+		},
+		{
+			long: "protocol-version", short: "V", progs: progAll, arg: "version", group: g, help: "31, 311 or 5 (default 311, of rr 5)",
+			lack: "--protocol-version argument given but no version specified.\n", set: setVersion,
+		},
+		{
+			long: "keepalive", short: "k", progs: progAll, arg: "seconds", group: g, help: "keep alive interval, 0 is off (default 60)",
 			lack: "-k argument given but no keepalive specified.\n",
 			set: func(s *settings, v string) error {
 				n, err := s.number(v)
@@ -132,29 +165,45 @@ func sessionOptions() []option {
 				}
 				s.keepAlive = n
 				return nil
-			}},
-		{long: "disable-clean-session", short: "c", progs: progAll, group: g, help: "keep the session at the broker; needs -i",
-			set: func(s *settings, _ string) error { s.persistent = true; return nil }},
+			},
+		},
+		{
+			long: "disable-clean-session", short: "c", progs: progAll, group: g, help: "keep the session at the broker; needs -i",
+			set: func(s *settings, _ string) error { s.persistent = true; return nil },
+		},
 		{short: "x", long: "session-expiry", progs: progAll, names: ownName, arg: "seconds", group: g, help: "session expiry interval, -1 is never; implies -V 5 (default 0, with -c never)", set: setExpiry},
-		{short: "x", long: "session-expiry-interval", progs: progAll, names: peerName, arg: "seconds",
-			lack: "-x argument given but no session expiry interval specified.\n", set: setExpiry},
+		{
+			short: "x", long: "session-expiry-interval", progs: progAll, names: peerName, arg: "seconds",
+			lack: "-x argument given but no session expiry interval specified.\n", set: setExpiry,
+		},
 		{short: "M", long: "max-inflight", progs: progAll, names: ownName, arg: "n", group: g, help: "at most this many messages without acknowledgement (default 20)", set: setMaxInflight},
 		{short: "M", progs: progAll, names: peerName, arg: "n", lack: "-M argument given but max_inflight not specified.\n", set: setMaxInflight},
-		{long: "username", short: "u", progs: progAll, arg: "name", group: g, help: "user name", lack: "-u argument given but no username specified.\n",
-			set: func(s *settings, v string) error { s.username = &v; return nil }},
-		{long: "pw", short: "P", progs: progAll, arg: "password", group: g, secret: true,
+		{
+			long: "username", short: "u", progs: progAll, arg: "name", group: g, help: "user name", lack: "-u argument given but no username specified.\n",
+			set: func(s *settings, v string) error { s.username = &v; return nil },
+		},
+		{
+			long: "pw", short: "P", progs: progAll, arg: "password", group: g, secret: true,
 			help: "password; everybody on this machine can read it, so prefer --password-file, --ask-password or IOTCTL_PASSWORD",
 			lack: "-P argument given but no password specified.\n",
-			set:  func(s *settings, v string) error { s.password, s.passwordFile = &v, ""; return nil }},
-		{long: "password-file", progs: progAll, names: ownName, arg: "file", group: g, help: "read the password from the first line of this file",
-			set: func(s *settings, v string) error { s.passwordFile, s.password = v, nil; return nil }},
-		{long: "ask-password", progs: progAll, names: ownName, group: g, help: "ask for the password on the terminal",
-			set: func(s *settings, _ string) error { s.askPassword = true; return nil }},
-		{long: "property", short: "D", progs: progAll, arg: "command name value", group: g,
+			set:  func(s *settings, v string) error { s.password, s.passwordFile = &v, ""; return nil },
+		},
+		{
+			long: "password-file", progs: progAll, names: ownName, arg: "file", group: g, help: "read the password from the first line of this file",
+			set: func(s *settings, v string) error { s.passwordFile, s.password = v, nil; return nil },
+		},
+		{
+			long: "ask-password", progs: progAll, names: ownName, group: g, help: "ask for the password on the terminal",
+			set: func(s *settings, _ string) error { s.askPassword = true; return nil },
+		},
+		{
+			long: "property", short: "D", progs: progAll, arg: "command name value", group: g,
 			help: "add an MQTT 5.0 property to connect, publish, subscribe, unsubscribe, disconnect or will, as in -D publish content-type text/plain; user-property takes a name and a value; implies -V 5",
 			lack: "--property argument given but not enough arguments specified.\n",
-			set:  func(s *settings, v string) error { return s.setProperty(strings.Split(v, wordSeparator)) }},
-		{long: "will-topic", progs: progAll, arg: "topic", group: groupWill, help: "publish a will to this topic when the connection breaks",
+			set:  func(s *settings, v string) error { return s.setProperty(strings.Split(v, wordSeparator)) },
+		},
+		{
+			long: "will-topic", progs: progAll, arg: "topic", group: groupWill, help: "publish a will to this topic when the connection breaks",
 			lack: "--will-topic argument given but no will topic specified.\n",
 			set: func(s *settings, v string) error {
 				if err := s.text(v, "--will-topic"); err != nil {
@@ -165,20 +214,27 @@ func sessionOptions() []option {
 				}
 				s.willTopic = v
 				return nil
-			}},
-		{long: "will-payload", progs: progAll, arg: "text", group: groupWill, help: "payload of the will (default none)",
+			},
+		},
+		{
+			long: "will-payload", progs: progAll, arg: "text", group: groupWill, help: "payload of the will (default none)",
 			lack: "--will-payload argument given but no will payload specified.\n",
-			set:  func(s *settings, v string) error { s.willPayload = []byte(v); return nil }},
-		{long: "will-qos", progs: progAll, arg: "qos", group: groupWill, help: "QoS of the will (default 0)",
+			set:  func(s *settings, v string) error { s.willPayload = []byte(v); return nil },
+		},
+		{
+			long: "will-qos", progs: progAll, arg: "qos", group: groupWill, help: "QoS of the will (default 0)",
 			lack: "--will-qos argument given but no will QoS specified.\n",
 			set: func(s *settings, v string) (err error) {
 				if s.willQoS, err = s.number(v); err == nil && (s.willQoS < 0 || s.willQoS > 2) {
 					err = complain("Invalid will QoS %d.\n", s.willQoS)
 				}
 				return err
-			}},
-		{long: "will-retain", progs: progAll, group: groupWill, help: "the will is retained",
-			set: func(s *settings, _ string) error { s.willRetain = true; return nil }},
+			},
+		},
+		{
+			long: "will-retain", progs: progAll, group: groupWill, help: "the will is retained",
+			set: func(s *settings, _ string) error { s.willRetain = true; return nil },
+		},
 	}
 }
 

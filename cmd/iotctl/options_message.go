@@ -29,17 +29,24 @@ func messageOptions() []option {
 		}
 	}
 	return []option{
-		{long: "topic", short: "t", progs: sending, arg: "topic", group: g, help: "publish to this topic",
+		{
+			long: "topic", short: "t", progs: sending, arg: "topic", group: g, help: "publish to this topic",
 			lack: "-t argument given but no topic specified.\n",
-			set:  func(s *settings, v string) error { return s.addTopic(v, "-t") }},
-		{long: "message", short: "m", progs: sending, arg: "text", group: g, help: "send this text",
-			lack: "-m argument given but no message specified.\n", set: mode(modeMessage)},
-		{long: "file", short: "f", progs: sending, arg: "file", group: g, help: "send the content of this file",
-			lack: "-f argument given but no file specified.\n", set: mode(modeFile)},
+			set:  func(s *settings, v string) error { return s.addTopic(v, "-t") },
+		},
+		{
+			long: "message", short: "m", progs: sending, arg: "text", group: g, help: "send this text",
+			lack: "-m argument given but no message specified.\n", set: mode(modeMessage),
+		},
+		{
+			long: "file", short: "f", progs: sending, arg: "file", group: g, help: "send the content of this file",
+			lack: "-f argument given but no file specified.\n", set: mode(modeFile),
+		},
 		{long: "stdin-file", short: "s", progs: sending, group: g, help: "send standard input as one message", set: mode(modeStdin)},
 		{long: "stdin-line", short: "l", progs: sending, group: g, help: "send each line of standard input as a message", set: mode(modeLines)},
 		{long: "null-message", short: "n", progs: sending, group: g, help: "send an empty message", set: mode(modeNull)},
-		{long: "qos", short: "q", progs: progAll, arg: "qos", group: g, help: "QoS: 0, 1 or 2 (default 0)",
+		{
+			long: "qos", short: "q", progs: progAll, arg: "qos", group: g, help: "QoS: 0, 1 or 2 (default 0)",
 			lack: "-q argument given but no QoS specified.\n",
 			set: func(s *settings, v string) error {
 				n, err := s.number(v)
@@ -51,12 +58,16 @@ func messageOptions() []option {
 				}
 				s.qos = n
 				return nil
-			}},
-		{long: "retain", short: "r", progs: progPub, group: g, help: "the broker keeps the message for later subscribers",
-			set: func(s *settings, _ string) error { s.retain = true; return nil }},
+			},
+		},
+		{
+			long: "retain", short: "r", progs: progPub, group: g, help: "the broker keeps the message for later subscribers",
+			set: func(s *settings, _ string) error { s.retain = true; return nil },
+		},
 		{short: "e", long: "response-topic", progs: progRR, names: ownName, arg: "topic", group: g, help: "wait for the answer on this topic", set: setResponseTopic},
 		{short: "e", progs: progRR, names: peerName, arg: "topic", lack: "-e argument given but no response topic specified.\n", set: setResponseTopic},
-		{long: "repeat", progs: progPub, arg: "n", group: g, help: "send the message this often (default 1)",
+		{
+			long: "repeat", progs: progPub, arg: "n", group: g, help: "send the message this often (default 1)",
 			lack: "--repeat argument given but no count specified.\n",
 			set: func(s *settings, v string) error {
 				n, err := s.number(v)
@@ -68,8 +79,10 @@ func messageOptions() []option {
 				}
 				s.repeat = n
 				return nil
-			}},
-		{long: "repeat-delay", progs: progPub, arg: "seconds", group: g, help: "wait between repetitions, counted from the acknowledgement",
+			},
+		},
+		{
+			long: "repeat-delay", progs: progPub, arg: "seconds", group: g, help: "wait between repetitions, counted from the acknowledgement",
 			lack: "--repeat-delay argument given but no time specified.\n",
 			set: func(s *settings, v string) (err error) {
 				if f, bad := strconv.ParseFloat(v, 64); bad != nil && s.peer {
@@ -83,8 +96,10 @@ func messageOptions() []option {
 					err = complain("--repeat-delay argument must be >=0.0.\n")
 				}
 				return err
-			}},
-		{long: "max-line", progs: progPub, names: ownName, arg: "bytes", group: g, help: "with -l, refuse longer lines (default 1000000)",
+			},
+		},
+		{
+			long: "max-line", progs: progPub, names: ownName, arg: "bytes", group: g, help: "with -l, refuse longer lines (default 1000000)",
 			set: func(s *settings, v string) error {
 				n, err := s.number(v)
 				if err != nil || n < 1 {
@@ -92,11 +107,16 @@ func messageOptions() []option {
 				}
 				s.maxLine = n
 				return nil
-			}},
-		{long: "stats", progs: progPub, names: ownName, group: g, help: "report at the end how many messages were acknowledged",
-			set: func(s *settings, _ string) error { s.stats = true; return nil }},
-		{long: "latency", progs: progRR, group: g, help: "print how long the answer took",
-			set: func(s *settings, _ string) error { s.latency, s.nodelay = true, true; return nil }},
+			},
+		},
+		{
+			long: "stats", progs: progPub, names: ownName, group: g, help: "report at the end how many messages were acknowledged",
+			set: func(s *settings, _ string) error { s.stats = true; return nil },
+		},
+		{
+			long: "latency", progs: progRR, group: g, help: "print how long the answer took",
+			set: func(s *settings, _ string) error { s.latency, s.nodelay = true, true; return nil },
+		},
 	}
 }
 

@@ -15,10 +15,13 @@ func subscribeOptions() []option {
 		return func(s *settings, _ string) error { *field(s) = true; return nil }
 	}
 	return []option{
-		{long: "topic", short: "t", progs: progSub, arg: "filter", group: g, help: "subscribe to this topic filter; repeatable",
+		{
+			long: "topic", short: "t", progs: progSub, arg: "filter", group: g, help: "subscribe to this topic filter; repeatable",
 			lack: "-t argument given but no topic specified.\n",
-			set:  func(s *settings, v string) error { return s.addTopic(v, "-t") }},
-		{long: "unsubscribe", short: "U", progs: progSub, arg: "filter", group: g, help: "unsubscribe from this topic filter; repeatable",
+			set:  func(s *settings, v string) error { return s.addTopic(v, "-t") },
+		},
+		{
+			long: "unsubscribe", short: "U", progs: progSub, arg: "filter", group: g, help: "unsubscribe from this topic filter; repeatable",
 			lack: "-U argument given but no unsubscribe topic specified.\n",
 			set: func(s *settings, v string) error {
 				if err := s.text(v, "-U"); err != nil {
@@ -29,8 +32,10 @@ func subscribeOptions() []option {
 				}
 				s.unsubscribe = append(s.unsubscribe, v)
 				return nil
-			}},
-		{long: "filter-out", short: "T", progs: progSub, arg: "filter", group: g, help: "ignore messages with matching topics; repeatable",
+			},
+		},
+		{
+			long: "filter-out", short: "T", progs: progSub, arg: "filter", group: g, help: "ignore messages with matching topics; repeatable",
 			lack: "-T argument given but no topic filter specified.\n",
 			set: func(s *settings, v string) error {
 				if err := s.text(v, "-T"); err != nil {
@@ -41,16 +46,24 @@ func subscribeOptions() []option {
 				}
 				s.filterOut = append(s.filterOut, v)
 				return nil
-			}},
+			},
+		},
 		{short: "R", long: "no-retained", progs: receiving, names: ownName, group: g, help: "ignore retained messages", set: flag(func(s *settings) *bool { return &s.noRetained })},
 		{short: "R", progs: receiving, names: peerName, set: flag(func(s *settings) *bool { return &s.noRetained })},
-		{long: "retained-only", progs: progSub, group: g, help: "show retained messages only, and end at the first other one",
-			set: flag(func(s *settings) *bool { return &s.retainedOnly })},
-		{long: "remove-retained", progs: progSub, group: g, help: "make the broker forget the retained messages that arrive, those of -T excepted",
-			set: flag(func(s *settings) *bool { return &s.removeRetained })},
-		{long: "retain-as-published", progs: progSub, group: g, help: "keep the retain flag of live messages; needs -V 5",
-			set: flag(func(s *settings) *bool { return &s.retainAsPublished })},
-		{long: "retain-handling", progs: progSub, arg: "always|new|never", group: g, help: "when the broker sends retained messages; needs -V 5 (default always)",
+		{
+			long: "retained-only", progs: progSub, group: g, help: "show retained messages only, and end at the first other one",
+			set: flag(func(s *settings) *bool { return &s.retainedOnly }),
+		},
+		{
+			long: "remove-retained", progs: progSub, group: g, help: "make the broker forget the retained messages that arrive, those of -T excepted",
+			set: flag(func(s *settings) *bool { return &s.removeRetained }),
+		},
+		{
+			long: "retain-as-published", progs: progSub, group: g, help: "keep the retain flag of live messages; needs -V 5",
+			set: flag(func(s *settings) *bool { return &s.retainAsPublished }),
+		},
+		{
+			long: "retain-handling", progs: progSub, arg: "always|new|never", group: g, help: "when the broker sends retained messages; needs -V 5 (default always)",
 			lack: "--retain-handling argument given but no option specified.\n",
 			set: func(s *settings, v string) error {
 				kind, ok := map[string]uint8{"always": 0, "new": 1, "never": 2}[v]
@@ -59,9 +72,12 @@ func subscribeOptions() []option {
 				}
 				s.retainHandling = kind
 				return nil
-			}},
-		{long: "strict", progs: progSub, names: ownName, group: g, help: "fail when the broker refuses any of the subscriptions, not only all",
-			set: flag(func(s *settings) *bool { return &s.strict })},
+			},
+		},
+		{
+			long: "strict", progs: progSub, names: ownName, group: g, help: "fail when the broker refuses any of the subscriptions, not only all",
+			set: flag(func(s *settings) *bool { return &s.strict }),
+		},
 		{short: "C", long: "count", progs: progSub, names: ownName, arg: "n", group: groupLimits, help: "end after this many messages", set: setCount},
 		{short: "C", progs: progSub, names: peerName, arg: "n", lack: "-C argument given but no count specified.\n", set: setCount},
 		{short: "E", long: "exit-after-subscribe", progs: progSub, names: ownName, group: groupLimits, help: "end when the broker has answered the subscription", set: flag(func(s *settings) *bool { return &s.exitAfterSub })},
@@ -90,14 +106,16 @@ func outputOptions() []option {
 		return func(s *settings, _ string) error { *field(s) = true; return nil }
 	}
 	return []option{
-		{long: "output", short: "o", progs: receiving, names: ownName, arg: "text|jsonl|json", group: g, help: "text, or JSON with one message in a line or spread over lines (default text)",
+		{
+			long: "output", short: "o", progs: receiving, names: ownName, arg: "text|jsonl|json", group: g, help: "text, or JSON with one message in a line or spread over lines (default text)",
 			set: func(s *settings, v string) error {
 				if v != "text" && v != "json" && v != "jsonl" {
 					return fmt.Errorf("%q: must be text, jsonl or json", v)
 				}
 				s.output = v
 				return nil
-			}},
+			},
+		},
 		{short: "F", long: "format", progs: receiving, names: ownName, arg: "format", group: g, help: "how to print a message, as in '%t %p'; see iotctl help formats", set: setFormat},
 		{short: "F", progs: receiving, names: peerName, arg: "format", lack: "-F argument given but no format specified.\n", set: setFormat},
 		{long: "verbose", short: "v", progs: receiving, group: g, help: "print topic and payload", set: flag(func(s *settings) *bool { return &s.verbose })},
@@ -106,7 +124,8 @@ func outputOptions() []option {
 		{long: "pretty", progs: receiving, group: g, help: "spread the JSON of %j and %J over lines", set: flag(func(s *settings) *bool { return &s.pretty })},
 		{long: "watch", short: "w", progs: progSub, group: g, help: "clear the screen and keep a line per topic up to date", set: flag(func(s *settings) *bool { return &s.watch })},
 		{long: "message-rate", progs: progSub, group: g, help: "print messages per second instead of messages", set: flag(func(s *settings) *bool { return &s.messageRate })},
-		{long: "random-filter", progs: progSub, arg: "percent", group: g, help: "print only this share of the messages, 0.1 to 100",
+		{
+			long: "random-filter", progs: progSub, arg: "percent", group: g, help: "print only this share of the messages, 0.1 to 100",
 			lack: "--random-filter argument given but no chance specified.\n",
 			set: func(s *settings, v string) error {
 				f, err := strconv.ParseFloat(v, 64)
@@ -122,7 +141,8 @@ func outputOptions() []option {
 					return complain("--random-filter chance must be between 0.1-100.0\n")
 				}
 				return nil
-			}},
+			},
+		},
 	}
 }
 

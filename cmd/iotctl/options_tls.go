@@ -18,42 +18,78 @@ func tlsOptions() []option {
 		return func(s *settings, _ string) error { *field(s) = true; return nil }
 	}
 	return []option{
-		{long: "tls", progs: progAll, names: ownName, group: g, help: "use TLS, trusting the authorities of the operating system",
-			set: flag(func(s *settings) *bool { return &s.tls })},
-		{long: "cafile", progs: progAll, arg: "file", group: g, help: "use TLS, trusting the authorities in this PEM file",
-			lack: "--cafile argument given but no file specified.\n", set: str(func(s *settings) *string { return &s.caFile })},
-		{long: "capath", progs: progAll, arg: "directory", group: g, help: "use TLS, trusting the authorities in the PEM files there",
-			lack: "--capath argument given but no directory specified.\n", set: str(func(s *settings) *string { return &s.caPath })},
-		{long: "tls-use-os-certs", progs: progAll, group: g, help: "use TLS, trusting the authorities of the operating system",
-			set: flag(func(s *settings) *bool { return &s.osCerts })},
-		{long: "no-tls", progs: progAll, group: g, help: "use no TLS whatever other options and the port say",
-			set: flag(func(s *settings) *bool { return &s.noTLS })},
-		{long: "cert", progs: progAll, arg: "file", group: g, help: "client certificate in PEM form, then its chain",
-			lack: "--cert argument given but no file specified.\n", set: str(func(s *settings) *string { return &s.cert })},
-		{long: "key", progs: progAll, arg: "file", group: g, help: "private key of the client certificate",
-			lack: "--key argument given but no file specified.\n", set: str(func(s *settings) *string { return &s.key })},
-		{long: "keyform", progs: progAll, arg: "pem", group: g, help: "form of the key: pem",
-			lack: "--keyform argument given but no keyform specified.\n", set: str(func(s *settings) *string { return &s.keyForm })},
-		{long: "ciphers", progs: progAll, arg: "list", group: g, help: "cipher suites of TLS 1.2, by OpenSSL's or IANA's names, with colons between",
-			lack: "--ciphers argument given but no ciphers specified.\n", set: str(func(s *settings) *string { return &s.ciphers })},
-		{long: "tls-version", progs: progAll, arg: "version", group: g, help: "tlsv1.2 or tlsv1.3, and nothing older or newer (default both)",
-			lack: "--tls-version argument given but no version specified.\n", set: str(func(s *settings) *string { return &s.tlsVersion })},
-		{long: "tls-alpn", progs: progAll, arg: "protocol", group: g, help: "application protocol to offer, as in mqtt",
-			lack: "--tls-alpn argument given but no protocol specified.\n", set: str(func(s *settings) *string { return &s.alpn })},
-		{long: "tls-server-name", progs: progAll, names: ownName, arg: "name", group: g, help: "the name that the certificate has to be for (default the host)",
-			set: str(func(s *settings) *string { return &s.serverName })},
-		{long: "insecure", progs: progAll, group: g, help: "accept any certificate: whoever is in between can read and change everything",
-			set: flag(func(s *settings) *bool { return &s.insecure })},
-		{long: "tls-keylog", progs: progAll, arg: "file", group: g, help: "append the session keys to this file, for Wireshark",
-			lack: "--tls-keylog argument given but no file specified.\n", set: str(func(s *settings) *string { return &s.keyLog })},
-		{long: "tls-engine", progs: progAll, arg: "engine", group: g, help: "not supported; see --cert and --key",
-			lack: "--tls-engine argument given but no engine_id specified.\n", set: str(func(s *settings) *string { return &s.engine })},
-		{long: "tls-engine-kpass-sha1", progs: progAll, arg: "hash", group: g, help: "not supported; see --cert and --key",
-			lack: "--tls-engine-kpass-sha1 argument given but no kpass sha1 specified.\n", set: str(func(s *settings) *string { return &s.engineSHA1 })},
-		{long: "psk", progs: progAll, arg: "hex", group: g, help: "not supported; see --cert and --key, or -u", secret: true,
-			lack: "--psk argument given but no key specified.\n", set: str(func(s *settings) *string { return &s.psk })},
-		{long: "psk-identity", progs: progAll, arg: "identity", group: g, help: "not supported; see --cert and --key, or -u",
-			lack: "--psk-identity argument given but no identity specified.\n", set: str(func(s *settings) *string { return &s.pskID })},
+		{
+			long: "tls", progs: progAll, names: ownName, group: g, help: "use TLS, trusting the authorities of the operating system",
+			set: flag(func(s *settings) *bool { return &s.tls }),
+		},
+		{
+			long: "cafile", progs: progAll, arg: "file", group: g, help: "use TLS, trusting the authorities in this PEM file",
+			lack: "--cafile argument given but no file specified.\n", set: str(func(s *settings) *string { return &s.caFile }),
+		},
+		{
+			long: "capath", progs: progAll, arg: "directory", group: g, help: "use TLS, trusting the authorities in the PEM files there",
+			lack: "--capath argument given but no directory specified.\n", set: str(func(s *settings) *string { return &s.caPath }),
+		},
+		{
+			long: "tls-use-os-certs", progs: progAll, group: g, help: "use TLS, trusting the authorities of the operating system",
+			set: flag(func(s *settings) *bool { return &s.osCerts }),
+		},
+		{
+			long: "no-tls", progs: progAll, group: g, help: "use no TLS whatever other options and the port say",
+			set: flag(func(s *settings) *bool { return &s.noTLS }),
+		},
+		{
+			long: "cert", progs: progAll, arg: "file", group: g, help: "client certificate in PEM form, then its chain",
+			lack: "--cert argument given but no file specified.\n", set: str(func(s *settings) *string { return &s.cert }),
+		},
+		{
+			long: "key", progs: progAll, arg: "file", group: g, help: "private key of the client certificate",
+			lack: "--key argument given but no file specified.\n", set: str(func(s *settings) *string { return &s.key }),
+		},
+		{
+			long: "keyform", progs: progAll, arg: "pem", group: g, help: "form of the key: pem",
+			lack: "--keyform argument given but no keyform specified.\n", set: str(func(s *settings) *string { return &s.keyForm }),
+		},
+		{
+			long: "ciphers", progs: progAll, arg: "list", group: g, help: "cipher suites of TLS 1.2, by OpenSSL's or IANA's names, with colons between",
+			lack: "--ciphers argument given but no ciphers specified.\n", set: str(func(s *settings) *string { return &s.ciphers }),
+		},
+		{
+			long: "tls-version", progs: progAll, arg: "version", group: g, help: "tlsv1.2 or tlsv1.3, and nothing older or newer (default both)",
+			lack: "--tls-version argument given but no version specified.\n", set: str(func(s *settings) *string { return &s.tlsVersion }),
+		},
+		{
+			long: "tls-alpn", progs: progAll, arg: "protocol", group: g, help: "application protocol to offer, as in mqtt",
+			lack: "--tls-alpn argument given but no protocol specified.\n", set: str(func(s *settings) *string { return &s.alpn }),
+		},
+		{
+			long: "tls-server-name", progs: progAll, names: ownName, arg: "name", group: g, help: "the name that the certificate has to be for (default the host)",
+			set: str(func(s *settings) *string { return &s.serverName }),
+		},
+		{
+			long: "insecure", progs: progAll, group: g, help: "accept any certificate: whoever is in between can read and change everything",
+			set: flag(func(s *settings) *bool { return &s.insecure }),
+		},
+		{
+			long: "tls-keylog", progs: progAll, arg: "file", group: g, help: "append the session keys to this file, for Wireshark",
+			lack: "--tls-keylog argument given but no file specified.\n", set: str(func(s *settings) *string { return &s.keyLog }),
+		},
+		{
+			long: "tls-engine", progs: progAll, arg: "engine", group: g, help: "not supported; see --cert and --key",
+			lack: "--tls-engine argument given but no engine_id specified.\n", set: str(func(s *settings) *string { return &s.engine }),
+		},
+		{
+			long: "tls-engine-kpass-sha1", progs: progAll, arg: "hash", group: g, help: "not supported; see --cert and --key",
+			lack: "--tls-engine-kpass-sha1 argument given but no kpass sha1 specified.\n", set: str(func(s *settings) *string { return &s.engineSHA1 }),
+		},
+		{
+			long: "psk", progs: progAll, arg: "hex", group: g, help: "not supported; see --cert and --key, or -u", secret: true,
+			lack: "--psk argument given but no key specified.\n", set: str(func(s *settings) *string { return &s.psk }),
+		},
+		{
+			long: "psk-identity", progs: progAll, arg: "identity", group: g, help: "not supported; see --cert and --key, or -u",
+			lack: "--psk-identity argument given but no identity specified.\n", set: str(func(s *settings) *string { return &s.pskID }),
+		},
 	}
 }
 

@@ -119,7 +119,10 @@ func (o *oracle) connects(t *testing.T) {
 		{"-u", "", "-P", ""},
 		{"--will-topic", "w"},
 		{"--will-topic", "w", "--will-payload", "gone", "--will-qos", "2", "--will-retain"},
-		{"-q", "1"}, {"-q", "2"}, {"-r"}, {"-q", "2", "-r"},
+		{"-q", "1"},
+		{"-q", "2"},
+		{"-r"},
+		{"-q", "2", "-r"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()

@@ -30,10 +30,8 @@ func newPacketLog(s *settings, t *terminal) func(client.Direction, []byte) {
 			arrow, opts.FromServer = "<-", true
 		}
 		p, _, err := mqtt.Parse(raw, opts)
-		line := ""
-		if err != nil {
-			line = fmt.Sprintf("%d bytes that are no packet: %v", len(raw), err)
-		} else {
+		line := fmt.Sprintf("%d bytes that are no packet: %v", len(raw), err)
+		if err == nil {
 			line = mqtt.Describe(p, s.version)
 		}
 		t.mu.Lock()

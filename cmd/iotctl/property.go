@@ -131,8 +131,12 @@ func (s *settings) checkProperties() error {
 		return nil
 	}
 	for _, c := range []struct{ name, shown string }{
-		{"connect", "CONNECT"}, {"publish", "PUBLISH"}, {"subscribe", "SUBSCRIBE"},
-		{"unsubscribe", "UNSUBSCRIBE"}, {"disconnect", "DISCONNECT"}, {"will", "Will"},
+		{"connect", "CONNECT"},
+		{"publish", "PUBLISH"},
+		{"subscribe", "SUBSCRIBE"},
+		{"unsubscribe", "UNSUBSCRIBE"},
+		{"disconnect", "DISCONNECT"},
+		{"will", "Will"},
 	} {
 		p := s.properties[c.name]
 		for _, command := range propertyCommands {

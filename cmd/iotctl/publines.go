@@ -49,21 +49,19 @@ func (p *publisher) readLines(ctx context.Context, in io.Reader) error {
 			long = append(long, line...)
 			line = long
 		}
-		if err != nil && !errors.Is(err, io.EOF) {
+		last := errors.Is(err, io.EOF)
+		if err != nil && !last {
 			return fail(exitFailed, fmt.Errorf("read line %d: %w", n, err))
 		}
-		if err != nil && len(line) == 0 {
+		if last && len(line) == 0 {
 			return nil
 		}
 		m.Payload = bytes.TrimSuffix(line, []byte{'\n'})
 		if len(m.Payload) > p.s.maxLine {
 			return p.tooLong(n)
 		}
-		if e := p.publish(ctx, m); e != nil {
-			return e
-		}
-		if err != nil {
-			return nil
+		if err := p.publish(ctx, m); err != nil || last {
+			return err
 		}
 		long = long[:0]
 	}

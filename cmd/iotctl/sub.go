@@ -72,7 +72,7 @@ func runSub(ctx context.Context, s *settings, t *terminal) error {
 	defer stop()
 	if _, err := sub.Connect(ctx); err != nil {
 		if ctx.Err() != nil {
-			return beforeConnack(s, ctx)
+			return beforeConnack(ctx, s)
 		}
 		return s.failConnect(err)
 	}
@@ -267,7 +267,7 @@ func (sub *subscriber) flush() {
 }
 
 // beforeConnack is how a run ends that never got connected.
-func beforeConnack(s *settings, ctx context.Context) error {
+func beforeConnack(ctx context.Context, s *settings) error {
 	if s.peer && s.prog == progSub {
 		return fail(255, errors.New("")) // mosquitto_sub has -1 here
 	}
