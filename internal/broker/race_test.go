@@ -68,6 +68,7 @@ func TestChangingSubscriptionsNeitherLosesNorDoubles(t *testing.T) {
 	p.leave()
 	empty(t, b)
 }
+
 func TestTakeoverWhileSubscribingLeavesNothingBehind(t *testing.T) {
 	b := idle(t, Config{})
 	const rounds, clients = 300, 4
