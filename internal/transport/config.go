@@ -56,7 +56,7 @@ type ListenConfig struct {
 	Proxies []string
 
 	MessageRate Rate // per connection; see Conn.ChargeMessages. Zero: no limit
-	ByteRate    Rate // per connection, of what reads return. Zero: no limit
+	ByteRate    Rate // per connection, of what arrives inside TLS. Zero: no limit
 
 	HandshakeTimeout time.Duration // PROXY header, TLS and WebSocket together. 0: 15 s
 	ProxyTimeout     time.Duration // the PROXY header alone. 0: 3 s

@@ -364,8 +364,13 @@ func TestUnixSocketFile(t *testing.T) {
 // pipePair is a pair without a network, for synctest.
 func pipePair(t *testing.T, cfg ListenConfig) (client net.Conn, srv Conn) {
 	t.Helper()
+	return pipePairAt(t, "mqtt://127.0.0.1", cfg)
+}
+
+func pipePairAt(t *testing.T, url string, cfg ListenConfig) (client net.Conn, srv Conn) {
+	t.Helper()
 	pipe := transporttest.NewPipeListener()
-	l, err := NewListener(pipe, "mqtt://127.0.0.1", cfg)
+	l, err := NewListener(pipe, url, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

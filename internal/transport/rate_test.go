@@ -1,9 +1,13 @@
 package transport
 
 import (
+	"bytes"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/gobwas/ws"
 )
 
 func TestByteRatePausesReading(t *testing.T) {
@@ -112,4 +116,26 @@ func TestParseRate(t *testing.T) {
 			t.Errorf("%q: %v", s, r)
 		}
 	}
+}
+
+func TestByteRateHoldsFramesWithoutPayload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const pings, size = 100, 106 // bytes of a frame
+		client, srv := pipePairAt(t, "ws://127.0.0.1", ListenConfig{ByteRate: Rate{Count: pings * size, Per: 10 * time.Second}})
+		go func() {
+			_, _ = io.WriteString(client, upgradeRequest+"Sec-WebSocket-Protocol: mqtt\r\n\r\n")
+			for range 3 {
+				_, _ = client.Write(bytes.Repeat(masked(ws.OpPing, true, make([]byte, size-6)), pings))
+			}
+			_, _ = client.Write(masked(ws.OpBinary, true, []byte("x")))
+		}()
+		go func() { _, _ = io.Copy(io.Discard, client) }()
+		begin := time.Now()
+		if n, err := srv.Read(make([]byte, pings*size)); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		if took := time.Since(begin).Round(time.Second); took != 20*time.Second { // the first period's are free
+			t.Errorf("took %v", took)
+		}
+	})
 }

@@ -44,7 +44,7 @@ func (s *settings) acceptWebSocket(c *conn) error {
 	if err != nil {
 		return fail(err.Error(), err)
 	}
-	c.top = &wsLayer{under: c.top, sock: c.sock, subprotocol: chosen, early: early}
+	c.top = &wsLayer{under: c.top, sock: c.sock, subprotocol: chosen, early: early, limit: c.pause}
 	return nil
 }
 

@@ -170,6 +170,7 @@ func (w *wsLayer) Read(b []byte) (int, error) {
 		if n = w.strip(b[:n], err); n > 0 {
 			return n, nil
 		}
+		w.wait()
 	}
 }
 
@@ -199,6 +200,14 @@ func (w *wsLayer) ReadWith(borrow func() []byte) ([]byte, int, error) {
 		if n = w.strip(b[:n], err); n > 0 {
 			return b, n, nil
 		}
+		w.wait()
+	}
+}
+
+// wait holds a flood of frames without payload to the rate limit.
+func (w *wsLayer) wait() {
+	if w.limit != nil && w.rerr == nil {
+		w.rerr = w.limit.wait()
 	}
 }
 
@@ -225,6 +234,9 @@ func (w *wsLayer) fill(b []byte) (int, error) {
 // payload has been returned.
 func (w *wsLayer) strip(b []byte, readErr error) int {
 	n, err := w.in.decode(b, w.onControl)
+	if w.limit != nil {
+		w.limit.bytesRead(len(b) - n)
+	}
 	switch {
 	case err != nil:
 		w.rerr = err

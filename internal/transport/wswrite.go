@@ -26,6 +26,7 @@ type wsLayer struct {
 	lend   func() []byte
 	borrow func() []byte
 	held   []byte
+	limit  *pause // charged for what reads do not return; nil without rate limits
 
 	// Writing. wmu is held by whoever puts bytes on the wire.
 	wmu       sync.Mutex
