@@ -255,8 +255,9 @@ func (o *Outbound) sendUnsent(now time.Time, dst []Action) []Action {
 	if !o.online || o.blocked {
 		return dst
 	}
-	for e, next := o.first, (*entry)(nil); e != nil && o.unsent > 0; e = next {
-		next = e.next
+	var next *entry
+	for e := o.first; e != nil && o.unsent > 0; e = next {
+		next = e.next // drop takes e out of the list
 		if !e.unsent {
 			continue
 		}

@@ -119,8 +119,7 @@ func (l *load) publish(ctx context.Context, who contender, qos uint8, n int) (ra
 		}
 		if err != nil {
 			_ = cmd.Process.Kill()
-			<-exited
-			return 0, err
+			return 0, errors.Join(err, <-exited)
 		}
 		got += more
 		last = time.Now()
