@@ -244,7 +244,7 @@ func (l *link) flushNow() {
 func (l *link) read() {
 	buf := make([]byte, readBufferBytes)
 	start, end := 0, 0
-	var flood flood
+	var flood, ackedFlood flood
 	for {
 		n, err := l.conn.Read(buf[end:])
 		end += n
@@ -267,6 +267,10 @@ func (l *link) read() {
 				return
 			}
 			start += size
+		}
+		if len(l.replies) > 0 && ackedFlood.rising(n) {
+			giveWay()
+			ackedFlood.last = time.Now()
 		}
 		atRest := l.caughtUp()
 		if err != nil {
@@ -304,7 +308,9 @@ const (
 // flood notices a server that sends one message per system call faster than
 // they are read. To be woken for each costs both sides more than the message
 // does; a short rest makes one read of many. A lone message never waits, and
-// neither does anything that the server waits for.
+// neither does anything that the server waits for: in a flood of messages that
+// it wants acknowledged the reader gives way to a server on the same machine,
+// which may have more to send, and does not rest.
 type flood struct {
 	last time.Time
 	run  int
