@@ -11,11 +11,12 @@ import (
 
 // reasonOf is the one place where errors become reason codes.
 func reasonOf(err error) mqtt.ReasonCode {
+	if err == nil { // before errors.As makes the variables below escape
+		return mqtt.Success
+	}
 	var malformed *mqtt.Malformed
 	var invalid *router.Invalid
 	switch {
-	case err == nil:
-		return mqtt.Success
 	case errors.As(err, &malformed):
 		return malformed.Code
 	case errors.As(err, &invalid) && invalid.Filter:
