@@ -37,7 +37,8 @@ func (s *Session) pumpReplay(now time.Time, bt *batch) {
 			rp.list(s.b)
 		}
 		if len(rp.left) == 0 {
-			s.replay = slices.Delete(s.replay, 0, 1)
+			s.replay[0] = replay{}
+			s.replay = s.replay[1:]
 			continue
 		}
 		r := rp.left[0]
@@ -86,25 +87,39 @@ func (s *Session) replayOne(r *retained, sub *subscription, qos uint8, bt *batch
 	return s.send(&session.Action{Delivery: d}, bt)
 }
 
-// requestRetained notes the retained messages that sub asks for. Those that it
-// has asked for before are sent once. // [MQTT-3.3.1-9..11]
+// requestRetained notes that sub asks for retained messages. Those that it has
+// asked for before are sent once. // [MQTT-3.3.1-9..11]
+//
+// Nothing is looked up before Ready, so that a client that asks many times for
+// everything at once costs one list.
 func (l *Link) requestRetained(sub *subscription) {
 	s := l.s
 	rp := replay{sub: sub, until: l.b.kept.seq.Load()}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.dropReplay(sub)
-	first := len(s.replay) == 0
-	s.mu.Unlock()
-	if first {
-		if rp.list(l.b); len(rp.left) == 0 { // outside the lock: it may take long
-			return
-		}
-	}
-	s.mu.Lock()
 	if s.link == l {
 		s.replay = append(s.replay, rp)
 	}
+}
+
+// listFirst looks up what the first replay sends, outside the lock: it may take
+// long.
+func (l *Link) listFirst() {
+	s := l.s
+	s.mu.Lock()
+	if s.link != l || len(s.replay) == 0 || s.replay[0].listed {
+		s.mu.Unlock()
+		return
+	}
+	rp := s.replay[0]
 	s.mu.Unlock()
+	rp.list(l.b)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link == l && len(s.replay) > 0 && s.replay[0].sub == rp.sub && !s.replay[0].listed {
+		s.replay[0] = rp
+	}
 }
 
 // dropReplay forgets what sub has asked for. Called with mu held.

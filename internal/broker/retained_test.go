@@ -295,3 +295,25 @@ func TestSysTakesNothingOfTheRetainedQuota(t *testing.T) {
 		}
 	})
 }
+
+// One packet may name the same filter a hundred thousand times.
+func TestSubscribingOverAndOverLooksRetainedMessagesUpOnce(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		p, s := attach(t, b, options("p")), attach(t, b, options("s"))
+		p.publishRetained("a=1", 0, 0)
+		same := make([]Subscription, 1000)
+		for i := range same {
+			same[i].Filter = "#"
+		}
+		s.l.Subscribe(same)
+		if rs := s.l.s.replay; len(rs) != 1 || rs[0].listed {
+			t.Errorf("before the answer: %+v", rs)
+		}
+		s.l.Ready()
+		s.commit()
+		s.want("a=1 retain")
+		if rs := s.l.s.replay; rs != nil {
+			t.Errorf("left: %+v", rs)
+		}
+	})
+}

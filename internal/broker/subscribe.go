@@ -132,6 +132,7 @@ func (l *Link) replace(sub *subscription) (old *subscription, err error) {
 func (l *Link) Ready() {
 	s := l.s
 	now := l.batch.begin()
+	l.listFirst()
 	s.mu.Lock()
 	if s.link == l {
 		s.pumpReplay(now, &l.batch)
