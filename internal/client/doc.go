@@ -26,7 +26,8 @@
 //   - Speed. Over the same buffered connection the libraries' own paths moved
 //     less than mosquitto's programs do: 0.62 times mosquitto_pub's rate for
 //     publishing in 3.1.1 (two channel hand-offs and a token per message) and
-//     0.77 times mosquitto_sub's for receiving in 5.0.
+//     0.77 times mosquitto_sub's for receiving in 5.0. See
+//     internal/doc/adr/0005-own-path-below-paho.md.
 //
 // # Goroutines
 //
