@@ -20,6 +20,7 @@ type batch struct {
 	sends    []send  // PUBREL for durable sessions: after the operations
 	dirty    []*Link
 	received []uint16        // new QoS 2 identifiers of a durable publisher
+	released []uint16        // those that it has let go
 	matches  []*subscription // scratch of Publish
 	picks    []pick          // scratch of route
 	merged   map[*Session]int
@@ -68,9 +69,9 @@ func (bt *batch) flush() {
 }
 
 // commit applies the operations and lets go what has waited for them. Those
-// who need no store are served first. The batch is of the client of own, or of
-// the broker itself when own is nil.
-func (b *Broker) commit(ctx context.Context, bt *batch, own *Session) error {
+// who need no store are served first. The batch is that of own, or of the
+// broker itself when own is nil.
+func (b *Broker) commit(ctx context.Context, bt *batch, own *Link) error {
 	defer bt.reset()
 	bt.flush()
 	for len(bt.ops) > 0 || len(bt.offers) > 0 || len(bt.sends) > 0 {
@@ -80,8 +81,10 @@ func (b *Broker) commit(ctx context.Context, bt *batch, own *Session) error {
 			for _, o := range offers {
 				o.s.abandon()
 			}
+			own.undo(bt)
 			return err
 		}
+		bt.received, bt.released = nil, nil // stored, whatever becomes of the rest
 		for _, o := range offers {
 			o.s.offer(o.seq, o.d, bt)
 		}
@@ -96,12 +99,13 @@ func (b *Broker) commit(ctx context.Context, bt *batch, own *Session) error {
 // applyOf applies what the client of a session has caused. Nothing of the
 // session itself is stored after its end: it would be taken for a part of the
 // next session with that client identifier.
-func (b *Broker) applyOf(ctx context.Context, own *Session, ops []store.Op) error {
+func (b *Broker) applyOf(ctx context.Context, own *Link, ops []store.Op) error {
 	if own != nil && len(ops) > 0 {
-		own.applying.RLock()
-		defer own.applying.RUnlock()
-		if own.ended.Load() {
-			ops = slices.DeleteFunc(ops, func(op store.Op) bool { return isStateOf(own.id, op.Record) })
+		s := own.s
+		s.applying.RLock()
+		defer s.applying.RUnlock()
+		if s.ended.Load() {
+			ops = slices.DeleteFunc(ops, func(op store.Op) bool { return isStateOf(s.id, op.Record) })
 		}
 	}
 	return b.apply(ctx, ops)

@@ -106,6 +106,7 @@ func (l *Link) Release(id uint16) (known bool, err error) {
 	known = s.in.Release(id)
 	if known && s.durable() {
 		l.batch.op(store.Delete, store.Received{ClientID: s.id, PacketID: id})
+		l.batch.released = append(l.batch.released, id)
 	}
 	return known, nil
 }
@@ -113,18 +114,26 @@ func (l *Link) Release(id uint16) (known bool, err error) {
 // Commit stores what the batch has brought and flushes every receiver that it
 // has reached. Acknowledgements may leave after it has returned nil. When it
 // fails, none may.
-func (l *Link) Commit(ctx context.Context) error {
-	received := l.batch.received
-	err := l.b.commit(ctx, &l.batch, l.s)
-	if err != nil {
-		// The client sends them again, to be taken as new.
-		l.s.mu.Lock()
-		for _, id := range received {
-			l.s.in.Release(id)
-		}
-		l.s.mu.Unlock()
+func (l *Link) Commit(ctx context.Context) error { return l.b.commit(ctx, &l.batch, l) }
+
+// undo makes what is known of inbound QoS 2 messages agree with the store,
+// which has not taken the batch: the client repeats its PUBLISH, to be taken as
+// new, and its PUBREL, to remove the identifier from the store after all.
+func (l *Link) undo(bt *batch) {
+	if l == nil || len(bt.received)+len(bt.released) == 0 {
+		return
 	}
-	return err
+	s := l.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link == l { // else the client may have repeated its PUBREL by another connection
+		for _, id := range bt.released {
+			_, _ = s.in.Publish(id, 0) // no limit, no error
+		}
+	}
+	for _, id := range bt.received {
+		s.in.Release(id)
+	}
 }
 
 // Detach ends the link. Nothing happens when another connection has taken the

@@ -189,6 +189,70 @@ func TestQoS2MessageThatCouldNotBeStoredIsTakenAgain(t *testing.T) {
 	})
 }
 
+// What has been stored stays taken, even if the store fails right after it, in
+// the second half of the commit: here, where a message makes room for another.
+func TestQoS2MessageThatWasStoredIsNotTakenAgain(t *testing.T) {
+	bubble(t, Config{Queue: session.Limits{MaxQueued: 1}}, func(t *testing.T, b *Broker) {
+		f := newFaulty()
+		b.cfg.Store = f
+		s, p := attach(t, b, durable("s")), attach(t, b, durable("p"))
+		s.subscribe(Subscription{Filter: "a", QoS: 2})
+		s.lose()
+		p.publish("a=1", 2, 1)
+		f.hook(func([]store.Op) { f.fail(errDisk) }) // from the next one on
+		v := view("a=2", 2)
+		v.PacketID = 7
+		if _, err := p.l.Publish(v); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.l.Commit(context.Background()); !errors.Is(err, errDisk) {
+			t.Fatalf("commit: %v", err)
+		}
+		p.lose()
+		f.hook(nil)
+		f.fail(nil)
+		s, p = attach(t, b, durable("s")), attach(t, b, durable("p"))
+		s.want("a=2 q2")
+		v.Dup = true
+		if _, err := p.l.Publish(v); err != nil {
+			t.Fatal(err)
+		}
+		p.commit()
+		s.want()
+	})
+}
+
+// An identifier that is still in the store would swallow a message after a
+// restart.
+func TestReleaseThatCouldNotBeStoredIsTakenAgain(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		f := newFaulty()
+		b.cfg.Store = f
+		p := attach(t, b, durable("p"))
+		v := view("a=1", 2)
+		v.PacketID = 7
+		if _, err := p.l.Publish(v); err != nil {
+			t.Fatal(err)
+		}
+		p.commit()
+		f.fail(errDisk)
+		if known, err := p.l.Release(7); !known || err != nil {
+			t.Fatalf("release: %v, %v", known, err)
+		}
+		if err := p.l.Commit(context.Background()); !errors.Is(err, errDisk) {
+			t.Fatalf("commit: %v", err)
+		}
+		p.lose()
+		f.fail(nil)
+		p = attach(t, b, durable("p"))
+		if known, err := p.l.Release(7); !known || err != nil {
+			t.Errorf("release: %v, %v", known, err)
+		}
+		p.commit()
+		wantRecords(t, f, "session p")
+	})
+}
+
 // What was under way when a session was wiped does not become part of the new
 // one with the same client identifier.
 func TestWipedSessionLeavesNothingToItsSuccessor(t *testing.T) {
