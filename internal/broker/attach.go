@@ -165,7 +165,9 @@ func (s *Session) attach(ctx context.Context, id auth.Identity, o SessionOptions
 		l.gone.Store(true)
 		s.will, s.since = will, since
 		s.connect(nil, before.identity, before.expiry)
-		if !found {
+		if found {
+			s.settle() // a connection that it had has been taken over
+		} else {
 			s.end()
 		}
 		return nil, err

@@ -274,6 +274,30 @@ func TestFailedAttachLeavesEverythingAsItWas(t *testing.T) {
 	})
 }
 
+// Both connections are gone then: the session expires, its will comes.
+func TestFailedAttachThatHasTakenASessionOver(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		f := newFaulty()
+		b.cfg.Store = f
+		watch := attach(t, b, options("watch"))
+		watch.subscribe(Subscription{Filter: "will"})
+		o := durable("s")
+		o.Will = &Will{Message: view("will=1", 0), Delay: time.Minute}
+		s := attach(t, b, o)
+
+		f.fail(errDisk)
+		if _, err := attachAs(t, b, "", durable("s")); !errors.Is(err, errDisk) {
+			t.Fatalf("attach: %v", err)
+		}
+		s.wantClosed(ReasonTakenOver)
+		f.fail(nil)
+		time.Sleep(61 * time.Second)
+		watch.want("will=1")
+		time.Sleep(time.Hour)
+		count(t, b, 1, 1)
+	})
+}
+
 func TestAttachDuringShutdownIsRefused(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, b *Broker) {
 		f := newFaulty()
