@@ -30,8 +30,9 @@ type Broker struct {
 	owners   ownerCount
 	started  time.Time
 	closing  atomic.Bool
-	begun    atomic.Uint64 // see firstPlace
-	rates    loads         // used by Run alone
+	begun    atomic.Uint64     // see firstPlace
+	rates    loads             // used by Run alone
+	moreSys  map[string]string // that are published; used by Run alone
 }
 
 // shard is a part of the registry.

@@ -38,6 +38,10 @@ type Config struct {
 	// SysInterval is the time between updates of $SYS. 0: 10 s; below 0: no
 	// $SYS at all.
 	SysInterval time.Duration
+	// MoreSys is asked at each update for values of the server around the
+	// broker, by topic below $SYS/broker. One that it no longer returns is
+	// removed. nil: there are none.
+	MoreSys func() map[string]string
 	// Version is published as $SYS/broker/version.
 	Version string
 }

@@ -63,6 +63,23 @@ func (b *Broker) publishSys() {
 	if b.cfg.Version != "" {
 		b.publishSysTopic("version", b.cfg.Version)
 	}
+	if b.cfg.MoreSys != nil {
+		b.publishMoreSys(b.cfg.MoreSys())
+	}
+}
+
+// publishMoreSys publishes values, and removes those that were among them at
+// the last update and are gone.
+func (b *Broker) publishMoreSys(values map[string]string) {
+	for topic := range b.moreSys {
+		if _, still := values[topic]; !still {
+			b.publishSysTopic(topic, "")
+		}
+	}
+	for topic, v := range values {
+		b.publishSysTopic(topic, v)
+	}
+	b.moreSys = values
 }
 
 // packetNames are the control packet types from 1 on, as topics.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,26 @@ func TestSysIsUpdatedWhereItChanges(t *testing.T) {
 			"$SYS/broker/clients/total=1", "$SYS/broker/clients/connected=1",
 			"$SYS/broker/clients/active=1", "$SYS/broker/clients/maximum=1",
 		)
+		time.Sleep(10 * time.Second)
+		s.want()
+	})
+}
+
+func TestSysCarriesValuesOfTheServer(t *testing.T) {
+	values := map[string]string{"listeners/a/open": "1", "listeners/b/open": "2"}
+	more := func() map[string]string { return maps.Clone(values) }
+	bubble(t, Config{SysInterval: 10 * time.Second, MoreSys: more}, func(t *testing.T, b *Broker) {
+		s := attach(t, b, options("s"))
+		time.Sleep(time.Second)
+		s.subscribe(Subscription{Filter: "$SYS/broker/listeners/#"})
+		s.wantAny("$SYS/broker/listeners/a/open=1 retain", "$SYS/broker/listeners/b/open=2 retain")
+		values["listeners/a/open"] = "3"
+		delete(values, "listeners/b/open")
+		time.Sleep(10 * time.Second)
+		s.wantAny("$SYS/broker/listeners/a/open=3", "$SYS/broker/listeners/b/open=")
+		if _, kept := b.retained.Get("$SYS/broker/listeners/b/open"); kept {
+			t.Error("a value that is gone is still retained")
+		}
 		time.Sleep(10 * time.Second)
 		s.want()
 	})

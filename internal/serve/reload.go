@@ -46,6 +46,7 @@ func (s *Server) Reload(ctx context.Context, cfg Config) (restart []string, err 
 		s.launch(r)
 	}
 	s.closeAll(d.gone)
+	s.account(d.gone)
 	return restart, nil
 }
 

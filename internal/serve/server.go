@@ -93,6 +93,7 @@ func (s *Server) wire(ctx context.Context, p *plan) error {
 	}
 	bc := p.Broker
 	bc.Store, bc.Logger, bc.Authorizer = s.store, p.Logger, p.auth.authorizer()
+	bc.MoreSys = s.listenerValues
 	if s.broker, err = broker.New(ctx, bc); err != nil {
 		return errors.Join(err, s.store.Close())
 	}
@@ -143,7 +144,7 @@ func (s *Server) supervise(ctx context.Context) {
 func (s *Server) end() error {
 	s.mu.Lock()
 	s.ending = true
-	timeout := s.cfg.DrainTimeout
+	timeout, listeners := s.cfg.DrainTimeout, s.running
 	s.mu.Unlock()
 	s.broker.Shutdown(broker.ReasonShutdown)
 	s.stopServing()
@@ -162,6 +163,7 @@ func (s *Server) end() error {
 	case <-s.abort:
 		err = ErrAborted
 	}
+	s.account(listeners)
 	s.stopCore()
 	s.coreWG.Wait()
 	return errors.Join(err, s.store.Close())

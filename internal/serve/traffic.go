@@ -1,0 +1,42 @@
+package serve
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// listenerValues are the counters of the open listeners, for $SYS.
+func (s *Server) listenerValues() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	values := map[string]string{}
+	for _, r := range s.running {
+		c := r.Counters()
+		at := "listeners/" + topicLevel(r.name()) + "/"
+		values[at+"accepted"] = strconv.FormatUint(c.Accepted, 10)
+		values[at+"open"] = strconv.Itoa(c.Open)
+		for why, n := range c.Refused {
+			values[at+"refused/"+topicLevel(why)] = strconv.FormatUint(n, 10)
+		}
+		for why, n := range c.Closed {
+			values[at+"closed/"+topicLevel(why)] = strconv.FormatUint(n, 10)
+		}
+	}
+	return values
+}
+
+// topicLevel is name as one level of a topic: with /, +, # and the like
+// percent-encoded.
+func topicLevel(name string) string {
+	return strings.ReplaceAll(url.PathEscape(name), "+", "%2B")
+}
+
+// account logs what each of rs has had to do, for its end.
+func (s *Server) account(rs []*running) {
+	for _, r := range rs {
+		c := r.Counters()
+		s.log.Info("listener closed", "listener", r.name(), "accepted", c.Accepted, "open", c.Open,
+			"refused", c.Refused, "closed", c.Closed, "accept_errors", c.AcceptErrors)
+	}
+}
