@@ -53,6 +53,7 @@ func (l *Link) Start() {
 	s.mu.Lock()
 	if s.link == l {
 		s.online.Store(true)
+		s.in.Resume()
 		s.filterLocked(l.b, &l.batch)
 		s.run(s.out.Resume(now, l.window, s.actions[:0]), &l.batch)
 		s.pumpReplay(now, &l.batch)

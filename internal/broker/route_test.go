@@ -210,6 +210,26 @@ func TestReceiveMaximumOfTheServer(t *testing.T) {
 	})
 }
 
+// A client may send as many messages again before it repeats its PUBRELs.
+func TestReceiveMaximumBeginsAnewWithTheConnection(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		o := durable("p")
+		o.ReceiveMaximum = 2
+		for first := range uint16(2) {
+			p := attach(t, b, o)
+			for id := range uint16(2) {
+				v := view("a=1", 2)
+				v.PacketID = first*2 + id + 1
+				if _, err := p.l.Publish(v); err != nil {
+					t.Errorf("message %d: %v", v.PacketID, err)
+				}
+			}
+			p.commit()
+			p.lose()
+		}
+	})
+}
+
 func TestSlowClientLosesQoS0AndKeepsTheRest(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, b *Broker) {
 		s, p := attach(t, b, options("s")), attach(t, b, options("p"))

@@ -43,6 +43,27 @@ func TestInboundReceiveMaximum(t *testing.T) {
 	}
 }
 
+func TestInboundReceiveMaximumBeginsAnewWithTheConnection(t *testing.T) {
+	var in Inbound
+	open := func(ids ...uint16) {
+		t.Helper()
+		for _, id := range ids {
+			if isNew, err := in.Publish(id, 2); !isNew || err != nil {
+				t.Fatalf("%d: %v, %v", id, isNew, err)
+			}
+		}
+	}
+	open(1, 2)
+	in.Resume()
+	open(3, 4) // the PUBRELs of 1 and 2 may follow
+	in.Release(1)
+	if _, err := in.Publish(5, 2); !errors.Is(err, ErrReceiveMaximum) {
+		t.Errorf("third of two: %v", err)
+	}
+	in.Release(3)
+	open(5)
+}
+
 func TestInboundHoldsNoMemoryWhenIdle(t *testing.T) {
 	var in Inbound
 	for id := range 65535 {
