@@ -27,7 +27,7 @@ type Builtin struct {
 type Environment struct {
 	Broker        *broker.Broker
 	Authenticator auth.Authenticator // the same one all the time; Reload changes what is behind it
-	Enhanced      []auth.EnhancedAuthenticator
+	Enhanced      auth.EnhancedMethods
 	Logger        *slog.Logger
 }
 

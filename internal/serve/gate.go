@@ -35,7 +35,8 @@ func (g *gate) Authenticate(ctx context.Context, c auth.Credentials) (auth.Ident
 	return r.closed.Authenticate(ctx, c)
 }
 
-// authorizer is nil, which allows everything, when no method judges.
+// authorizer is nil when no method judges: auth.Authorizers would allow
+// everything just as well, but the broker need not ask at every delivery.
 func (a *authParts) authorizer() auth.Authorizer {
 	if len(a.authorizers) == 0 {
 		return nil

@@ -109,6 +109,7 @@ func (p *plan) planAuth(ps *problems) {
 		ps.addJoined(path, err)
 		p.auth.add(m, checks)
 	}
+	ps.add("auth", p.auth.enhanced.Validate())
 }
 
 // impliesCertificates reports whether certificates tell who clients are
@@ -260,7 +261,7 @@ func isLocalAddress(a net.Addr) bool {
 // authParts is what the methods of a plan contribute.
 type authParts struct {
 	chain       auth.Chain
-	enhanced    []auth.EnhancedAuthenticator
+	enhanced    auth.EnhancedMethods
 	authorizers auth.Authorizers
 	everywhere  []string // words of methods
 	certificate []string

@@ -13,9 +13,9 @@ import (
 // Config of the gateway. The zero value refuses everybody, because it has no
 // authenticator.
 type Config struct {
-	Authenticator auth.Authenticator           // nil: nobody may connect
-	Enhanced      []auth.EnhancedAuthenticator // MQTT 5.0 enhanced authentication
-	Logger        *slog.Logger                 // nil: discarded
+	Authenticator auth.Authenticator   // nil: nobody may connect
+	Enhanced      auth.EnhancedMethods // MQTT 5.0 enhanced authentication
+	Logger        *slog.Logger         // nil: discarded
 
 	// MaxPacketBytes is the largest packet accepted. 0: 1 MiB.
 	MaxPacketBytes int
@@ -128,6 +128,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxKeepAlive > 65535*time.Second || c.MaxKeepAlive > 0 && c.MaxKeepAlive < time.Second {
 		bad("max_keep_alive: %v is not between 1s and 65535s", c.MaxKeepAlive)
+	}
+	if err := c.Enhanced.Validate(); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

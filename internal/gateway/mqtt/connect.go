@@ -285,15 +285,14 @@ const maxRounds = 8
 // beginExchange opens the enhanced authentication that CONNECT asks for.
 // // [MQTT-4.12.0-1]
 func (c *conn) beginExchange(ctx context.Context, p mqtt.Connect, method string, data []byte) error {
-	for _, e := range c.g.cfg.Enhanced {
-		if e.Method() == method {
-			c.session.method = method
-			c.session.exchange = e.Begin(c.creds)
-			c.pending = detachConnect(p)
-			return c.nextRound(ctx, data)
-		}
+	e := c.g.cfg.Enhanced.Find(method)
+	if e == nil {
+		return c.refuse(mqtt.BadAuthenticationMethod, "auth", fmt.Errorf("authentication method %q is not offered", method))
 	}
-	return c.refuse(mqtt.BadAuthenticationMethod, "auth", fmt.Errorf("authentication method %q is not offered", method))
+	c.session.method = method
+	c.session.exchange = e.Begin(c.creds)
+	c.pending = detachConnect(p)
+	return c.nextRound(ctx, data)
 }
 
 // detachConnect copies what aliases the read buffer.
@@ -373,11 +372,7 @@ func (c *conn) auth(ctx context.Context, p mqtt.Auth) error {
 	switch {
 	case p.Code == mqtt.ContinueAuthentication && c.session.exchange != nil:
 	case p.Code == mqtt.Reauthenticate && c.session.exchange == nil && c.link.Load() != nil:
-		for _, e := range c.g.cfg.Enhanced {
-			if e.Method() == method {
-				c.session.exchange = e.Begin(c.creds)
-			}
-		}
+		c.session.exchange = c.g.cfg.Enhanced.Find(method).Begin(c.creds) // CONNECT has found it
 	default:
 		return c.authError(mqtt.ProtocolError, fmt.Errorf("AUTH with reason code %#02x at this point", uint8(p.Code)))
 	}

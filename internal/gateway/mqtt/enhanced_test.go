@@ -2,6 +2,7 @@ package mqtt_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/iotctl/iotctl/internal/auth"
@@ -128,4 +129,15 @@ func TestEnhancedAuthenticationRefusals(t *testing.T) {
 	r := online(t, s.addr, mqtt.V5, "plain")
 	r.send(mqtt.Auth{Code: mqtt.Reauthenticate, Properties: authProps("COUNTDOWN", "a")})
 	r.closedWith(mqtt.ProtocolError) // its CONNECT had no method
+}
+
+func TestAnEnhancedMethodIsThereOnce(t *testing.T) {
+	c := gw.Config{Enhanced: auth.EnhancedMethods{countdown{}}}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+	c.Enhanced = append(c.Enhanced, countdown{})
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "COUNTDOWN") {
+		t.Errorf("two authenticators for one method: %v", err)
+	}
 }
