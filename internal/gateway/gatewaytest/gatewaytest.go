@@ -62,6 +62,7 @@ func Run(t *testing.T, s Subject) {
 		"a second connection takes over":               takeOver,
 		"a slow client harms nobody":                   slowClient,
 		"shutdown ends every client":                   shutdown,
+		"clients outlive the listener alone":           closeListener,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t, s)) })
 	}
@@ -71,6 +72,7 @@ func Run(t *testing.T, s Subject) {
 type stage struct {
 	s      Subject
 	b      *broker.Broker
+	l      transport.Listener
 	url    string
 	cancel context.CancelFunc
 	done   chan error
@@ -94,7 +96,7 @@ func open(t *testing.T, s Subject) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st.url = l.URL()
+	st.l, st.url = l, l.URL()
 	go func() { st.done <- st.b.Run(ctx) }()
 	go func() { st.done <- g.Serve(ctx, l) }()
 	t.Cleanup(func() { st.close(t) })
@@ -260,4 +262,22 @@ func shutdown(t *testing.T, st *stage) {
 	if n := st.b.Stats().Connected.Load(); n != 0 {
 		t.Errorf("%d clients are still attached", n)
 	}
+}
+
+// closeListener is what a reload does with a listener that is gone.
+func closeListener(t *testing.T, st *stage) {
+	c := st.connect(t, "c", nil)
+	if err := st.l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.Subscribe("t")
+	c.Publish("t", "still here")
+	expect(t, c, "t", "still here")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.Ended()
+	}()
+	st.close(t)
+	<-ended
 }

@@ -58,7 +58,6 @@ func New(cfg Config, b *broker.Broker) (*Gateway, error) {
 // Serve implements gateway.Gateway.
 func (g *Gateway) Serve(ctx context.Context, l transport.Listener) error {
 	var wg sync.WaitGroup
-	defer wg.Wait()
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
 	var accepting sync.WaitGroup
@@ -67,8 +66,16 @@ func (g *Gateway) Serve(ctx context.Context, l transport.Listener) error {
 		accepting.Go(func() { errs[i] = g.accept(ctx, l, &wg) })
 	}
 	accepting.Wait()
-	if ctx.Err() != nil {
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		wg.Wait()
+	}()
+	select {
+	case <-gone:
+	case <-ctx.Done(): // now, or after l has been closed alone
 		g.shutdown(l)
+		<-gone
 	}
 	return errors.Join(errs...)
 }
