@@ -54,10 +54,11 @@ func (w *writer) append(b []byte) {
 
 // finish appends a last packet; the sending direction is closed behind it.
 // What the kernel does not take at once is left to a goroutine, so finish
-// never blocks. false: somebody has said the last word already.
+// never blocks. false: somebody has said the last word already, or the
+// connection is beyond use.
 func (w *writer) finish(last []byte) bool {
 	w.mu.Lock()
-	if w.closing {
+	if w.closing || w.err != nil {
 		w.mu.Unlock()
 		return false
 	}
