@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -79,41 +80,67 @@ func TestInfo(t *testing.T) {
 }
 
 func TestReadWithHoldsNoBufferWhileIdle(t *testing.T) {
-	for _, scheme := range []string{"mqtt", "ws"} {
-		t.Run(scheme, func(t *testing.T) {
-			l := server(t, scheme+"://127.0.0.1:0", ListenConfig{})
-			client, srv := pair(t, l, DialConfig{})
-			var borrowed atomic.Int32
-			borrow := func() []byte { borrowed.Add(1); return make([]byte, 64) }
-			type result struct {
-				s   string
-				err error
+	everyScheme(t, func(t *testing.T, l Listener, cfg DialConfig) {
+		client, srv := pair(t, l, cfg)
+		var borrowed atomic.Int32
+		borrow := func() []byte { borrowed.Add(1); return make([]byte, 64) }
+		type result struct {
+			s   string
+			err error
+		}
+		ch := make(chan result)
+		go func() {
+			for range 3 {
+				b, n, err := srv.ReadWith(borrow)
+				ch <- result{string(b[:n]), err}
 			}
-			ch := make(chan result)
-			go func() {
-				for range 3 {
-					b, n, err := srv.ReadWith(borrow)
-					ch <- result{string(b[:n]), err}
-				}
-			}()
-			for i := range int32(2) {
-				time.Sleep(20 * time.Millisecond) // nothing to wait for: it is about what does not happen
-				if n := borrowed.Load(); n != i {
-					t.Fatalf("%d buffers borrowed after %d messages", n, i)
-				}
-				if _, err := client.Write([]byte("ab")); err != nil {
-					t.Fatal(err)
-				}
-				if r := <-ch; r.s != "ab" || r.err != nil {
-					t.Fatal(r)
-				}
+		}()
+		for i := range int32(2) {
+			time.Sleep(20 * time.Millisecond) // nothing to wait for: it is about what does not happen
+			if n := borrowed.Load(); n != i {
+				t.Fatalf("%d buffers borrowed after %d messages", n, i)
 			}
-			_ = client.CloseWrite()
-			if r := <-ch; r.err != io.EOF {
+			if _, err := client.Write([]byte("ab")); err != nil {
+				t.Fatal(err)
+			}
+			if r := <-ch; r.s != "ab" || r.err != nil {
 				t.Fatal(r)
 			}
-		})
+		}
+		_ = client.CloseWrite()
+		if r := <-ch; r.err != io.EOF {
+			t.Fatal(r)
+		}
+	})
+}
+
+func TestLastBytesArriveBeforeTheEnd(t *testing.T) {
+	run := func(t *testing.T, l Listener, cfg DialConfig) {
+		for _, last := range []string{"x", "last words"} {
+			client, srv := pair(t, l, cfg)
+			if _, err := client.Write([]byte(last)); err != nil {
+				t.Fatal(err)
+			}
+			if err := client.CloseWrite(); err != nil { // both wait together before anybody reads
+				t.Fatal(err)
+			}
+			b, n, err := srv.ReadWith(func() []byte { return make([]byte, 64) })
+			if string(b[:n]) != last || err != nil {
+				t.Fatalf("%q, %v", b[:n], err)
+			}
+			for range 2 {
+				if _, n, err := srv.ReadWith(func() []byte { return make([]byte, 64) }); n != 0 || err != io.EOF {
+					t.Fatalf("after the last bytes: %d, %v", n, err)
+				}
+			}
+		}
 	}
+	everyScheme(t, run)
+	t.Run("TLS 1.2", func(t *testing.T) { // where crypto/tls returns the bytes and the end together
+		ca := newTestCA(t)
+		ca.server.MaxVersion = tls.VersionTLS12
+		run(t, server(t, "mqtts://127.0.0.1:0", ListenConfig{TLS: ca.server}), DialConfig{TLS: ca.client})
+	})
 }
 
 func TestReadWithFullBuffersThenIdle(t *testing.T) {

@@ -318,7 +318,7 @@ func benchPair(b *testing.B, scheme string) (client, srv Conn) {
 }
 
 func BenchmarkReadWith(b *testing.B) {
-	for _, scheme := range []string{"mqtt", "mqtts", "ws"} {
+	for _, scheme := range []string{"mqtt", "mqtts", "ws", "wss"} {
 		for _, size := range []int{64, 16 << 10} {
 			b.Run(fmt.Sprintf("scheme=%s/bytes=%d", scheme, size), func(b *testing.B) {
 				client, srv := benchPair(b, scheme)

@@ -8,9 +8,9 @@
 //   - A listener owns no goroutine. Everything slow (PROXY header, TLS and
 //     WebSocket handshakes) happens in Conn.Handshake, on the goroutine that
 //     serves the connection; Accept only takes sockets and checks limits.
-//   - An idle plain connection holds no buffer and an idle WebSocket
-//     connection over plain TCP holds none either: Conn.ReadWith waits first
-//     and borrows a buffer afterwards. TLS keeps what crypto/tls keeps.
+//   - An idle connection holds no buffer, whatever it speaks: Conn.ReadWith
+//     waits first and borrows a buffer afterwards. TLS keeps what crypto/tls
+//     keeps.
 //   - ReadWith and TryWrite on plain sockets do not allocate.
 //   - No memory is allocated from a length that a peer announced.
 //

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 )
@@ -11,14 +12,42 @@ import (
 // tlsLayer is TLS above a socket.
 type tlsLayer struct {
 	*tls.Conn
-	sock *socket
+	sock *tlsSocket
 	// explain puts alerts that arrive after the handshake into words: in TLS
 	// 1.3 a server refuses the client's certificate only then.
 	explain func(error) error
+	first   [1]byte // what ReadWith waits for
+	rerr    error   // came after bytes that ReadWith has returned
+}
+
+// tlsSocket is the socket below TLS. It can pretend that nothing more arrives,
+// so that a read takes only what crypto/tls holds already.
+type tlsSocket struct {
+	*socket
+	dry bool // belongs to whoever reads
 }
 
 // Read implements net.Conn.
+func (s *tlsSocket) Read(b []byte) (int, error) {
+	if s.dry {
+		return 0, dryError{}
+	}
+	return s.socket.Read(b)
+}
+
+// dryError is what crypto/tls takes for temporary: it keeps what it has of a
+// record and can be asked again.
+type dryError struct{}
+
+func (dryError) Error() string   { return "nothing more has been read" }
+func (dryError) Timeout() bool   { return true }
+func (dryError) Temporary() bool { return true }
+
+// Read implements net.Conn.
 func (t *tlsLayer) Read(b []byte) (int, error) {
+	if t.rerr != nil {
+		return 0, t.rerr
+	}
 	n, err := t.Conn.Read(b)
 	if err != nil && alertText(err) != "" {
 		err = t.explain(err)
@@ -26,11 +55,35 @@ func (t *tlsLayer) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// ReadWith implements Conn.
+// ReadWith implements Conn. Only crypto/tls knows whether there is a byte, and
+// it tells by returning it; the rest of its record is there then.
 func (t *tlsLayer) ReadWith(borrow func() []byte) ([]byte, int, error) {
+	n, err := t.Read(t.first[:])
+	if n == 0 {
+		return nil, 0, err
+	}
+	t.defers(err)
 	b := borrow()
-	n, err := t.Read(b)
-	return b, n, err
+	if len(b) == 0 {
+		return b, 0, io.ErrShortBuffer
+	}
+	b[0] = t.first[0]
+	if err != nil || len(b) == 1 {
+		return b, 1, nil
+	}
+	t.sock.dry = true
+	n, err = t.Read(b[1:])
+	t.sock.dry = false
+	t.defers(err)
+	return b, 1 + n, nil
+}
+
+// defers keeps an error that came with bytes, as close_notify does, for the
+// read after them. Time-outs pass.
+func (t *tlsLayer) defers(err error) {
+	if err != nil && !isTimeout(err) {
+		t.rerr = err
+	}
 }
 
 // TryWrite implements Conn: whether a record fits cannot be known.

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -76,6 +77,54 @@ func TestTLSVersionsAndALPN(t *testing.T) {
 	_, _, err, _ = handshakes(t, old, DialConfig{TLS: &ClientTLS{RootCAs: ca.Pool(), MinVersion: tls.VersionTLS13}})
 	if e := asError(t, err); !strings.Contains(e.Problem, "TLS versions") {
 		t.Errorf("%v", e)
+	}
+}
+
+// byteWise sends each byte by itself.
+type byteWise struct{ net.Conn }
+
+func (c byteWise) Write(b []byte) (int, error) {
+	for i := range b {
+		if _, err := c.Conn.Write(b[i : i+1]); err != nil {
+			return i, err
+		}
+	}
+	return len(b), nil
+}
+
+func TestReadWithTakesRecordsThatArriveInPieces(t *testing.T) {
+	ca := newTestCA(t)
+	l := server(t, "mqtts://127.0.0.1:0", ListenConfig{TLS: ca.server})
+	nc := rawDial(t, l)
+	client := tls.Client(byteWise{nc}, &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost"})
+	sent := []byte(strings.Repeat("0123456789abcdef", 1<<10))
+	go func() {
+		for rest, size := sent, 1; len(rest) > 0; size++ {
+			n := min(size, len(rest))
+			if _, err := client.Write(rest[:n]); err != nil {
+				t.Error(err)
+				return
+			}
+			rest = rest[n:]
+		}
+		_ = client.CloseWrite()
+	}()
+	srv := accepted(t, l)
+	var got []byte
+	size := 0
+	borrow := func() []byte { size = size%40 + 1; return make([]byte, size) } // from 1 on
+	for {
+		b, n, err := srv.ReadWith(borrow)
+		got = append(got, b[:n]...)
+		if err == io.EOF {
+			break
+		}
+		if err != nil || n == 0 {
+			t.Fatalf("%d bytes, %v", n, err)
+		}
+	}
+	if !bytes.Equal(got, sent) {
+		t.Errorf("%d bytes came of %d, or others", len(got), len(sent))
 	}
 }
 

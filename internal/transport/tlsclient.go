@@ -149,11 +149,12 @@ func (t *ClientTLS) dial(c *conn, target string, names []string) error {
 		return &Error{Op: "tls", Target: target, Problem: err.Error()[len("tls: "):], Err: err}
 	}
 	defer done()
-	tc := tls.Client(c.sock, cfg)
+	sock := &tlsSocket{socket: c.sock}
+	tc := tls.Client(sock, cfg)
 	if err := tc.Handshake(); err != nil {
 		return explainServer(target, cfg.ServerName, err)
 	}
-	c.top = &tlsLayer{Conn: tc, sock: c.sock, explain: func(err error) error {
+	c.top = &tlsLayer{Conn: tc, sock: sock, explain: func(err error) error {
 		return explainServer(target, cfg.ServerName, err)
 	}}
 	return nil

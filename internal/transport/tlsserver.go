@@ -171,7 +171,8 @@ func (s *tlsServer) reload() error {
 }
 
 func (s *tlsServer) accept(c *conn) error {
-	t := tls.Server(c.sock, s.current.Load())
+	sock := &tlsSocket{socket: c.sock}
+	t := tls.Server(sock, s.current.Load())
 	peer := c.RemoteAddr().String()
 	if c.proxy.IsValid() {
 		peer = c.remote.String()
@@ -179,7 +180,7 @@ func (s *tlsServer) accept(c *conn) error {
 	if err := t.Handshake(); err != nil {
 		return explainClient(peer, err)
 	}
-	c.top = &tlsLayer{Conn: t, sock: c.sock, explain: func(err error) error { return explainClient(peer, err) }}
+	c.top = &tlsLayer{Conn: t, sock: sock, explain: func(err error) error { return explainClient(peer, err) }}
 	return nil
 }
 
