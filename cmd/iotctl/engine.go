@@ -40,10 +40,29 @@ func newEngine(s *settings, t *terminal, onMessage func(client.Message), onIdle 
 	if s.debug {
 		o.OnPacket = newPacketLog(s, t)
 	}
+	if s.exitAfterSub {
+		e.haltAtSuback(&o)
+	}
 	if e.Client, err = client.New(o); err != nil {
 		return nil, fail(exitUsage, err)
 	}
 	return e, nil
+}
+
+// haltAtSuback is -E: of what comes behind the SUBACK, often with it in one
+// read, nothing is printed and nothing acknowledged.
+func (e *engine) haltAtSuback(o *client.Options) {
+	show, over := o.OnPacket, false
+	o.OnPacket = func(dir client.Direction, raw []byte) {
+		received := dir == client.Received
+		if show != nil && !(received && over && e.s.peer) {
+			show(dir, raw)
+		}
+		if received && mqtt.Type(raw[0]>>4) == mqtt.TypeSuback {
+			over = true // calls for one direction come one after the other
+			e.Halt()
+		}
+	}
 }
 
 // news tells the user about changes of the connection, under our own name.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
@@ -196,6 +197,9 @@ func (s *settings) check() error {
 func (s *settings) checkSession() error {
 	nameless := s.id == "" // a prefix alone names no session
 	if s.version != mqtt.V5 {
+		if !s.peer && (s.retainAsPublished || s.retainHandling != 0 || s.expirySet) {
+			return fmt.Errorf("--retain-as-published, --retain-handling and -x need MQTT 5.0, not %s", s.version)
+		}
 		if s.persistent && nameless {
 			return complain("You must provide a client id if you are using the -c option.")
 		}
