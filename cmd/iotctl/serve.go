@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -164,6 +165,10 @@ func (o *serveOptions) load() (serve.Config, error) {
 	for _, url := range o.listen {
 		c.Listeners = append(c.Listeners, o.listener(url))
 	}
+	if o.cert+o.key+o.clientCA != "" && !o.listensTLS() {
+		return c, fail(exitUsage, errors.New("--cert, --key and --client-ca are for --listen URLs with TLS, and there is none"),
+			"the schemes with TLS are mqtts:// and wss://")
+	}
 	if o.allowAnonymous {
 		c.AllowAnonymous = &o.allowAnonymous
 	}
@@ -203,6 +208,15 @@ func (o *serveOptions) listener(url string) serve.Listener {
 	return l
 }
 
+// listensTLS tells whether a --listen URL has TLS, or cannot be read at all,
+// which is reported elsewhere.
+func (o *serveOptions) listensTLS() bool {
+	return slices.ContainsFunc(o.listen, func(url string) bool {
+		e, err := transport.Parse(url, builtin().Schemes())
+		return err != nil || e.Scheme.TLS
+	})
+}
+
 // explain prints all of several errors but the last, and adds what to type.
 func (o *serveOptions) explain(t *terminal, err error) error {
 	var own *failure
@@ -214,8 +228,8 @@ func (o *serveOptions) explain(t *terminal, err error) error {
 	var list serve.Problems
 	if errors.As(err, &list) {
 		code, all = exitUsage, list.Unwrap()
-	} else if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		all = joined.Unwrap()
+	} else {
+		all = joinedIn(err)
 	}
 	if errors.Is(err, os.ErrNotExist) && len(list) == 0 {
 		code = exitUsage // the configuration file
@@ -224,6 +238,20 @@ func (o *serveOptions) explain(t *terminal, err error) error {
 		t.errorf("%s", e)
 	}
 	return fail(code, all[len(all)-1], o.hints(err)...)
+}
+
+// joinedIn is the errors that err joins, and those that they join; each is
+// printed on its own line.
+func joinedIn(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, joinedIn(e)...)
+	}
+	return all
 }
 
 // hints says what to type about err.
