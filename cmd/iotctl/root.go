@@ -20,6 +20,14 @@ func newRoot() *cobra.Command {
 		newCompletion(),
 		newDocs(),
 	)
+	root.InitDefaultHelpCmd()
+	help, _, _ := root.Find([]string{"help"})
+	help.Args = func(_ *cobra.Command, args []string) error {
+		if _, _, err := root.Find(args); err != nil {
+			return usageFromCobra(root, err) // cobra's own help would be a success
+		}
+		return nil
+	}
 	return root
 }
 
