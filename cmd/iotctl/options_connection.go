@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/url"
@@ -291,6 +292,9 @@ func (s *settings) setURL(v string) error {
 	known := false
 	for _, scheme := range []string{"mqtt", "mqtts", "ws", "wss", "unix"} {
 		known = known || strings.HasPrefix(v, scheme+"://")
+	}
+	if !known && !s.peer {
+		return errors.New("the URL does not begin with mqtt://, mqtts://, ws://, wss:// or unix://")
 	}
 	if !known {
 		return complain("unsupported URL scheme.\n")
