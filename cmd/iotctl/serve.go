@@ -224,7 +224,7 @@ func (o *serveOptions) explain(t *terminal, err error) error {
 		return err
 	}
 	code := exitFailed
-	all := []error{err}
+	var all []error
 	var list serve.Problems
 	if errors.As(err, &list) {
 		code, all = exitUsage, list.Unwrap()
