@@ -77,14 +77,14 @@ func (b *Broker) commit(ctx context.Context, bt *batch, own *Link) error {
 	for len(bt.ops) > 0 || len(bt.offers) > 0 || len(bt.sends) > 0 {
 		ops, offers, sends := bt.ops, bt.offers, bt.sends
 		bt.ops, bt.offers, bt.sends = nil, nil, nil
-		if err := b.applyOf(ctx, own, ops); err != nil {
+		err := b.applyOf(ctx, own, ops)
+		own.stored(bt, err) // whatever becomes of the rest
+		if err != nil {
 			for _, o := range offers {
 				o.s.abandon()
 			}
-			own.undo(bt)
 			return err
 		}
-		bt.received, bt.released = nil, nil // stored, whatever becomes of the rest
 		for _, o := range offers {
 			o.s.offer(o.seq, o.d, bt)
 		}

@@ -18,6 +18,9 @@
 //   - subscriptions of durable sessions;
 //   - the removal of an identifier by PUBREL.
 //
+// After a take-over the new connection waits with inbound QoS 2 until that is so
+// for the old one.
+//
 // A PUBREL for a durable session leaves after its release has been applied.
 // Attach returns after the session and its will have been applied. Sessions
 // that end with their connection never wait for the store.

@@ -18,6 +18,7 @@ type faulty struct {
 	mu     sync.Mutex
 	err    error
 	before func([]store.Op)
+	waits  <-chan error
 }
 
 func newFaulty() *faulty { return &faulty{Store: mem.New()} }
@@ -25,8 +26,11 @@ func newFaulty() *faulty { return &faulty{Store: mem.New()} }
 // Apply implements store.Store.
 func (f *faulty) Apply(ctx context.Context, batch []store.Op) error {
 	f.mu.Lock()
-	err, before := f.err, f.before
+	err, before, waits := f.err, f.before, f.waits
 	f.mu.Unlock()
+	if waits != nil {
+		err = <-waits
+	}
 	if err != nil {
 		return err
 	}
@@ -39,6 +43,13 @@ func (f *faulty) Apply(ctx context.Context, batch []store.Op) error {
 func (f *faulty) fail(err error) {
 	f.mu.Lock()
 	f.err = err
+	f.mu.Unlock()
+}
+
+// slow makes the store wait for the outcome.
+func (f *faulty) slow(outcome <-chan error) {
+	f.mu.Lock()
+	f.waits = outcome
 	f.mu.Unlock()
 }
 

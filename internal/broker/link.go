@@ -101,11 +101,13 @@ func (l *Link) Release(id uint16) (known bool, err error) {
 	l.batch.begin()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	l.waitStored()
 	if s.link != l {
 		return false, ErrTakenOver
 	}
 	known = s.in.Release(id)
 	if known && s.durable() {
+		s.storer = l
 		l.batch.op(store.Delete, store.Received{ClientID: s.id, PacketID: id})
 		l.batch.released = append(l.batch.released, id)
 	}
@@ -117,23 +119,46 @@ func (l *Link) Release(id uint16) (known bool, err error) {
 // fails, none may.
 func (l *Link) Commit(ctx context.Context) error { return l.b.commit(ctx, &l.batch, l) }
 
-// undo makes what is known of inbound QoS 2 messages agree with the store,
-// which has not taken the batch: the client repeats its PUBLISH, to be taken as
-// new, and its PUBREL, to remove the identifier from the store after all.
-func (l *Link) undo(bt *batch) {
+// stored notes what has become of the inbound QoS 2 identifiers in a batch. When
+// the store has not taken it, they become what the store has: the client repeats
+// its PUBLISH, to be taken as new, and its PUBREL, to remove the identifier from
+// the store after all.
+func (l *Link) stored(bt *batch, err error) {
 	if l == nil || len(bt.received)+len(bt.released) == 0 {
 		return
 	}
 	s := l.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.link == l { // else the client may have repeated its PUBREL by another connection
+	if err != nil {
 		for _, id := range bt.released {
 			_, _ = s.in.Publish(id, 0) // no limit, no error
 		}
+		for _, id := range bt.received {
+			s.in.Release(id)
+		}
 	}
-	for _, id := range bt.received {
-		s.in.Release(id)
+	bt.received, bt.released = nil, nil
+	s.storer = nil
+	if s.stored != nil {
+		close(s.stored)
+		s.stored = nil
+	}
+}
+
+// waitStored waits, with s.mu held before and after, until nothing is being
+// stored that an earlier connection has brought: what the client repeats after a
+// take-over is not acknowledged before the first attempt is safe.
+func (l *Link) waitStored() {
+	s := l.s
+	for s.storer != nil && s.storer != l {
+		if s.stored == nil {
+			s.stored = make(chan struct{})
+		}
+		stored := s.stored
+		s.mu.Unlock()
+		<-stored
+		s.mu.Lock()
 	}
 }
 
@@ -141,6 +166,7 @@ func (l *Link) undo(bt *batch) {
 // session over meanwhile.
 func (l *Link) Detach(f Farewell) {
 	l.batch.flush() // what others rely on, if the batch is not committed any more
+	l.stored(&l.batch, ErrEnded)
 	l.s.life.Lock()
 	if l.s.unlink(l, f) {
 		l.s.settle()
@@ -207,11 +233,13 @@ func (l *Link) receive(id uint16) (isNew bool, err error) {
 	s := l.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	l.waitStored()
 	if s.link != l {
 		return false, ErrTakenOver
 	}
 	isNew, err = s.in.Publish(id, l.receiveMaximum)
 	if isNew && s.durable() {
+		s.storer = l
 		l.batch.op(store.Put, store.Received{ClientID: s.id, PacketID: id})
 		l.batch.received = append(l.batch.received, id)
 	}

@@ -43,6 +43,8 @@ type Session struct {
 	expiry   time.Duration
 	out      *session.Outbound
 	in       session.Inbound
+	storer   *Link                    // whose batch has changed in, which is not stored yet
+	stored   chan struct{}            // closed then, if another connection waits for it
 	subs     map[string]*subscription // by the filter as the client wrote it
 	storing  int                      // messages in batches that have not been committed
 	replay   []replay                 // retained messages that have not been sent yet

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/message"
@@ -220,6 +221,48 @@ func TestQoS2MessageThatWasStoredIsNotTakenAgain(t *testing.T) {
 		p.commit()
 		s.want()
 	})
+}
+
+// A client that comes back while its message is being stored repeats it, and is
+// not told that it is safe before it is.
+func TestRepetitionWaitsForTheStore(t *testing.T) {
+	for _, outcome := range []error{nil, errDisk} {
+		bubble(t, Config{}, func(t *testing.T, b *Broker) {
+			f := newFaulty()
+			b.cfg.Store = f
+			s, p := attach(t, b, durable("s")), attach(t, b, durable("p"))
+			s.subscribe(Subscription{Filter: "a", QoS: 2})
+			v := view("a=1", 2)
+			v.PacketID = 7
+			publish := func(l *Link) error {
+				if _, err := l.Publish(v); err != nil {
+					return err
+				}
+				return l.Commit(context.Background())
+			}
+			slow, first, second := make(chan error), make(chan error, 1), make(chan error, 1)
+			f.slow(slow)
+			go func() { first <- publish(p.l) }()
+			synctest.Wait()
+			f.slow(nil)
+			p = attach(t, b, durable("p"))
+			v.Dup = true
+			go func() { second <- publish(p.l) }()
+			synctest.Wait()
+			if len(second) > 0 {
+				t.Error("acknowledged too early")
+			}
+			slow <- outcome
+			if err := <-first; !errors.Is(err, outcome) {
+				t.Errorf("first: %v", err)
+			}
+			if err := <-second; err != nil {
+				t.Errorf("second: %v", err)
+			}
+			s.want("a=1 q2")
+			wantRecords(t, f, "session p", "received p 7", "session s", "subscription s a", "queued s 1")
+		})
+	}
 }
 
 // An identifier that is still in the store would swallow a message after a
