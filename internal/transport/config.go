@@ -38,11 +38,13 @@ type ListenConfig struct {
 	// MaxConnRate is connections per second, burst the same; what comes beyond
 	// is closed. 0: 1000; negative: no limit.
 	MaxConnRate int
-	// MaxPerSource limits open connections of one client address. 0: no limit.
+	// MaxPerSource limits open connections of one client address, which is a
+	// network of 64 bits in IPv6. 0: no limit.
 	MaxPerSource int
 	// MaxHandshakes limits connections that have been accepted and are not
-	// through their handshake; plain listeners have none. 0: 4096; negative: no
-	// limit.
+	// through their handshake; plain listeners have none. One client address
+	// other than loopback may take a quarter of it, and 16 in any case. 0: 4096;
+	// negative: no limit.
 	MaxHandshakes int
 
 	// Access rules, in order: "allow" or "deny", then "all", an address or a

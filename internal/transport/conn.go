@@ -92,10 +92,7 @@ type conn struct {
 	remote netip.AddrPort
 	proxy  netip.AddrPort
 	closed atomic.Bool
-	// counted says that remote's address has been counted in at the listener.
-	counted atomic.Bool
-	// shaking says that the listener counts it among those in their handshake.
-	shaking atomic.Bool
+	entry  entry // at the listener
 }
 
 func (c *conn) ready() error {
@@ -204,7 +201,7 @@ func (c *conn) CloseReason(reason string) error {
 		return net.ErrClosed
 	}
 	if c.ln != nil {
-		c.ln.release(c, reason)
+		c.ln.tally.close(&c.entry, reason)
 	}
 	if c.pause != nil {
 		c.pause.close()

@@ -12,7 +12,7 @@ const (
 	RefusedMax        = "max"        // MaxConnections
 	RefusedRate       = "rate"       // MaxConnRate
 	RefusedSource     = "source"     // MaxPerSource
-	RefusedHandshakes = "handshakes" // MaxHandshakes
+	RefusedHandshakes = "handshakes" // MaxHandshakes, or one address's share
 	RefusedProxy      = "proxy"      // not one of Proxies
 )
 
@@ -41,11 +41,43 @@ type ListenerCounters struct {
 type tally struct {
 	mu      sync.Mutex
 	c       ListenerCounters
-	sources map[netip.Addr]int
+	sources map[netip.Addr]source // by sourceOf
+}
+
+// source is what one client address has open.
+type source struct{ open, shaking int }
+
+// entry is one connection's place in the tally, which guards it.
+type entry struct {
+	open    bool
+	shaking bool       // not through its handshake
+	source  netip.Addr // where it is counted, once that is known
 }
 
 // maxReasons bounds the map against a caller that puts input into reasons.
 const maxReasons = 100
+
+// sourceOf is what counts as one client address. Whoever has an IPv6 address
+// has the other 2^64 of its network as well, except on the local link, where
+// the neighbours have them.
+func sourceOf(a netip.Addr) netip.Addr {
+	if !a.Is6() || a.IsLinkLocalUnicast() {
+		return a
+	}
+	p, _ := a.Prefix(64) // IPv6 has that many bits
+	return p.Addr()
+}
+
+// handshakeShare is how many of MaxHandshakes one client address may take, so
+// that one host cannot keep all others out. 0: no limit.
+func handshakeShare(cfg *ListenConfig) int {
+	if cfg.MaxHandshakes <= 0 {
+		return 0
+	}
+	return max(minHandshakeShare, cfg.MaxHandshakes/4)
+}
+
+const minHandshakeShare = 16
 
 func (t *tally) refused(why string) {
 	t.mu.Lock()
@@ -57,7 +89,7 @@ func (t *tally) refused(why string) {
 }
 
 // enter counts a connection in, or says which limit forbids it.
-func (t *tally) enter(cfg *ListenConfig, shaking bool) (refused string) {
+func (t *tally) enter(e *entry, cfg *ListenConfig, shaking bool) (refused string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
@@ -70,16 +102,58 @@ func (t *tally) enter(cfg *ListenConfig, shaking bool) (refused string) {
 	if shaking {
 		t.c.Handshaking++
 	}
+	e.open, e.shaking = true, shaking
+	return ""
+}
+
+// addSource counts e at a client address, or says which limit forbids it.
+// Addresses are counted even without a limit, because Apply may set one. All
+// processes of this machine share its loopback address, proxies that send no
+// header among them, so the share of handshakes is not for that.
+func (t *tally) addSource(e *entry, a netip.Addr, cfg *ListenConfig) (refused string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !a.IsValid() || !e.open {
+		return ""
+	}
+	if t.sources == nil {
+		t.sources = map[netip.Addr]source{}
+	}
+	at, share := sourceOf(a), handshakeShare(cfg)
+	s := t.sources[at]
+	switch {
+	case cfg.MaxPerSource > 0 && s.open >= cfg.MaxPerSource:
+		return RefusedSource
+	case e.shaking && share > 0 && s.shaking >= share && !a.IsLoopback():
+		return RefusedHandshakes
+	}
+	s.open++
+	if e.shaking {
+		s.shaking++
+	}
+	t.sources[at], e.source = s, at
 	return ""
 }
 
 // undo takes a connection back that was counted in and then refused.
-func (t *tally) undo(shaking bool) {
+func (t *tally) undo(e *entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.leaveLocked(e)
+}
+
+func (t *tally) leaveLocked(e *entry) {
+	t.shakenLocked(e)
 	t.c.Open--
-	if shaking {
-		t.c.Handshaking--
+	e.open = false
+	if !e.source.IsValid() {
+		return
+	}
+	s := t.sources[e.source]
+	if s.open--; s.open > 0 {
+		t.sources[e.source] = s
+	} else {
+		delete(t.sources, e.source)
 	}
 }
 
@@ -89,10 +163,25 @@ func (t *tally) accepted() {
 	t.c.Accepted++
 }
 
-func (t *tally) shaken() {
+// shaken counts the end of a handshake: it is done, or the connection closes
+// without.
+func (t *tally) shaken(e *entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.shakenLocked(e)
+}
+
+func (t *tally) shakenLocked(e *entry) {
+	if !e.shaking {
+		return
+	}
+	e.shaking = false
 	t.c.Handshaking--
+	if e.source.IsValid() {
+		s := t.sources[e.source]
+		s.shaking--
+		t.sources[e.source] = s
+	}
 }
 
 func (t *tally) acceptError() {
@@ -101,33 +190,11 @@ func (t *tally) acceptError() {
 	t.c.AcceptErrors++
 }
 
-// addSource counts a client address in unless it has limit connections.
-// Addresses are counted even without a limit, because Apply may set one.
-func (t *tally) addSource(a netip.Addr, limit int) bool {
+// close counts a connection out.
+func (t *tally) close(e *entry, reason string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.sources == nil {
-		t.sources = map[netip.Addr]int{}
-	}
-	if limit > 0 && t.sources[a] >= limit {
-		return false
-	}
-	t.sources[a]++
-	return true
-}
-
-func (t *tally) removeSource(a netip.Addr) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.sources[a]--; t.sources[a] <= 0 {
-		delete(t.sources, a)
-	}
-}
-
-func (t *tally) close(reason string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.c.Open--
+	t.leaveLocked(e)
 	if t.c.Closed == nil {
 		t.c.Closed = map[string]uint64{}
 	}

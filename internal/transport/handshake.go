@@ -39,7 +39,7 @@ func (h *handshake) run(ctx context.Context, c *conn) error {
 	}
 	err := h.limited(ctx, c, h.timeout, h.steps)
 	if c.ln != nil {
-		c.ln.shaken(c)
+		c.ln.tally.shaken(&c.entry)
 	}
 	h.settle(c, err)
 	if err != nil {

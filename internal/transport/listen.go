@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -155,18 +154,18 @@ func (l *listener) admit(nc net.Conn) (c *conn, refused string) {
 	case !proxied && from.IsValid() && !allowed(set.rules, from.Addr()):
 		return nil, RefusedRule
 	}
-	if refused = l.tally.enter(&set.cfg, set.shaking); refused != "" {
+	c = &conn{ln: l, scheme: &l.endpoint.Scheme, remote: from}
+	if refused = l.tally.enter(&c.entry, &set.cfg, set.shaking); refused != "" {
 		return nil, refused
 	}
-	c = &conn{ln: l, scheme: &l.endpoint.Scheme, remote: from}
 	switch {
 	case set.rate != nil && !set.rate.Allow(time.Now(), 1):
 		refused = RefusedRate
-	case !proxied && !l.admitSource(c, from.Addr(), set.cfg.MaxPerSource):
-		refused = RefusedSource
+	case !proxied: // otherwise the header names the client
+		refused = l.tally.addSource(&c.entry, from.Addr(), &set.cfg)
 	}
 	if refused != "" {
-		l.tally.undo(set.shaking)
+		l.tally.undo(&c.entry)
 		return nil, refused
 	}
 	l.tally.accepted()
@@ -174,48 +173,16 @@ func (l *listener) admit(nc net.Conn) (c *conn, refused string) {
 	c.sock = newSocket(nc)
 	c.top = c.sock
 	c.pause = newPause(set.cfg.ByteRate, set.cfg.MessageRate, func(t time.Time) error { return c.top.SetReadDeadline(t) })
-	c.shaking.Store(set.shaking)
 	if set.shaking {
 		c.shake = &handshake{steps: set.accept, timeout: set.cfg.HandshakeTimeout}
 	}
 	return c, ""
 }
 
-// admitSource counts c among the connections of a; see release.
-func (l *listener) admitSource(c *conn, a netip.Addr, limit int) bool {
-	if !a.IsValid() {
-		return true
-	}
-	if !l.tally.addSource(a, limit) {
-		return false
-	}
-	c.counted.Store(true)
-	if c.closed.Load() && c.counted.CompareAndSwap(true, false) {
-		l.tally.removeSource(a)
-	}
-	return true
-}
-
 func (l *listener) refuse(nc net.Conn, why string) {
 	l.tally.refused(why)
 	l.set.Load().cfg.Logger.Debug("connection refused", "listener", l.name, "remote", nc.RemoteAddr().String(), "reason", why)
 	_ = nc.Close()
-}
-
-// release is called once, when c closes.
-func (l *listener) release(c *conn, reason string) {
-	if c.counted.CompareAndSwap(true, false) {
-		l.tally.removeSource(c.remote.Addr())
-	}
-	l.shaken(c)
-	l.tally.close(reason)
-}
-
-// shaken counts the end of c's handshake: it is done, or c closes without.
-func (l *listener) shaken(c *conn) {
-	if c.shaking.CompareAndSwap(true, false) {
-		l.tally.shaken()
-	}
 }
 
 // accept is the server's side of the handshake.

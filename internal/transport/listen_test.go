@@ -184,8 +184,9 @@ func TestApplyChangesLimitsForNewConnections(t *testing.T) {
 func TestCloseReasonsAreBounded(t *testing.T) {
 	var tl tally
 	for i := range 1000 {
-		tl.enter(&ListenConfig{}, false)
-		tl.close(strings.Repeat("x", i))
+		var e entry
+		tl.enter(&e, &ListenConfig{}, false)
+		tl.close(&e, strings.Repeat("x", i))
 	}
 	if c := tl.snapshot(); len(c.Closed) > maxReasons+1 || c.Closed["other"] != 900 {
 		t.Errorf("%d reasons, %d others", len(c.Closed), c.Closed["other"])

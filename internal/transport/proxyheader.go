@@ -33,12 +33,9 @@ func (s *settings) acceptProxy(_ context.Context, c *conn) error {
 	if client.IsValid() {
 		c.remote, c.proxy = client, proxy
 	}
-	why := ""
-	switch from := c.remote.Addr(); {
-	case from.IsValid() && !allowed(s.rules, from):
-		why = RefusedRule
-	case !c.ln.admitSource(c, from, s.cfg.MaxPerSource):
-		why = RefusedSource
+	why := RefusedRule
+	if from := c.remote.Addr(); !from.IsValid() || allowed(s.rules, from) {
+		why = c.ln.tally.addSource(&c.entry, from, &s.cfg)
 	}
 	if why == "" {
 		return nil
