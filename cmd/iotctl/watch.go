@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"unicode"
 )
 
 // watcher is --watch: a line of the screen for each topic, in the order in
@@ -42,7 +43,7 @@ func (w *watcher) update(topic string, line []byte) []byte {
 }
 
 func printable(r rune) rune {
-	if r < ' ' || r == 0x7f {
+	if unicode.IsControl(r) { // C1, too: terminals take U+009B for ESC [
 		return '.'
 	}
 	return r
