@@ -124,3 +124,20 @@ func (c suiteClient) Leave() {
 	c.r.send(mqtt.Disconnect{})
 	c.r.closed()
 }
+
+// At QoS 0 nothing would be claimed: the message is dropped, as everything is
+// there that may not be published.
+func TestRetainedQuotaBeforeMQTT5(t *testing.T) {
+	s := start(t, broker.Config{MaxRetained: 1}, gw.Config{Authenticator: everybody{}})
+	r := dial(t, s.addr, mqtt.V311)
+	r.connect(mqtt.Connect{ClientID: "c", CleanStart: true})
+	for _, topic := range []string{"kept", "too many"} {
+		r.send(mqtt.Publish{Topic: []byte(topic), Payload: []byte("x"), Retain: true})
+	}
+	r.send(mqtt.Pingreq{})
+	expect[mqtt.Pingresp](r)
+	r.send(mqtt.Publish{Topic: []byte("too many"), Payload: []byte("x"), Retain: true, QoS: 1, PacketID: 1})
+	if seen := r.closed(); len(seen) > 0 {
+		t.Errorf("received %+v", seen)
+	}
+}

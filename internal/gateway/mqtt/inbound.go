@@ -117,7 +117,7 @@ func (c *conn) publish(l *broker.Link, p mqtt.Publish) error {
 	switch {
 	case errors.Is(err, broker.ErrTakenOver), errors.Is(err, session.ErrReceiveMaximum):
 		return &ended{code: code, why: "protocol", err: err}
-	case err != nil && c.version < mqtt.V5 && errors.Is(err, broker.ErrQuota):
+	case err != nil && p.QoS > 0 && c.version < mqtt.V5 && errors.Is(err, broker.ErrQuota):
 		// No code for it: an acknowledgement would claim that it was kept.
 		return &ended{why: "quota", err: err, mute: true}
 	case err != nil:
