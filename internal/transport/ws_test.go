@@ -157,6 +157,12 @@ func TestItem91Violations(t *testing.T) {
 		{"length not minimal, 64 bits", []byte{0x82, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0}, 1002},
 		{"length of 64 bits", []byte{0x82, 0x80 | 127, 0xFF, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0}, 1002},
 		{"close with half a code", masked(ws.OpClose, true, []byte{3}), 1002},
+		{"close with code 0", masked(ws.OpClose, true, ws.NewCloseFrameBody(0, "")), 1002},
+		{"close with code 999", masked(ws.OpClose, true, ws.NewCloseFrameBody(999, "")), 1002},
+		{"close with the code of none", masked(ws.OpClose, true, ws.NewCloseFrameBody(1005, "")), 1002},
+		{"close with the code of a cut connection", masked(ws.OpClose, true, ws.NewCloseFrameBody(1006, "x")), 1002},
+		{"close with the code of a failed TLS handshake", masked(ws.OpClose, true, ws.NewCloseFrameBody(1015, "")), 1002},
+		{"close with code 5000", masked(ws.OpClose, true, ws.NewCloseFrameBody(5000, "")), 1002},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			client, srv, _ := upgraded(t)
@@ -210,6 +216,7 @@ func TestCloseHandshake(t *testing.T) {
 		want    ws.StatusCode
 	}{
 		{"with a code", ws.NewCloseFrameBody(1001, "going away"), 1001},
+		{"with a code of an application", ws.NewCloseFrameBody(4999, ""), 4999},
 		{"without a code", nil, ws.StatusCode(0)},
 	} {
 		t.Run("by the client "+tc.name, func(t *testing.T) {

@@ -257,8 +257,20 @@ func (w *wsLayer) onControl(op ws.OpCode, payload []byte) error {
 	case ws.OpPing:
 		w.answer(ws.OpPong, payload)
 	case ws.OpClose:
+		if len(payload) >= 2 && !isCloseCode(binary.BigEndian.Uint16(payload)) {
+			return &WebSocketError{Code: 1002, Reason: fmt.Sprintf("close frame with code %d", binary.BigEndian.Uint16(payload))}
+		}
 		w.answer(ws.OpClose, payload[:min(2, len(payload))])
 		return io.EOF
 	}
 	return nil
+}
+
+// isCloseCode reports whether a close frame may hold code. // RFC 6455 §7.4
+func isCloseCode(code uint16) bool {
+	switch code {
+	case 1004, 1005, 1006, 1015:
+		return false
+	}
+	return code >= 1000 && code < 5000
 }
