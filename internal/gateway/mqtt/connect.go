@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -125,11 +126,15 @@ func (c *conn) authenticate(ctx context.Context) (auth.Identity, error) {
 		id.ClientID = c.clientID
 		return id, nil
 	}
-	code := mqtt.NotAuthorized
+	code, cause := mqtt.NotAuthorized, errors.New("the client names no user")
 	if c.creds.HasUsername {
-		code = mqtt.BadUserNameOrPassword
+		code, cause = mqtt.BadUserNameOrPassword, fmt.Errorf("user %q: name or password is wrong", c.creds.Username)
 	}
-	return id, c.refuse(code, "auth", nil)
+	refusal := c.refuse(code, "auth", nil)
+	if e := (*ended)(nil); errors.As(refusal, &e) {
+		e.err = cmp.Or(err, cause) // for the log alone: all such clients get the same answer
+	}
+	return id, refusal
 }
 
 // accept attaches the client to its session and answers.
