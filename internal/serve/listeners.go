@@ -136,7 +136,7 @@ func (r *running) port() Port {
 	}
 	if a, ok := r.Addr().(*net.TCPAddr); ok && a.IP.IsUnspecified() {
 		e := r.plan.endpoint
-		e.Host, e.Port = "127.0.0.1", uint16(a.Port) // nobody can connect to "all addresses"
+		e.Host, e.Port, e.RawQuery = "127.0.0.1", uint16(a.Port), "" // nobody can connect to "all addresses"
 		p.URL = e.String()
 	}
 	return p

@@ -93,6 +93,7 @@ func newListener(inner net.Listener, e Endpoint, set *settings) *listener {
 			e.Path = a.Name
 		}
 	}
+	e.RawQuery = "" // a listener has no use for it
 	l := &listener{inner: inner, endpoint: e, name: set.cfg.Name, done: make(chan struct{})}
 	if l.name == "" {
 		l.name = e.String()

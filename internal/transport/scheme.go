@@ -68,7 +68,7 @@ func Parse(raw string, schemes []Scheme) (Endpoint, error) {
 	}
 	at := slices.IndexFunc(schemes, func(s Scheme) bool { return strings.EqualFold(s.Name, name) })
 	if at < 0 {
-		return Endpoint{}, fmt.Errorf("parse URL: scheme %q is none of %s", name, names(schemes))
+		return Endpoint{}, fmt.Errorf("parse URL: scheme %q is none of %s", redact(name), names(schemes))
 	}
 	// There are no fragments: a # is the wildcard of a topic, or part of a password.
 	u, err := url.Parse(strings.ReplaceAll(raw, "#", "%23"))
@@ -113,13 +113,17 @@ func (e Endpoint) Address() string {
 	return net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
 }
 
-// String is the URL without user information.
+// String is the URL for people: without user information, and with "…" for the
+// query, which may hold a token.
 func (e Endpoint) String() string {
-	u := url.URL{Scheme: e.Scheme.Name, Path: e.Path, RawQuery: e.RawQuery}
+	u := url.URL{Scheme: e.Scheme.Name, Path: e.Path}
 	if e.Scheme.Network == "unix" {
 		return e.Scheme.Name + "://" + u.EscapedPath()
 	}
 	u.Host = e.Address()
+	if e.RawQuery != "" {
+		u.RawQuery = "…"
+	}
 	return u.String()
 }
 
