@@ -15,13 +15,12 @@ import (
 // replaced; one that somebody listens on, and a file that is no socket, are
 // errors. The file goes away when the listener closes.
 func listenUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "unix", path)
+	l, err := bindUnix(ctx, path, mode)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		if err = removeStale(ctx, path); err != nil {
 			return nil, err
 		}
-		l, err = lc.Listen(ctx, "unix", path)
+		l, err = bindUnix(ctx, path, mode)
 	}
 	if err != nil {
 		return nil, err
@@ -31,6 +30,16 @@ func listenUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listene
 		return nil, err
 	}
 	return l, nil
+}
+
+// bindUnix opens a socket file that at no time lets in more than mode does: on
+// Linux it gets the permissions of the socket, less the umask. Elsewhere there
+// is a moment with those of the umask alone.
+func bindUnix(ctx context.Context, path string, mode fs.FileMode) (net.Listener, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		return limitSocket(raw, mode)
+	}}
+	return lc.Listen(ctx, "unix", path)
 }
 
 func removeStale(ctx context.Context, path string) error {
