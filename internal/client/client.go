@@ -198,33 +198,47 @@ func (c *Client) Disconnect(ctx context.Context, code mqtt.ReasonCode, props mqt
 		}
 		return nil
 	}
-	var err error
 	if first && l != nil {
-		err = c.part(ctx, l, code, props)
+		learnt, err := c.part(ctx, l, code, props)
+		if !learnt || err != nil {
+			<-c.done
+		}
+		return err
 	}
 	<-c.done
-	return err
+	return nil
 }
 
-// part takes leave of the server and ends the link.
-func (c *Client) part(ctx context.Context, l *link, code mqtt.ReasonCode, props mqtt.Properties) error {
+// part takes leave of the server and ends the link. learnt reports that there
+// was nothing to learn from the server any more, so that the link is left to
+// end by itself.
+func (c *Client) part(ctx context.Context, l *link, code mqtt.ReasonCode, props mqtt.Properties) (learnt bool, err error) {
 	// The client has been halted: what OnMessage has in hand is the last, and
 	// its acknowledgement goes before DISCONNECT.
 	c.mu.Lock()
-	err := c.await(ctx, func() bool { return l.stopped || !l.handing.Load() })
-	c.mu.Unlock()
+	err = c.await(ctx, func() bool { return l.stopped || !l.handing.Load() })
 	if err == nil {
-		err = l.talk.disconnect(wire{l}, code, props)
-	}
-	l.drain(ctx.Done())
-	if c.linger(l) {
-		timer := time.NewTimer(lingerMost)
-		select {
-		case <-l.dead:
-		case <-timer.C:
-		case <-ctx.Done():
+		d := mqtt.Disconnect{}
+		if c.o.Version == mqtt.V5 {
+			d.Code, d.Properties = code, props
 		}
-		timer.Stop()
+		err = l.farewell(d)
+	}
+	c.mu.Unlock()
+	l.drain(ctx.Done())
+	c.mu.Lock()
+	learnt = c.o.OnMessage == nil && !l.unproven && c.unsettled == 0 && err == nil && l.idle()
+	c.mu.Unlock()
+	if learnt { // the server's closing ends the link, or the clock
+		time.AfterFunc(linger, func() { l.fail(ErrClosed) })
+		return true, nil
+	}
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	select {
+	case <-l.dead:
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 	l.fail(ErrClosed)
 	l.threads.Wait() // or the last write may have succeeded without being noted
@@ -233,17 +247,7 @@ func (c *Client) part(ctx context.Context, l *link, code mqtt.ReasonCode, props 
 	if err == nil && !l.idle() {
 		err = errors.Join(ErrConnectionLost, l.writeErr, ctx.Err())
 	}
-	return err
-}
-
-// linger reports whether to wait until the server has closed the connection.
-// That it has is all there is to know about messages at QoS 0, and closing
-// while it may still send something would reset the connection. Without either
-// there is nothing to wait for.
-func (c *Client) linger(l *link) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.o.OnMessage != nil || l.unproven || c.unsettled > 0
+	return false, err
 }
 
 // Close implements API.

@@ -274,7 +274,7 @@ func TestDisconnect(t *testing.T) {
 					if err := <-result; err != nil {
 						t.Error(err)
 					}
-					if took := time.Since(began); tt.waits != (took > 0) || took > lingerMost {
+					if took := time.Since(began); tt.waits != (took > 0) || took > linger {
 						t.Errorf("took %v", took)
 					}
 					if p.read() != nil {

@@ -219,7 +219,10 @@ type API interface {
 	// server to close the connection (two seconds at most, or ctx), which
 	// tells that it has read all of it, and ends the client.
 	// code and props exist in 5.0 only. Messages without outcome become Lost.
-	// It returns after the last goroutine of the client has ended.
+	// It returns after the last goroutine of the client has ended. A client
+	// that receives nothing, and on this connection has published nothing at
+	// QoS 0 and has every other outcome, learns nothing by waiting: it returns
+	// once the operating system has DISCONNECT, and Done tells the rest.
 	Disconnect(ctx context.Context, code mqtt.ReasonCode, props mqtt.Properties) error
 	// Close ends the client without DISCONNECT: the server publishes the will.
 	// It does not wait; Done does.

@@ -3,16 +3,13 @@ package client
 import "github.com/iotctl/iotctl/internal/codec/mqtt"
 
 // conversation is the library's half of one link: CONNECT and CONNACK,
-// authentication, keep alive, DISCONNECT.
+// authentication, keep alive.
 type conversation interface {
 	// connect sends CONNECT and returns when CONNACK has come or the link has
 	// ended. Called once, first.
 	connect(w wire) error
-	// disconnect hands DISCONNECT to the wire and ends the library. Called at
-	// most once.
-	disconnect(w wire, code mqtt.ReasonCode, props mqtt.Properties) error
-	// wait returns when the library's goroutines have ended, which they do
-	// after disconnect or once the wire has failed.
+	// wait returns when the library's goroutines have ended, which they do once
+	// the wire has failed.
 	wait()
 }
 

@@ -3,15 +3,16 @@
 // # Who does what
 //
 // A connection is led by Eclipse Paho, paho.mqtt.golang for MQTT 3.1 and 3.1.1
-// and paho.golang for 5.0: CONNECT and CONNACK, enhanced authentication, keep
-// alive, DISCONNECT. Each connection gets a new library client, whose
-// reconnection, store and retries are off.
+// and paho.golang for 5.0: CONNECT and CONNACK, enhanced authentication and keep
+// alive. Each connection gets a new library client, whose reconnection, store
+// and retries are off; it ends with the connection.
 //
 // The session is ours, because it outlives the connection and with it the
 // library client: the packets with a packet identifier (PUBLISH at QoS 1 and 2
-// with its acknowledgements, SUBSCRIBE, UNSUBSCRIBE), and PUBLISH at QoS 0,
-// which has to keep its place among them. They pass below the library, which
-// sees the connection as the net.Conn of wire.go. What that gives:
+// with its acknowledgements, SUBSCRIBE, UNSUBSCRIBE), and PUBLISH at QoS 0 and
+// DISCONNECT, which have to keep their place among them. They pass below the
+// library, which sees the connection as the net.Conn of wire.go. What that
+// gives:
 //
 //   - The ledger. Every message that Publish takes gets one Outcome, and
 //     Acknowledged says that the server's acknowledgement was read. The tokens

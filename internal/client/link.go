@@ -15,9 +15,9 @@ import (
 
 const (
 	readBufferBytes = 64 << 10
-	// lingerMost is how long a closing link waits for the server to finish, once
+	// linger is how long a closing link waits for the server to finish, once
 	// everything has been handed to the operating system.
-	lingerMost = 2 * time.Second
+	linger = 2 * time.Second
 	// lastWords is how long the reader may go on after a write has failed: the
 	// reason for it, a DISCONNECT, may be waiting to be read.
 	lastWords = 500 * time.Millisecond
@@ -186,6 +186,12 @@ func (l *link) idle() bool { return len(l.out.buf) == 0 && len(l.flying.buf) == 
 // drain waits until the writer has nothing left, the link has ended, or stop
 // is closed.
 func (l *link) drain(stop <-chan struct{}) {
+	l.c.mu.Lock()
+	idle := l.idle()
+	l.c.mu.Unlock()
+	if idle {
+		return
+	}
 	release := l.c.wakeOn(stop)
 	defer release()
 	l.c.mu.Lock()
@@ -216,6 +222,17 @@ func (l *link) sent(start int) {
 		l.c.o.OnPacket(Sent, l.out.buf[start:])
 	}
 	l.wake.Signal()
+}
+
+// farewell puts DISCONNECT on the link, behind which nothing follows. c.mu is
+// held.
+func (l *link) farewell(d mqtt.Disconnect) error {
+	err := l.append(d)
+	if err == nil {
+		l.goodbye = true
+		l.flushNow()
+	}
+	return err
 }
 
 // tryWriter is a connection that can write what the operating system takes at
@@ -350,8 +367,7 @@ func (l *link) violated(err error) {
 	var bad *mqtt.Malformed
 	if errors.As(err, &bad) && l.c.o.Version == mqtt.V5 && l.connack.Load() != nil {
 		l.c.mu.Lock()
-		_ = l.append(mqtt.Disconnect{Code: bad.Code})
-		l.goodbye = true
+		_ = l.farewell(mqtt.Disconnect{Code: bad.Code})
 		l.c.mu.Unlock()
 		stop := make(chan struct{})
 		timer := time.AfterFunc(lastWords, func() { close(stop) })

@@ -20,14 +20,14 @@ type paho3 struct {
 	// is asked for: a user name or password that is there and empty.
 	connectPacket []byte
 	running       bool
-	ended         chan struct{} // the library noticed the loss, or disconnect is done
+	ended         chan struct{} // the library noticed the loss
 }
 
 // never is long enough that the client's own clocks are the ones that count.
 const never = 1000 * time.Hour
 
 func newPaho3(c *Client, id string, clean bool) *paho3 {
-	p := &paho3{ended: make(chan struct{}, 2)}
+	p := &paho3{ended: make(chan struct{}, 1)}
 	o := paho.NewClientOptions()
 	o.AddBroker("tcp://unused") // the library dials only if there is a name; OpenConnection ignores it
 	o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) { return p.w, nil })
@@ -51,8 +51,11 @@ func newPaho3(c *Client, id string, clean bool) *paho3 {
 	}
 	o.SetConnectionLostHandler(func(_ paho.Client, err error) {
 		// The link knows better unless the library itself gave up, which it
-		// does for a missing PINGRESP only.
-		p.w.l.fail(fmt.Errorf("PINGREQ: %w (%w)", ErrTimeout, err))
+		// does for a missing PINGRESP, and when it may not write after
+		// DISCONNECT.
+		if !p.w.l.leaving() {
+			p.w.l.fail(fmt.Errorf("PINGREQ: %w (%w)", ErrTimeout, err))
+		}
 		p.ended <- struct{}{}
 	})
 	p.options = o
@@ -71,16 +74,6 @@ func (p *paho3) connect(w wire) error {
 		return err
 	}
 	p.running = true
-	return nil
-}
-
-// quiesce bounds how long the library may take to stop; its goroutines need
-// nothing but the processor.
-const quiesce = 10 * time.Second
-
-func (p *paho3) disconnect(wire, mqtt.ReasonCode, mqtt.Properties) error {
-	p.client.Disconnect(uint(quiesce / time.Millisecond))
-	p.ended <- struct{}{}
 	return nil
 }
 

@@ -60,7 +60,7 @@ func (p *paho5) connect(w wire) error {
 			func(paho.PublishReceived) (bool, error) { return true, nil }, // no PUBLISH reaches the library
 		},
 		OnClientError: func(err error) {
-			// It also reports the end that disconnect brought about. In all
+			// After DISCONNECT nothing of the library's is of interest. In all
 			// other cases the link, or pinger, has its own reason already.
 			if !w.l.leaving() {
 				w.l.fail(fmt.Errorf("%w: %w", ErrConnectionLost, err))
@@ -72,14 +72,6 @@ func (p *paho5) connect(w wire) error {
 	}
 	p.connack = true
 	return nil
-}
-
-func (p *paho5) disconnect(_ wire, code mqtt.ReasonCode, props mqtt.Properties) error {
-	d := &paho.Disconnect{ReasonCode: byte(code)}
-	if len(props) > 0 {
-		d.Properties = disconnectProperties(props)
-	}
-	return p.client.Disconnect(d)
 }
 
 func (p *paho5) wait() {
@@ -201,23 +193,6 @@ func willProperties(props mqtt.Properties) *paho.WillProperties {
 			out.ResponseTopic = string(p.Bytes)
 		case mqtt.PropCorrelationData:
 			out.CorrelationData = p.Bytes
-		case mqtt.PropUserProperty:
-			out.User.Add(string(p.Bytes), string(p.Value))
-		}
-	}
-	return out
-}
-
-func disconnectProperties(props mqtt.Properties) *paho.DisconnectProperties {
-	out := &paho.DisconnectProperties{}
-	for p := range props.All() {
-		switch p.ID {
-		case mqtt.PropSessionExpiryInterval:
-			out.SessionExpiryInterval = &p.Num
-		case mqtt.PropServerReference:
-			out.ServerReference = string(p.Bytes)
-		case mqtt.PropReasonString:
-			out.ReasonString = string(p.Bytes)
 		case mqtt.PropUserProperty:
 			out.User.Add(string(p.Bytes), string(p.Value))
 		}
