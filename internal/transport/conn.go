@@ -41,6 +41,12 @@ type Conn interface {
 
 	// CloseWrite ends the stream towards the peer and leaves the other
 	// direction open: FIN, TLS close_notify and FIN, or a WebSocket close frame.
+	// Rate limits end with it, because nothing that still comes has an effect on
+	// the peer, and so do the pauses that read deadlines allow for.
+	//
+	// For what was written last to arrive, read until the peer ends its side, and
+	// only then close: closing a socket with unread input makes the kernel reset
+	// the connection, and the reset can overtake the last packet.
 	CloseWrite() error
 
 	// CloseReason is Close that names what ListenerCounters count it under.
@@ -189,6 +195,9 @@ func (c *conn) CloseWrite() error {
 	if err := c.ready(); err != nil {
 		return err
 	}
+	if c.pause != nil {
+		c.pause.lift()
+	}
 	return c.top.CloseWrite()
 }
 
@@ -204,7 +213,7 @@ func (c *conn) CloseReason(reason string) error {
 		c.ln.tally.close(&c.entry, reason)
 	}
 	if c.pause != nil {
-		c.pause.close()
+		c.pause.lift()
 	}
 	if !c.settled() {
 		return c.sock.Close()

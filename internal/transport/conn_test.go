@@ -291,7 +291,7 @@ func TestLastPacketArrivesDespiteUnreadInput(t *testing.T) {
 			t.Fatal(err)
 		}
 		ended := make(chan error)
-		go func() { ended <- CloseGracefully(srv, limit, "kicked") }()
+		go func() { ended <- closeGracefully(srv, limit, "kicked") }()
 		b, err := io.ReadAll(client)
 		if string(b) != "goodbye" || err != nil {
 			t.Errorf("%q, %v", b, err)
@@ -310,7 +310,7 @@ func TestGracefulCloseEndsWithoutThePeer(t *testing.T) {
 	everyScheme(t, func(t *testing.T, l Listener, cfg DialConfig) {
 		_, srv := pair(t, l, cfg)
 		begin := time.Now()
-		_ = CloseGracefully(srv, 30*time.Millisecond, "kicked")
+		_ = closeGracefully(srv, 30*time.Millisecond, "kicked")
 		if d := time.Since(begin); d > limit/2 {
 			t.Errorf("took %s", d)
 		}

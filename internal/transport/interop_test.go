@@ -92,7 +92,7 @@ func TestDialMosquitto(t *testing.T) {
 			if b, n, err := c.ReadWith(func() []byte { return b }); err != nil || string(b[:n]) != "\xd0\x00" {
 				t.Errorf("PINGRESP % x, %v", b[:n], err)
 			}
-			if err := CloseGracefully(c, time.Second, "done"); err != nil {
+			if err := closeGracefully(c, time.Second, "done"); err != nil {
 				t.Error(err)
 			}
 		})

@@ -143,3 +143,12 @@ func asError(t testing.TB, err error) *Error {
 	}
 	return e
 }
+
+// closeGracefully closes c as CloseWrite recommends.
+func closeGracefully(c Conn, timeout time.Duration, reason string) error {
+	_ = c.SetDeadline(time.Now().Add(timeout))
+	if err := c.CloseWrite(); err == nil {
+		_, _ = io.Copy(io.Discard, c)
+	}
+	return c.CloseReason(reason)
+}

@@ -139,7 +139,7 @@ type pause struct {
 	mu       sync.Mutex
 	deadline time.Time
 	set      uint64 // counts calls of setDeadline
-	stopped  bool
+	stopped  bool   // reads are not held back any more
 }
 
 func newPause(bytes, messages Rate, shift func(time.Time) error) *pause {
@@ -182,8 +182,11 @@ func (p *pause) wait() error {
 		return nil
 	}
 	p.mu.Lock()
-	before, deadline := p.set, p.deadline
+	before, deadline, stopped := p.set, p.deadline, p.stopped
 	p.mu.Unlock()
+	if stopped {
+		return nil
+	}
 	if !deadline.IsZero() && !begin.Before(deadline) {
 		return os.ErrDeadlineExceeded
 	}
@@ -192,36 +195,40 @@ func (p *pause) wait() error {
 	for {
 		select {
 		case <-p.stop:
-			return nil // the read that follows says that the connection is closed
+			return nil // if the connection is closed, the read that follows says so
 		case <-p.wake:
 		case <-timer.C:
 		}
-		over, err := p.look(before, begin)
-		if over || err != nil {
+		again, err := p.look(before, begin)
+		if again == 0 || err != nil {
 			return err
 		}
-		timer.Reset(max(p.due(time.Now()), time.Nanosecond))
+		timer.Reset(again)
 	}
 }
 
-// look says whether the pause that began at begin, when the deadline had been
-// set before times, is over. If it is, the deadline moves by its length.
-func (p *pause) look(before uint64, begin time.Time) (over bool, err error) {
+// look says when to look again at the pause that began at begin, when the
+// deadline had been set before times; 0: it is over, and the deadline has moved
+// by its length.
+func (p *pause) look(before uint64, begin time.Time) (again time.Duration, err error) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	changed := p.set != before
-	if changed && !p.deadline.IsZero() && !now.Before(p.deadline) {
-		return true, os.ErrDeadlineExceeded
+	counts := p.set != before && !p.deadline.IsZero()
+	if counts && !now.Before(p.deadline) {
+		return 0, os.ErrDeadlineExceeded
 	}
-	if p.due(now) > 0 {
-		return false, nil
+	if again = p.due(now); again > 0 {
+		if counts {
+			again = min(again, p.deadline.Sub(now))
+		}
+		return again, nil
 	}
-	if changed || p.deadline.IsZero() {
-		return true, nil
+	if p.set != before || p.deadline.IsZero() {
+		return 0, nil
 	}
 	p.deadline = p.deadline.Add(now.Sub(begin))
-	return true, p.shift(p.deadline)
+	return 0, p.shift(p.deadline)
 }
 
 func (p *pause) setDeadline(t time.Time) {
@@ -235,7 +242,8 @@ func (p *pause) setDeadline(t time.Time) {
 	}
 }
 
-func (p *pause) close() {
+// lift ends the pause of the moment and all to come.
+func (p *pause) lift() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.stopped {

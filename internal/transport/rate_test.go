@@ -92,6 +92,38 @@ func TestPausedReadIsInterrupted(t *testing.T) {
 	}
 }
 
+func TestADeadlineThatIsSetDuringAPauseEndsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, srv := pipePair(t, ListenConfig{MessageRate: Rate{Count: 1, Per: time.Hour}})
+		srv.ChargeMessages(100)
+		time.AfterFunc(time.Second, func() { _ = srv.SetReadDeadline(time.Now().Add(5 * time.Second)) })
+		begin := time.Now()
+		if _, err := srv.Read(make([]byte, 1)); !isTimeout(err) || time.Since(begin) != 6*time.Second {
+			t.Errorf("%v after %s", err, time.Since(begin))
+		}
+	})
+}
+
+func TestNoRateHoldsBackTheEnd(t *testing.T) {
+	for name, when := range map[string]time.Duration{"before the read": -1, "during the read": time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			client, srv := pipePair(t, ListenConfig{MessageRate: Rate{Count: 1, Per: time.Hour}})
+			srv.ChargeMessages(100)
+			_ = srv.SetReadDeadline(time.Now().Add(5 * time.Second))
+			if when < 0 {
+				_ = srv.CloseWrite()
+			} else {
+				time.AfterFunc(when, func() { _ = srv.CloseWrite() })
+			}
+			go func() { _, _ = io.WriteString(client, "late") }()
+			begin := time.Now()
+			if b, err := io.ReadAll(srv); string(b) != "late" || !isTimeout(err) || time.Since(begin) != 5*time.Second {
+				t.Errorf("%s: %q, %v after %s", name, b, err, time.Since(begin))
+			}
+		})
+	}
+}
+
 func TestParseRate(t *testing.T) {
 	for s, want := range map[string]Rate{
 		"100/10s":   {100, 10 * time.Second},
