@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +37,7 @@ type Listener interface {
 }
 
 // Listen opens the socket that rawURL names. Port 0 picks a free one. The host
-// may be empty for all addresses.
+// may be empty for all addresses, and so may [::]; 0.0.0.0 is all of IPv4 only.
 func Listen(ctx context.Context, rawURL string, cfg ListenConfig) (Listener, error) {
 	e, err := Parse(rawURL, cfg.Schemes)
 	if err != nil {
@@ -51,12 +52,21 @@ func Listen(ctx context.Context, rawURL string, cfg ListenConfig) (Listener, err
 		inner, err = listenUnix(ctx, e.Path, set.cfg.UnixMode)
 	} else {
 		lc := net.ListenConfig{KeepAlive: -1} // set per connection, so that Apply can change it
-		inner, err = lc.Listen(ctx, e.Scheme.Network, e.Address())
+		inner, err = lc.Listen(ctx, family(e), e.Address())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", e, err)
 	}
 	return newListener(inner, e, set), nil
+}
+
+// family is the network to listen on. To Go 0.0.0.0 means IPv6, too, which
+// nobody expects who has written an IPv4 address.
+func family(e Endpoint) string {
+	if ip, err := netip.ParseAddr(e.Host); err == nil && ip.Is4() && e.Scheme.Network == "tcp" {
+		return "tcp4"
+	}
+	return e.Scheme.Network
 }
 
 // NewListener puts the scheme and options of rawURL on a listener that is open

@@ -300,6 +300,31 @@ func TestListenerURL(t *testing.T) {
 	pair(t, v6, DialConfig{})
 }
 
+func TestIPv4AddressStandsForIPv4Alone(t *testing.T) {
+	reaches := func(l Listener, address string) bool {
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		nc, err := net.Dial("tcp", net.JoinHostPort(address, port))
+		if err == nil {
+			nc.Close()
+		}
+		return err == nil
+	}
+	if v6, err := Listen(t.Context(), "mqtt://[::1]:0", ListenConfig{}); err != nil {
+		t.Skip("no IPv6 here:", err)
+	} else {
+		v6.Close()
+	}
+	for _, tc := range []struct {
+		host   string
+		v4, v6 bool
+	}{{"0.0.0.0", true, false}, {"[::]", true, true}, {"", true, true}} {
+		l := server(t, "mqtt://"+tc.host+":0", ListenConfig{})
+		if v4, v6 := reaches(l, "127.0.0.1"), reaches(l, "::1"); v4 != tc.v4 || v6 != tc.v6 {
+			t.Errorf("host %q: IPv4 %v, IPv6 %v, want %v and %v", tc.host, v4, v6, tc.v4, tc.v6)
+		}
+	}
+}
+
 func TestOwnScheme(t *testing.T) {
 	schemes := append(MQTTSchemes(), Scheme{Name: "text", Protocol: "iottext", Network: "tcp", Port: 8091})
 	l := server(t, "text://127.0.0.1:0", ListenConfig{Schemes: schemes})
