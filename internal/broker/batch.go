@@ -80,9 +80,7 @@ func (b *Broker) commit(ctx context.Context, bt *batch, own *Link) error {
 		err := b.applyOf(ctx, own, ops)
 		own.stored(bt, err) // whatever becomes of the rest
 		if err != nil {
-			for _, o := range offers {
-				o.s.abandon()
-			}
+			(&batch{offers: offers}).abandon()
 			return err
 		}
 		for _, o := range offers {
@@ -94,6 +92,14 @@ func (b *Broker) commit(ctx context.Context, bt *batch, own *Link) error {
 		bt.flush()
 	}
 	return nil
+}
+
+// abandon gives up the messages that have not been stored.
+func (bt *batch) abandon() {
+	for _, o := range bt.offers {
+		o.s.abandon()
+	}
+	bt.offers = nil
 }
 
 // applyOf applies what the client of a session has caused. Nothing of the

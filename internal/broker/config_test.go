@@ -54,7 +54,7 @@ func TestSeconds(t *testing.T) {
 }
 
 func TestReasonsHaveNames(t *testing.T) {
-	for r := range ReasonNotAuthorized + 1 {
+	for r := range ReasonUnavailable + 1 {
 		if r.String() == "" {
 			t.Errorf("reason %d", r)
 		}

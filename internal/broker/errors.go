@@ -23,9 +23,9 @@ const (
 	ReasonTakenOver      Reason = iota // another connection has this client identifier now
 	ReasonShutdown                     // the server ends
 	ReasonAdministrative               // an operator ended it
-	ReasonNotAuthorized                // its rights were withdrawn
+	ReasonUnavailable                  // its state cannot be stored
 )
 
 func (r Reason) String() string {
-	return [...]string{"session taken over", "server shutting down", "administrative action", "not authorized"}[r]
+	return [...]string{"session taken over", "server shutting down", "administrative action", "server unavailable"}[r]
 }

@@ -59,8 +59,15 @@ func (l *Link) Start() {
 		s.pumpReplay(now, &l.batch)
 	}
 	s.mu.Unlock()
-	if err := l.Commit(context.Background()); err != nil {
-		l.b.cfg.Logger.Error("store", "err", err)
+	l.settle(l.Commit(context.Background()))
+}
+
+// settle ends the connection when what it was to be sent could not be stored:
+// the next one gets it.
+func (l *Link) settle(err error) {
+	if err != nil {
+		l.b.cfg.Logger.Error("store", "client", l.s.id, "err", err)
+		l.r.Close(ReasonUnavailable)
 	}
 }
 
@@ -76,7 +83,7 @@ func (l *Link) Writable() {
 		s.pumpReplay(now, &bt)
 	}
 	s.mu.Unlock()
-	l.b.commitQuietly(&bt)
+	l.settle(l.b.commit(context.Background(), &bt, nil))
 }
 
 // Acked takes an acknowledgement. Errors: session.ErrUnknownID,
@@ -167,6 +174,7 @@ func (l *Link) waitStored() {
 func (l *Link) Detach(f Farewell) {
 	l.batch.flush() // what others rely on, if the batch is not committed any more
 	l.stored(&l.batch, ErrEnded)
+	l.batch.abandon()
 	l.s.life.Lock()
 	if l.s.unlink(l, f) {
 		l.s.settle()

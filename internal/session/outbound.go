@@ -138,17 +138,28 @@ const expiredScan = 32
 
 func (o *Outbound) makeRoom(now time.Time, size int, dst []Action) []Action {
 	for o.waiting.n > 0 && (o.waiting.n >= o.limits.MaxQueued || o.waiting.bytes+size > o.limits.MaxQueuedBytes) {
-		i, why := 0, DropQueueFull
-		for j := range min(o.waiting.n, expiredScan) {
-			if o.waiting.at(j).expired(now) {
-				i, why = j, DropExpired
-				break
-			}
-		}
+		i, why := o.expendable(now)
 		it := o.waiting.remove(i)
 		dst = append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: why})
 	}
 	return dst
+}
+
+// expendable chooses what a full queue gives up: what has expired, or else the
+// oldest message that the client does not wait for. It waits for the PUBREL of
+// a QoS 2 message that it may have been sent.
+func (o *Outbound) expendable(now time.Time) (i int, why Drop) {
+	found := false
+	for j := range min(o.waiting.n, expiredScan) {
+		it := o.waiting.at(j)
+		if it.expired(now) {
+			return j, DropExpired
+		}
+		if !found && !(it.d.QoS == 2 && it.d.Dup) {
+			i, found = j, true
+		}
+	}
+	return i, DropQueueFull
 }
 
 // pump moves messages from the queue into the window while both allow it.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"strings"
 	"time"
@@ -119,6 +120,7 @@ func (c *conn) authenticate(ctx context.Context) (auth.Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.g.cfg.ConnectTimeout)
 	defer cancel()
 	id, verdict, err := c.g.cfg.Authenticator.Authenticate(ctx, c.creds)
+	c.creds.Password = nil // nobody needs it any more
 	if err != nil {
 		c.log.Error("authentication failed", "client", c.clientID, "err", err)
 	}
@@ -202,7 +204,7 @@ func (c *conn) connackProperties(p *mqtt.Connect, requested time.Duration, keepA
 	cfg := &c.g.cfg
 	var props mqtt.Properties
 	if c.session.expiry != requested {
-		props = props.AppendUint32(mqtt.PropSessionExpiryInterval, uint32(c.session.expiry/time.Second))
+		props = props.AppendUint32(mqtt.PropSessionExpiryInterval, expirySeconds(c.session.expiry))
 	}
 	if cfg.ReceiveMaximum < 65535 {
 		props = props.AppendUint16(mqtt.PropReceiveMaximum, uint16(cfg.ReceiveMaximum))
@@ -230,6 +232,15 @@ func (c *conn) connackProperties(p *mqtt.Connect, requested time.Duration, keepA
 		}
 	}
 	return props
+}
+
+// expirySeconds is a session expiry interval on the wire.
+// // [MQTT-3.1.2.11.2]
+func expirySeconds(d time.Duration) uint32 {
+	if d == broker.Never {
+		return math.MaxUint32
+	}
+	return uint32(min(d/time.Second, math.MaxUint32-1))
 }
 
 // sessionOptions reads what the client asks of its session.

@@ -58,8 +58,8 @@ func farewellOf(r broker.Reason) mqtt.ReasonCode {
 		return mqtt.SessionTakenOver
 	case broker.ReasonShutdown:
 		return mqtt.ServerShuttingDown
-	case broker.ReasonNotAuthorized:
-		return mqtt.NotAuthorized
+	case broker.ReasonUnavailable:
+		return mqtt.ServerUnavailable
 	}
 	return mqtt.AdministrativeAction
 }

@@ -152,8 +152,9 @@ func (w *writer) write(b []byte) error {
 		if w.closing {
 			timeout = min(timeout, goodbyeTimeout)
 		}
+		err := w.nc.SetWriteDeadline(time.Now().Add(timeout)) // not over that of finish
 		w.mu.Unlock()
-		if err := w.nc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+		if err != nil {
 			return err
 		}
 		n, err := w.nc.Write(chunk)
