@@ -61,14 +61,17 @@ The scheme of a URL given to --listen names protocol and transport:
   wss://HOST:PORT/PATH over secure WebSocket, port 8084
   unix:///PATH         over a Unix socket
 
+HOST 0.0.0.0 stands for all IPv4 addresses, [::] or none for those of IPv6, too.
 Port 0 takes a free port. The open ports are listed on standard error once
 clients can connect, and --ports writes the list as JSON, for scripts: then and
 after each reload.
 
 Signals: SIGHUP reads the configuration file, password files and certificates
 again. With anything wrong the broker goes on as it was and logs a list of
-problems; clients stay connected in either case. SIGTERM and SIGINT tell the
-clients goodbye and give them 30 seconds; a second one ends at once.
+problems; clients stay connected in either case. New rules of the ACL file hold
+for open connections at once, names and passwords from the next connection on.
+SIGTERM and SIGINT tell the clients goodbye and give them 30 seconds; a second
+one ends at once.
 
 Under systemd it says when it is ready (Type=notify-reload), feeds the watchdog
 and takes over sockets: a socket unit belongs to the listener with the name in
