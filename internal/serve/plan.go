@@ -172,7 +172,7 @@ func (p *plan) planListeners(ps *problems) {
 // checkListener tries the options out on a listener without a socket.
 func checkListener(pl *planned) error {
 	if err := pl.cfg.Validate(); err != nil {
-		return err
+		return errors.Join(err, pl.cfg.TLS.Check())
 	}
 	if !pl.endpoint.Scheme.TLS && pl.cfg.TLS != nil {
 		return fmt.Errorf("tls: %s:// has no TLS", pl.endpoint.Scheme.Name)

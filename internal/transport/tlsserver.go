@@ -85,7 +85,17 @@ func (t *ServerTLS) problems() []error {
 	return errs
 }
 
-// config reads the files. Every call makes new session ticket keys, so that
+// Check reads the files, if Validate finds them named, and returns every
+// problem with them, joined. A nil t has none.
+func (t *ServerTLS) Check() error {
+	if t == nil || len(t.problems()) > 0 {
+		return nil
+	}
+	_, err := t.config()
+	return err
+}
+
+// config reads the files; errors tell about all of them. Every call makes new session ticket keys, so that
 // sessions from before a reload are not resumed: their client certificates may
 // be no longer trusted.
 func (t *ServerTLS) config() (*tls.Config, error) {
@@ -103,21 +113,22 @@ func (t *ServerTLS) config() (*tls.Config, error) {
 	case ClientCertRequire:
 		c.ClientAuth = tls.RequireAndVerifyClientCert
 	}
+	var errs []error
 	if len(c.Certificates) == 0 {
 		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("tls: certificate %q with key %q: %w", t.CertFile, t.KeyFile, err)
+			errs = append(errs, fmt.Errorf("tls: certificate %q with key %q: %w", t.CertFile, t.KeyFile, err))
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
 	if c.ClientCAs == nil && t.ClientCAFile != "" {
 		pool := x509.NewCertPool()
 		if err := addCertificates(pool, t.ClientCAFile); err != nil {
-			return nil, fmt.Errorf("tls: client_ca: %w", err)
+			errs = append(errs, fmt.Errorf("tls: client_ca: %w", err))
 		}
 		c.ClientCAs = pool
 	}
-	return c, nil
+	return c, errors.Join(errs...)
 }
 
 // addCertificates adds every certificate of a PEM file. A file without any and

@@ -56,8 +56,8 @@ func New(c Config) (*File, error) {
 	return f, f.Reload()
 }
 
-// Reload reads the file again. With an error, which for a malformed file is a
-// *SyntaxError, all stays as it was. What subscribers may still receive is up
+// Reload reads the file again. With an error, which for a malformed file joins
+// a *SyntaxError per line, all stays as it was. What subscribers may still receive is up
 // to the next Authorize for Receive.
 func (f *File) Reload() error {
 	b, err := os.ReadFile(f.path)

@@ -348,3 +348,15 @@ func BenchmarkAuthorize(b *testing.B) {
 		})
 	}
 }
+
+func TestEveryMalformedLineIsReported(t *testing.T) {
+	path := writeFile(t, "# allow a\n"+strings.Repeat("allow a\n", 2))
+	_, err := New(Config{Path: path})
+	if err == nil || !strings.HasPrefix(err.Error(), path+":2: ") || !strings.Contains(err.Error(), "\n"+path+":3: ") {
+		t.Error(err)
+	}
+	_, err = New(Config{Path: writeFile(t, strings.Repeat("allow a\n", 1000))})
+	if n := strings.Count(err.Error(), "\n"); n != maxProblems || !strings.HasSuffix(err.Error(), ":21: wrong, too, and not read any further") {
+		t.Errorf("%d lines of complaints: %v", n, err)
+	}
+}

@@ -42,8 +42,14 @@ type line struct {
 	filter  string
 }
 
+// maxProblems bounds how many lines of a file are complained about: a file of
+// another kind is wrong in every line.
+const maxProblems = 20
+
+// parse returns a *SyntaxError for each line that is wrong, joined.
 func parse(path string, b []byte) ([]line, error) {
 	var out []line
+	var errs []error
 	user := ""
 	for i, text := range strings.Split(strings.TrimPrefix(string(b), "\ufeff"), "\n") {
 		text = strings.Trim(text, " \t\r")
@@ -68,9 +74,17 @@ func parse(path string, b []byte) ([]line, error) {
 		default:
 			err = fmt.Errorf("%.40q is neither topic nor user nor pattern", word)
 		}
-		if err != nil {
-			return nil, &SyntaxError{path, i + 1, err}
+		if err == nil {
+			continue
 		}
+		if len(errs) == maxProblems {
+			errs = append(errs, &SyntaxError{path, i + 1, errors.New("wrong, too, and not read any further")})
+			break
+		}
+		errs = append(errs, &SyntaxError{path, i + 1, err})
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
 	}
 	return out, nil
 }

@@ -92,8 +92,8 @@ func New(c Config) (*File, error) {
 	return f, f.Reload()
 }
 
-// Reload reads the file again. With an error, which for a malformed file is a
-// *SyntaxError, all stays as it was. Passwords remembered are forgotten.
+// Reload reads the file again. With an error, which for a malformed file joins
+// a *SyntaxError per line, all stays as it was. Passwords remembered are forgotten.
 func (f *File) Reload() error {
 	b, err := os.ReadFile(f.cfg.Path)
 	if err != nil {

@@ -368,3 +368,15 @@ func BenchmarkAuthenticate(b *testing.B) {
 		})
 	}
 }
+
+func TestEveryMalformedLineIsReported(t *testing.T) {
+	path := write(t, "# bob:$\n"+strings.Repeat("bob:$\n", 2))
+	_, err := New(Config{Path: path})
+	if err == nil || !strings.HasPrefix(err.Error(), path+":2: ") || !strings.Contains(err.Error(), "\n"+path+":3: ") {
+		t.Error(err)
+	}
+	_, err = New(Config{Path: write(t, strings.Repeat("bob:$\n", 1000))})
+	if n := strings.Count(err.Error(), "\n"); n != maxProblems || !strings.HasSuffix(err.Error(), ":21: wrong, too, and not read any further") {
+		t.Errorf("%d lines of complaints: %v", n, err)
+	}
+}

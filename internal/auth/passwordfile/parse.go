@@ -41,8 +41,14 @@ func lines(b []byte) []string {
 	return all
 }
 
+// maxProblems bounds how many lines of a file are complained about: a file of
+// another kind is wrong in every line.
+const maxProblems = 20
+
+// parse returns a *SyntaxError for each line that is wrong, joined.
 func parse(path string, b []byte) (*table, error) {
 	t := &table{users: make(map[string]*entry)}
+	var errs []error
 	for i, line := range lines(b) {
 		if strings.HasPrefix(line, "#") {
 			continue
@@ -51,12 +57,20 @@ func parse(path string, b []byte) (*table, error) {
 		if err == nil && t.users[user] != nil {
 			err = fmt.Errorf("user %q stands twice", user)
 		}
-		if err != nil {
-			return nil, &SyntaxError{path, i + 1, err}
+		if err == nil {
+			e := &entry{hash: h}
+			t.users[user] = e
+			t.list = append(t.list, e)
+			continue
 		}
-		e := &entry{hash: h}
-		t.users[user] = e
-		t.list = append(t.list, e)
+		if len(errs) == maxProblems {
+			errs = append(errs, &SyntaxError{path, i + 1, errors.New("wrong, too, and not read any further")})
+			break
+		}
+		errs = append(errs, &SyntaxError{path, i + 1, err})
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
 	}
 	return t, nil
 }
