@@ -51,6 +51,7 @@ type publisher struct {
 	acked   int
 	refused int
 	lost    int
+	unread  bool // lines of -l that the client has not taken may remain
 }
 
 // maxComplaints bounds how many refused messages are listed one by one.
@@ -235,10 +236,13 @@ func (p *publisher) finish(ctx context.Context, err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := p.balance(ctx, err, gone)
-	if p.s.stats || p.s.debug && !p.s.peer || !p.s.peer && !p.s.quiet && (out != nil && p.sent > 1 || p.t.errTTY && p.s.mode == modeLines) {
+	if p.s.stats || p.s.debug && !p.s.peer || !p.s.peer && !p.s.quiet && (out != nil && (p.sent > 1 || p.unread) || p.t.errTTY && p.s.mode == modeLines) {
 		word := "acknowledged"
 		if p.s.qos == 0 {
 			word = "sent"
+		}
+		if p.unread {
+			word += ", input left unread"
 		}
 		p.t.notef("%d of %d messages %s", p.acked, p.sent, word)
 	}

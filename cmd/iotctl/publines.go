@@ -14,8 +14,17 @@ import (
 // broken connection leaves open, so a line is done with as soon as the client
 // has taken it.
 func (p *publisher) lines(ctx context.Context, in io.Reader) error {
+	p.unread = true
 	done := make(chan error, 1)
-	go func() { done <- p.readLines(ctx, in) }()
+	go func() {
+		err := p.readLines(ctx, in)
+		if err == nil {
+			p.mu.Lock()
+			p.unread = false
+			p.mu.Unlock()
+		}
+		done <- err
+	}()
 	// A read from a terminal or an idle pipe cannot be interrupted: when the
 	// run ends before the input does, the reader ends with the process.
 	select {
