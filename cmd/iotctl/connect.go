@@ -130,7 +130,9 @@ func (s *settings) failConnect(err error) error {
 	case errors.As(err, &left) && left.TakenOver():
 		return fail(exitLost, fmt.Errorf("%s: another client has connected with the client identifier %q", s.brokerName(), s.clientID(os.Getpid())),
 			"give each client its own identifier with -i, or let the broker choose one")
-	case errors.As(err, &left), errors.Is(err, client.ErrConnectionLost), errors.Is(err, client.ErrFlapping), errors.Is(err, client.ErrClosedBeforeConnack):
+	case errors.Is(err, client.ErrClosedBeforeConnack):
+		return fail(exitConnect, fmt.Errorf("%s: %w", s.brokerName(), err), s.unansweredHints()...)
+	case errors.As(err, &left), errors.Is(err, client.ErrConnectionLost), errors.Is(err, client.ErrFlapping):
 		return fail(exitLost, fmt.Errorf("%s: %w", s.brokerName(), err), s.lostHints(err)...)
 	case errors.As(err, &network):
 		code := exitConnect
@@ -168,10 +170,18 @@ func (s *settings) refusedHints(e *client.ConnectError) []string {
 	return nil
 }
 
-func (s *settings) lostHints(err error) []string {
-	if errors.Is(err, client.ErrClosedBeforeConnack) && !s.usesTLS() {
-		return []string{"does the broker speak MQTT " + s.version.String() + " without TLS on this port?"}
+// unansweredHints say why somebody accepts a connection and closes it.
+func (s *settings) unansweredHints() []string {
+	speaks := "is this the right port, and does MQTT " + s.version.String()
+	if s.usesTLS() {
+		speaks += " belong there?"
+	} else {
+		speaks += " without TLS belong there?"
 	}
+	return []string{"the broker may be full, or its access rules may not let this address in: its log or its counters tell", speaks}
+}
+
+func (s *settings) lostHints(err error) []string {
 	if errors.Is(err, client.ErrFlapping) {
 		return []string{"give each client its own identifier with -i"}
 	}

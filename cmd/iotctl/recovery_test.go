@@ -170,6 +170,17 @@ func TestNoAnswerToConnectIsATimeout(t *testing.T) {
 	}
 }
 
+func TestClosedBeforeAnAnswerIsNoConnection(t *testing.T) {
+	t.Parallel()
+	server := newScript(t, mqtt.V311, func(mqtt.Packet) (mqtt.Packet, bool) { return nil, true })
+	for _, args := range [][]string{{"pub", "-t", "a", "-m", "x"}, {"sub", "-t", "a"}, {"rr", "-t", "a", "-e", "b", "-m", "x"}} {
+		out := own(t, nil, append(args, "-p", server.port, "-h", "127.0.0.1")...).wait(t)
+		if out.Code != int(exitConnect) || !strings.Contains(out.Stderr, "connection closed before CONNACK") || !strings.Contains(out.Stderr, "iotctl: hint: the broker may be full, or its access rules") {
+			t.Errorf("%v: %+v", args, out)
+		}
+	}
+}
+
 func TestSubEndsWhenAnotherClientTakesOver(t *testing.T) {
 	t.Parallel()
 	connects := 0
@@ -241,6 +252,19 @@ func TestSubGivesUpAfterMaxDowntime(t *testing.T) {
 	})
 	out := own(t, nil, "sub", "-t", "a", "-p", port, "-h", "127.0.0.1", "--max-downtime", "300ms").wait(t)
 	if out.Code != int(exitLost) || !strings.Contains(out.Stderr, "no connection for 300ms") {
+		t.Errorf("%+v", out)
+	}
+}
+
+func TestLinesLeftUnreadAreMentioned(t *testing.T) {
+	t.Parallel()
+	server := newForgetful(t, mqtt.V311, 1, 1)
+	in, feed := pipe(t)
+	p := own(t, in, "pub", "-p", server.port, "-h", "127.0.0.1", "-q", "1", "-t", "a", "-l", "-d", "--reconnect", "never")
+	_, _ = io.WriteString(feed, "one\n")
+	p.err.until(t, "PUBACK")
+	_, _ = io.WriteString(feed, "two\n")
+	if out := p.wait(t); out.Code != int(exitUnacknowledged) || !strings.Contains(out.Stderr, "iotctl: 1 of 2 messages acknowledged, input left unread\n") {
 		t.Errorf("%+v", out)
 	}
 }
