@@ -47,6 +47,8 @@ type conn struct {
 	aliases [][]byte // by topic alias, from 1
 	session sessionState
 
+	refusals refusals
+
 	pending *mqtt.Connect // waits for its enhanced authentication
 	w       writer
 	out     outbound
@@ -329,6 +331,7 @@ func (c *conn) finish(err error) {
 		}
 		c.log.Log(context.Background(), level, "connection ended", "client", c.clientID, "reason", e.why, "err", e.err)
 	}
+	c.tellRefusals()
 	if l := c.link.Load(); l != nil {
 		l.Detach(c.farewell)
 	}

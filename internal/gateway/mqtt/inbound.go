@@ -121,7 +121,7 @@ func (c *conn) publish(l *broker.Link, p mqtt.Publish) error {
 		// No code for it: an acknowledgement would claim that it was kept.
 		return &ended{why: "quota", err: err, mute: true}
 	case err != nil:
-		c.log.Debug("publish refused", "client", c.clientID, "topic", string(v.Topic), "err", err)
+		c.refused("publish", string(v.Topic), err)
 	case matched == 0:
 		code = mqtt.NoMatchingSubscribers
 	}
@@ -229,7 +229,7 @@ func (c *conn) subscribe(l *broker.Link, p mqtt.Subscribe) error {
 		ack.Codes[i] = mqtt.ReasonCode(grant.QoS)
 		if grant.Err != nil {
 			ack.Codes[i] = c.g.told(reasonOf(grant.Err))
-			c.log.Debug("subscription refused", "client", c.clientID, "filter", wanted[i].Filter, "err", grant.Err)
+			c.refused("subscription", wanted[i].Filter, grant.Err)
 		}
 	}
 	c.answer(ack.Append(c.acks, c.version))

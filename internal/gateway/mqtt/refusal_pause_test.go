@@ -1,0 +1,28 @@
+package mqtt
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRefusalsAreToldAgainAfterThePause(t *testing.T) {
+	var log bytes.Buffer
+	c := &conn{log: slog.New(slog.NewTextHandler(&log, nil)), lastRead: time.Now()}
+	for _, wait := range []time.Duration{0, 0, refusalPause / 2, refusalPause / 2, time.Second, refusalPause} {
+		c.lastRead = c.lastRead.Add(wait)
+		c.refused("subscription", "a/#", errors.New("not authorized"))
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("%d lines: %s", len(lines), log.String())
+	}
+	for i, want := range []string{"more_before=0", "more_before=2", "more_before=1"} {
+		if !strings.Contains(lines[i], want) || !strings.Contains(lines[i], `msg="subscription refused"`) {
+			t.Errorf("line %d lacks %s: %s", i, want, lines[i])
+		}
+	}
+}
