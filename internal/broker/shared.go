@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/iotctl/iotctl/internal/message"
@@ -29,7 +30,7 @@ func (s Strategy) String() string { return strategyNames[s] }
 func (s *Strategy) UnmarshalText(text []byte) error {
 	i := slices.Index(strategyNames[:], string(text))
 	if i < 0 {
-		return fmt.Errorf("unknown strategy %q, choose one of %q", text, strategyNames)
+		return fmt.Errorf("unknown strategy %q, choose one of %s", text, strings.Join(strategyNames[:], ", "))
 	}
 	*s = Strategy(i)
 	return nil

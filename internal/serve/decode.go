@@ -64,9 +64,12 @@ func (d *decoder) mapping(n *yaml.Node, path string, ks keys) {
 
 func (d *decoder) unknown(key *yaml.Node, at string, ks keys) {
 	hint := ""
-	best := 3 // letters of difference
+	best := min(3, len(key.Value)/3+1) // letters of difference, or fewer in short keys
 	for _, k := range slices.Sorted(maps.Keys(ks)) {
 		n := distance(k, key.Value)
+		if n > 1 && sameLetters(k, key.Value) {
+			n = 1
+		}
 		// Few mistype the first letter.
 		better := n == best && hint != "" && key.Value != "" && hint[0] != key.Value[0] && k[0] == key.Value[0]
 		if n < best || better {
@@ -284,6 +287,13 @@ func snake(name string) string {
 		b.WriteRune(unicode.ToLower(r))
 	}
 	return b.String()
+}
+
+func sameLetters(a, b string) bool {
+	x, y := []byte(a), []byte(b)
+	slices.Sort(x)
+	slices.Sort(y)
+	return string(x) == string(y)
 }
 
 // distance is the number of letters to change, add or leave out to get from a

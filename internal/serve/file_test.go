@@ -179,7 +179,7 @@ broker: {shared: random}
 			`10: log.level: "loud" is none of debug, info, warn, error`,
 			`10: log.format: "xml" is neither text nor json`,
 			`11: auth.allow_anonymous: "1" is neither true nor false`,
-			`12: broker.shared: unknown strategy "random", choose one of ["round-robin" "sticky" "hash-publisher" "hash-topic"]`,
+			`12: broker.shared: unknown strategy "random", choose one of round-robin, sticky, hash-publisher, hash-topic`,
 		}},
 		"tls versions": {"listeners:\n- url: mqtts://127.0.0.1:1\n  tls: {cert: a, key: b, min_version: 1.1, ciphers: [X]}\n", []string{
 			`3: listeners[0].tls.min_version: "1.1" is neither 1.2 nor 1.3`,
@@ -213,6 +213,7 @@ drain_timeout: -1s
 			`15: store.type: "sql" is none of mem`,
 			`16: drain_timeout: -1s is negative`,
 		}},
+		"no similar key": {"foo: 1\nlog: {lvl: info}", []string{"1: foo: unknown key", "2: log.lvl: unknown key"}},
 		"both kinds": {"log: {level: loud}\nmqtt: {max_inflight: 70000, foo: 1}\nlisteners: [{ulr: x}]", []string{
 			`1: log.level: "loud" is none of debug, info, warn, error`,
 			"2: mqtt.foo: unknown key",

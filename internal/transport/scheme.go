@@ -64,7 +64,7 @@ func Parse(raw string, schemes []Scheme) (Endpoint, error) {
 	}
 	name, rest, ok := strings.Cut(raw, "://")
 	if !ok {
-		return Endpoint{}, fmt.Errorf("parse address %q: not a URL; it looks like %s://host:port", redact(raw), schemes[0].Name)
+		return Endpoint{}, fmt.Errorf("parse address %q: not a URL; one looks like %s://host:port", redact(raw), schemes[0].Name)
 	}
 	at := slices.IndexFunc(schemes, func(s Scheme) bool { return strings.EqualFold(s.Name, name) })
 	if at < 0 {
