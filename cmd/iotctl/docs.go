@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -23,7 +25,8 @@ func newCompletion() *cobra.Command {
 		Use:   "completion bash|zsh|fish|powershell",
 		Short: "Print a completion script for your shell",
 		Long: `Prints a script that teaches your shell to complete iotctl's commands and
-options. Packages install it already. To try it in the running shell:
+options. Packages install it already. In bash it needs the package
+bash-completion. To try it in the running shell:
 
   bash        source <(iotctl completion bash)
   zsh         source <(iotctl completion zsh)
@@ -31,7 +34,7 @@ options. Packages install it already. To try it in the running shell:
   PowerShell  iotctl completion powershell | Out-String | Invoke-Expression`,
 		Example: `  iotctl completion bash > /etc/bash_completion.d/iotctl
   iotctl completion zsh > "${fpath[1]}/_iotctl"`,
-		Args:                  cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:                  oneShell,
 		ValidArgs:             []string{"bash", "zsh", "fish", "powershell"},
 		GroupID:               groupOther,
 		DisableFlagsInUseLine: true,
@@ -39,6 +42,20 @@ options. Packages install it already. To try it in the running shell:
 			return writeCompletion(cmd.OutOrStdout(), cmd.Root(), args[0])
 		},
 	}
+}
+
+// oneShell wants one argument: the name of a shell.
+func oneShell(cmd *cobra.Command, args []string) error {
+	const names = "bash, zsh, fish or powershell"
+	switch {
+	case len(args) == 0:
+		return fail(exitUsage, errors.New("for which shell? "+names), cmd.CommandPath()+" bash")
+	case len(args) > 1:
+		return usagef("one shell at a time: %s", names)
+	case !slices.Contains(cmd.ValidArgs, args[0]):
+		return usagef("shell %q: must be %s", args[0], names)
+	}
+	return nil
 }
 
 func writeCompletion(w io.Writer, root *cobra.Command, shell string) error {

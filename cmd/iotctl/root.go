@@ -1,6 +1,10 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"strings"
+
 	"github.com/spf13/cobra"
 )
 
@@ -20,6 +24,11 @@ func newRoot() *cobra.Command {
 		newCompletion(),
 		newDocs(),
 	)
+	var version strings.Builder
+	_ = readVersion().writeText(&version)
+	root.Version = version.String()
+	root.SetVersionTemplate("{{.Version}}")
+	root.Flags().Bool("version", false, "print the version, as iotctl version does")
 	root.InitDefaultHelpCmd()
 	help, _, _ := root.Find([]string{"help"})
 	help.Args = func(_ *cobra.Command, args []string) error {
@@ -55,7 +64,8 @@ clients and tools to work with it, in one program without dependencies.`,
 		SilenceErrors: true, // run prints them by the rules of terminal.go
 		SilenceUsage:  true,
 	}
-	root.PersistentFlags().String("color", "auto", "when to colour what people read: `auto`, always or never")
+	color := colorMode("auto")
+	root.PersistentFlags().Var(&color, "color", "when to colour what people read: auto, always or never")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddGroup(
 		&cobra.Group{ID: groupRun, Title: "Run:"},
@@ -64,6 +74,31 @@ clients and tools to work with it, in one program without dependencies.`,
 	)
 	root.SetHelpCommandGroupID(groupOther)
 	return root
+}
+
+// colorMode is the value of --color.
+type colorMode string
+
+func (m *colorMode) String() string { return string(*m) }
+
+// Type is what help calls the value.
+func (m *colorMode) Type() string { return "when" }
+
+// Set implements pflag.Value.
+func (m *colorMode) Set(v string) error {
+	if v != "auto" && v != "always" && v != "never" {
+		return errors.New("must be auto, always or never")
+	}
+	*m = colorMode(v)
+	return nil
+}
+
+// noArgs is for commands that take options only.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fail(exitUsage, fmt.Errorf("%s takes no arguments, and %q is one", cmd.CommandPath(), args[0]), cmd.CommandPath()+" --help")
 }
 
 // The groups under which `iotctl --help` lists the commands.

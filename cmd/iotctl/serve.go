@@ -80,7 +80,7 @@ its FileDescriptorName=, or else with its address.`,
   iotctl serve --listen mqtt://127.0.0.1:0 --ports -
   iotctl serve --listen mqtt://0.0.0.0:1883 --password-file passwords
   iotctl serve -c iotctl.yaml --test-config`,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		GroupID: groupRun,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runServe(cmd.Context(), newTerminal(cmd), &o)

@@ -68,7 +68,7 @@ func newVersion() *cobra.Command {
 		Short: "Print version, commit, Go release and platform",
 		Example: `  iotctl version
   iotctl version -o json`,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		GroupID: groupOther,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := readVersion()
