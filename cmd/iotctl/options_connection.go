@@ -98,8 +98,8 @@ func setBind(s *settings, v string) error { s.bind = v; return nil }
 
 func setProxy(s *settings, v string) error {
 	if !strings.HasPrefix(v, "socks5h://") {
-		if !s.peer {
-			v, _, _ = strings.Cut(v, "://") // the rest may hold a password
+		if !s.peer { // the value may hold a password
+			return errors.New("a proxy is given as socks5h://user:password@host:port")
 		}
 		return complain("Unsupported proxy protocol: %s", v)
 	}

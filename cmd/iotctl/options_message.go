@@ -43,7 +43,8 @@ func messageOptions() []option {
 			lack: "-f argument given but no file specified.\n", set: mode(modeFile),
 		},
 		{long: "stdin-file", short: "s", progs: sending, group: g, help: "send standard input as one message", set: mode(modeStdin)},
-		{long: "stdin-line", short: "l", progs: sending, group: g, help: "send each line of standard input as a message", set: mode(modeLines)},
+		{long: "stdin-line", short: "l", progs: progRR, names: peerName, set: mode(modeLines)},
+		{long: "stdin-line", short: "l", progs: progPub, group: g, help: "send each line of standard input as a message", set: mode(modeLines)},
 		{long: "null-message", short: "n", progs: sending, group: g, help: "send an empty message", set: mode(modeNull)},
 		{
 			long: "qos", short: "q", progs: progAll, arg: "qos", group: g, help: "QoS: 0, 1 or 2 (default 0)",

@@ -10,11 +10,13 @@ import (
 
 // propertyCommand is a command that -D names, with the properties that
 // mosquitto's clients accept for it; nil for commands they refuse.
-var propertyCommands = []struct {
+type propertyCommand struct {
 	name    string
 	where   mqtt.Where
 	allowed []mqtt.PropertyID
-}{
+}
+
+var propertyCommands = []propertyCommand{
 	{"connect", mqtt.In(mqtt.TypeConnect), []mqtt.PropertyID{
 		mqtt.PropSessionExpiryInterval, mqtt.PropAuthenticationMethod, mqtt.PropAuthenticationData, mqtt.PropRequestProblemInformation,
 		mqtt.PropRequestResponseInformation, mqtt.PropReceiveMaximum, mqtt.PropTopicAliasMaximum, mqtt.PropMaximumPacketSize, mqtt.PropUserProperty,
@@ -43,6 +45,11 @@ var propertyCommands = []struct {
 // setProperty stores what follows -D: command, property, and one value, or two
 // for a user property.
 func (s *settings) setProperty(words []string) error {
+	if !s.peer {
+		if err := checkPropertyWords(words); err != nil {
+			return err
+		}
+	}
 	if len(words) < 3 {
 		return complain("--property argument given but not enough arguments specified.\n")
 	}
@@ -85,6 +92,38 @@ func (s *settings) setProperty(words []string) error {
 		s.version = mqtt.V5
 	}
 	return nil
+}
+
+// checkPropertyWords names the word after -D that is wrong, and those that are
+// not. Under their own names mosquitto's clients say less.
+func checkPropertyWords(words []string) error {
+	if words[0] == "" {
+		return nil // nothing follows, which is complained about elsewhere
+	}
+	var commands []string
+	for _, c := range propertyCommands {
+		if len(c.allowed) == 0 {
+			continue
+		}
+		if strings.EqualFold(c.name, words[0]) {
+			return c.checkName(words)
+		}
+		commands = append(commands, c.name)
+	}
+	return fmt.Errorf("%q is none of %s", words[0], strings.Join(commands, ", "))
+}
+
+func (c propertyCommand) checkName(words []string) error {
+	if len(words) < 2 {
+		return nil
+	}
+	names := make([]string, len(c.allowed))
+	for i, id := range c.allowed {
+		if names[i] = id.String(); strings.EqualFold(names[i], words[1]) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no property of %s; these are: %s", words[1], c.name, strings.Join(names, ", "))
 }
 
 func (s *settings) appendProperty(p mqtt.Properties, id mqtt.PropertyID, values []string) (mqtt.Properties, error) {

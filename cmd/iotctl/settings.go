@@ -188,6 +188,9 @@ func (s *settings) check() error {
 	if s.prog == progSub && len(s.topics) == 0 && (s.peer20 || len(s.unsubscribe) == 0) {
 		return complain("You must specify a topic to subscribe to.")
 	}
+	if s.format != "" && s.output != "text" && s.output != "" {
+		return fmt.Errorf("-o %s and -F exclude each other", s.output)
+	}
 	if s.host == "" {
 		s.host = "localhost"
 	}
