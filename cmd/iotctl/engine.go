@@ -73,7 +73,9 @@ func (e *engine) news(st client.State) {
 	}
 	switch st.Kind {
 	case client.StateLost:
-		if e.s.reconnect != 0 {
+		left := (*client.DisconnectedError)(nil)
+		taken := errors.As(st.Err, &left) && left.TakenOver() // ends the run, which says so
+		if e.s.reconnect != 0 && !taken {
 			e.t.warnf("%s: %v", e.s.brokerName(), st.Err)
 		}
 	case client.StateReconnecting:
@@ -83,10 +85,13 @@ func (e *engine) news(st client.State) {
 			e.t.notef("connected again to %s", e.s.brokerName())
 		}
 	case client.StateResubscribed:
-		if st.Err != nil {
+		switch {
+		case st.Err != nil:
 			e.t.warnf("subscribe again: %v", st.Err)
-		} else {
+		case e.s.persistent:
 			e.t.notef("the broker had forgotten the session; subscribed again")
+		default:
+			e.t.notef("subscribed again")
 		}
 	}
 }
