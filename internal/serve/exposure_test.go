@@ -134,3 +134,23 @@ func write(t *testing.T, file, content string) string {
 	}
 	return file
 }
+
+func TestPortsTellThatACertificateIsNeededBesideTheName(t *testing.T) {
+	dir := t.TempDir()
+	ca := transporttest.NewCA(t, "authority")
+	cert, key := transporttest.WritePair(t, dir, ca.Server(t, nil, "localhost"))
+	nameFile := write(t, filepath.Join(dir, "names"), "ann")
+	for a, want := range map[transport.ClientAuth]string{
+		transport.ClientCertRequest: "name", transport.ClientCertRequire: "certificate + name",
+	} {
+		s := servetest.Start(t, func(c *serve.Config) {
+			withMethods(c)
+			c.Methods = map[string]any{"names_file": serve.File(nameFile)}
+			listeners("mqtts://127.0.0.1:0")(c)
+			c.Listeners[0].TLS = &transport.ServerTLS{CertFile: cert, KeyFile: key, ClientAuth: a, ClientCAs: ca.Pool()}
+		})
+		if got := strings.Join(s.Ports()[0].Auth, ", "); got != want {
+			t.Errorf("client_auth %s: %q, want %q", a, got, want)
+		}
+	}
+}

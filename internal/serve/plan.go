@@ -196,6 +196,11 @@ func (nowhere) Addr() net.Addr            { return &net.IPAddr{} }
 func (p *plan) expose(pl *planned, ps *problems) {
 	pl.ways = p.auth.ways(asksCertificates(pl.cfg))
 	identified := len(pl.ways) > 0
+	if len(p.auth.certificate) == 0 && pl.cfg.TLS != nil && pl.cfg.TLS.ClientAuth == transport.ClientCertRequire {
+		for i, way := range pl.ways { // nobody gets as far without a certificate
+			pl.ways[i] = "certificate + " + way
+		}
+	}
 	pl.mustBeLocal = p.AllowAnonymous == nil && !identified && isLocal(pl.endpoint)
 	pl.open = pl.mustBeLocal
 	if p.AllowAnonymous != nil {
