@@ -151,6 +151,11 @@ func (s *settings) clientTLS() (*transport.ClientTLS, error) {
 	default:
 		return nil, usagef("--tls-version %q: must be tlsv1.2 or tlsv1.3", s.tlsVersion)
 	}
+	if s.cert != "" && s.key == "" && s.usesTLS() {
+		if _, err := tls.LoadX509KeyPair(s.cert, s.cert); err != nil {
+			return nil, fail(exitUsage, fmt.Errorf("--cert %q: %w", s.cert, err), "--key FILE names the private key, unless it stands in the certificate's file")
+		}
+	}
 	var err error
 	t.Ciphers, err = cipherSuites(s.ciphers)
 	return t, err
