@@ -109,3 +109,31 @@ func TestHostile_19_NoKeepAliveFromIdleClients(t *testing.T) {
 		}
 	})
 }
+
+func TestFarewellDoesNotWaitForTheRate(t *testing.T) {
+	const n = 20
+	a := arena{listen: transport.ListenConfig{MessageRate: transport.Rate{Count: 5, Per: 24 * time.Hour}}}
+	var flood []byte
+	for range n {
+		flood, _ = pub("t", "x", 0).Append(flood, mqtt.V5)
+	}
+	t.Run("that a violation brings", func(t *testing.T) {
+		hostile(t, a, func(h *hall) {
+			r := h.online(mqtt.V5, "indebted")
+			r.bytes(append(flood, 0, 0))
+			r.closedWith(mqtt.MalformedPacket)
+			h.deserted()
+		})
+	})
+	t.Run("that an operator brings", func(t *testing.T) {
+		hostile(t, a, func(h *hall) {
+			before := h.b.Stats().PublishReceived.Load()
+			r := h.online(mqtt.V5, "indebted")
+			r.bytes(flood)
+			h.eventually("the flood is read", func() bool { return h.b.Stats().PublishReceived.Load() == before+n })
+			h.b.Disconnect("indebted", broker.ReasonAdministrative)
+			r.closedWith(mqtt.AdministrativeAction)
+			h.deserted()
+		})
+	})
+}
