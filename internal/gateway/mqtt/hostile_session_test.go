@@ -175,7 +175,7 @@ func claimants(h *hall, v mqtt.Version, n int) {
 			_ = nc.Close()
 		})
 	}
-	h.eventually("one of them is left", func() bool { return h.l.Counters().Open == 1 })
+	h.within(time.Minute, "one of them is left", func() bool { return h.l.Counters().Open == 1 })
 	h.hangUp()
 	clients.Wait()
 	h.deserted()

@@ -184,7 +184,13 @@ func (h *hall) serves() {
 // eventually waits for what other goroutines bring about.
 func (h *hall) eventually(what string, ok func() bool) {
 	h.t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
+	h.within(patience, what, ok)
+}
+
+// within is eventually for what takes longer on a machine that has other work.
+func (h *hall) within(limit time.Duration, what string, ok func() bool) {
+	h.t.Helper()
+	for end := time.Now().Add(limit); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			h.t.Fatal("never happened: " + what)
 		}
