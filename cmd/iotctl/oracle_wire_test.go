@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,28 @@ func (o *oracle) refusals(t *testing.T) {
 			}
 		})
 	}
+	t.Run("reset", func(t *testing.T) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for {
+				nc, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = nc.Read(make([]byte, 1024))
+				_ = nc.(*net.TCPConn).SetLinger(0)
+				_ = nc.Close()
+			}
+		}()
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		o.same(t, func(c clients) outcome {
+			return c.run(t, "", "pub", "-h", "127.0.0.1", "-p", port, "-t", "a", "-m", "x")
+		})
+	})
 	for code := mqtt.ReasonCode(1); code <= 5; code++ {
 		try(fmt.Sprintf("3.1.1 code %d", code), mqtt.V311, code)
 	}

@@ -213,6 +213,8 @@ func peerWords(s *settings, err error) (text string, code int) {
 		return "Error: A TLS error occurred.\n" + network.Problem, peerTLS
 	case errors.As(err, &network) && network.Op == "proxy":
 		return "Error: Proxy error.\n" + network.Problem, peerErrno
+	case errors.Is(err, syscall.ECONNRESET) && (errors.Is(err, client.ErrConnectionLost) || errors.Is(err, client.ErrClosedBeforeConnack)):
+		return "Error: The connection was lost.", peerLost
 	case errors.As(err, &errno):
 		text := errno.Error()
 		return "Error: " + strings.ToUpper(text[:1]) + text[1:], peerErrno
