@@ -16,7 +16,7 @@ type refusals struct {
 	since int       // refused without a line
 }
 
-// refused logs that the client may not publish to, or subscribe to, topic: at
+// refused logs that what, a publish or a subscription, is refused on topic: at
 // info once in refusalPause, and at debug otherwise.
 func (c *conn) refused(what, topic string, err error) {
 	level, more := slog.LevelDebug, c.refusals.since
@@ -26,7 +26,7 @@ func (c *conn) refused(what, topic string, err error) {
 	} else {
 		c.refusals.since++
 	}
-	c.log.Log(context.Background(), level, what+" refused", "client", c.clientID, "topic", clip(topic), "err", err, "more_before", more)
+	c.log.Log(context.Background(), level, "request refused", "what", what, "client", c.clientID, "topic", clip(topic), "err", err, "more_before", more)
 }
 
 // tellRefusals logs at the end of a connection what no line has told.

@@ -22,8 +22,8 @@ func TestRefusalsAreLoggedOnceAMinute(t *testing.T) {
 	for range 5 {
 		r.publish(pub("forbidden", "x", 1))
 	}
-	lines := log.about("publish refused")
-	if len(lines) != 1 || !strings.Contains(lines[0], "level=INFO") || !strings.Contains(lines[0], "topic=forbidden") || !strings.Contains(lines[0], "client=c") {
+	lines := log.about("request refused")
+	if len(lines) != 1 || !strings.Contains(lines[0], "level=INFO") || !strings.Contains(lines[0], "what=publish") || !strings.Contains(lines[0], "topic=forbidden") || !strings.Contains(lines[0], "client=c") {
 		t.Errorf("%q", lines)
 	}
 	r.send(mqtt.Disconnect{})
