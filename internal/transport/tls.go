@@ -69,7 +69,7 @@ func (t *tlsLayer) ReadWith(borrow func() []byte) ([]byte, int, error) {
 	}
 	b[0] = t.first[0]
 	if err != nil || len(b) == 1 {
-		return b, 1, nil
+		return b, 1, nil //nolint:nilerr // the next Read returns it
 	}
 	t.sock.dry = true
 	n, err = t.Read(b[1:])
