@@ -48,7 +48,7 @@ func (c Connack) Append(dst []byte, v Version) ([]byte, error) {
 	}
 	code, bits := c.Code, byte(0)
 	if v < V5 {
-		code = code.ReturnCode()
+		code = code.returnCode()
 	}
 	if c.SessionPresent && v != V31 {
 		bits = 1

@@ -29,7 +29,7 @@ func TestParseHeader(t *testing.T) {
 		{"reserved type", "00 00", Header{}, 0, MalformedPacket, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h, n, err := ParseHeader(unhex(t, tc.hex))
+			h, n, err := parseHeader(unhex(t, tc.hex))
 			if h != tc.want || n != tc.n {
 				t.Errorf("header %+v in %d bytes, want %+v in %d", h, n, tc.want, tc.n)
 			}

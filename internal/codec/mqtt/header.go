@@ -16,10 +16,10 @@ type Header struct {
 	Overlong  bool  // the remaining length takes more bytes than it needs
 }
 
-// ParseHeader reads the fixed header and returns its size. It returns
+// parseHeader reads the fixed header and returns its size. It returns
 // ErrShort while the remaining length is incomplete, and a *Malformed for the
 // reserved type 0 and for a remaining length of five bytes or more.
-func ParseHeader(b []byte) (h Header, n int, err error) {
+func parseHeader(b []byte) (h Header, n int, err error) {
 	if len(b) == 0 {
 		return Header{}, 0, ErrShort
 	}
@@ -46,7 +46,7 @@ func ParseHeader(b []byte) (h Header, n int, err error) {
 // and 0 if it is not. limit, where above 0, bounds n: a *Malformed with code
 // PacketTooLarge comes as soon as the remaining length is known.
 func Frame(b []byte, limit int) (h Header, body []byte, n int, err error) {
-	h, head, err := ParseHeader(b)
+	h, head, err := parseHeader(b)
 	if err != nil {
 		return h, nil, 0, err
 	}
@@ -115,15 +115,10 @@ func appendVarint(dst []byte, n int) []byte {
 
 // appendHeader starts a packet and makes room for all of it.
 func appendHeader(dst []byte, t Type, flags uint8, remaining int) ([]byte, error) {
-	return appendHeaderFor(dst, t, flags, remaining, remaining)
-}
-
-// appendHeaderFor starts a packet of which only room bytes will follow in dst.
-func appendHeaderFor(dst []byte, t Type, flags uint8, remaining, room int) ([]byte, error) {
 	if remaining > MaxRemaining {
 		return dst, fmt.Errorf("append %v: %w", t, ErrTooLarge)
 	}
-	dst = slices.Grow(dst, 1+sizeVarint(remaining)+room)
+	dst = slices.Grow(dst, 1+sizeVarint(remaining)+remaining)
 	dst = append(dst, byte(t)<<4|flags)
 	return appendVarint(dst, remaining), nil
 }

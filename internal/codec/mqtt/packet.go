@@ -76,7 +76,7 @@ func parseBody(h Header, body []byte, o *Options) (Packet, error) {
 		return packet(ParsePingresp(body, h.Flags, o))
 	case TypeDisconnect:
 		return packet(ParseDisconnect(body, h.Flags, o))
-	default: // 4 bits, and ParseHeader refuses 0
+	default: // 4 bits, and parseHeader refuses 0
 		return packet(ParseAuth(body, h.Flags, o))
 	}
 }

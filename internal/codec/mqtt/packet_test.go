@@ -191,22 +191,6 @@ func TestAppendForOlderVersions(t *testing.T) {
 	}
 }
 
-func TestAppendHeadAndPayloadMakeThePacket(t *testing.T) {
-	for _, s := range samples {
-		p, ok := s.packet.(Publish)
-		if !ok {
-			continue
-		}
-		head, err := p.AppendHead(nil, s.version)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := append(head, p.Payload...); !bytes.Equal(got, unhex(t, s.hex)) {
-			t.Errorf("%s: %x", s.name, got)
-		}
-	}
-}
-
 func TestParsedSlicesCannotOverwriteTheirNeighbours(t *testing.T) {
 	for _, s := range samples {
 		p, ok := s.packet.(Publish)

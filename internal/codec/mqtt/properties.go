@@ -2,11 +2,9 @@ package mqtt
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
-	"strconv"
 )
 
 // MaxFieldBytes is the greatest size of a string or binary field.
@@ -138,55 +136,6 @@ func mustFit(id PropertyID, n int) {
 	if n > MaxFieldBytes {
 		panic(fmt.Sprintf("%v: %d bytes", id, n))
 	}
-}
-
-var errNotText = errors.New("takes two values")
-
-// AppendText appends a property whose value is given as text, as on a command
-// line: decimal numbers, everything else as it is. It refuses what does not
-// fit the wire type or breaks the value's rule; user properties have two
-// values and are refused.
-func (p Properties) AppendText(id PropertyID, value string) (Properties, error) {
-	wrap := func(err error) (Properties, error) { return p, fmt.Errorf("%v: %w", id, err) }
-	bits := 0
-	switch id.Wire() {
-	case WireByte:
-		bits = 8
-	case WireUint16:
-		bits = 16
-	case WireUint32:
-		bits = 32
-	case WireVarint:
-		bits = 28
-	case WireBytes, WireString:
-		if len(value) > MaxFieldBytes {
-			return wrap(ErrTooLong)
-		}
-	default:
-		return wrap(errNotText)
-	}
-	var num uint64
-	if bits > 0 {
-		n, err := strconv.ParseUint(value, 10, bits)
-		if err != nil {
-			return wrap(fmt.Errorf("%q: %w", value, errors.Unwrap(err)))
-		}
-		num = n
-	}
-	if why := id.spec().breach(Property{ID: id, Num: uint32(num), Bytes: []byte(value)}); why != "" {
-		return wrap(errors.New(why))
-	}
-	switch bits {
-	case 8:
-		return p.AppendByte(id, uint8(num)), nil
-	case 16:
-		return p.AppendUint16(id, uint16(num)), nil
-	case 32:
-		return p.AppendUint32(id, uint32(num)), nil
-	case 28:
-		return p.AppendVarint(id, uint32(num)), nil
-	}
-	return p.AppendString(id, value), nil
 }
 
 // Append appends q in its wire type.

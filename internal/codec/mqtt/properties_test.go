@@ -233,35 +233,6 @@ func TestWithout(t *testing.T) {
 	}
 }
 
-func TestAppendText(t *testing.T) {
-	for _, tc := range []struct {
-		id    PropertyID
-		value string
-		want  string // hex; "" for an error
-	}{
-		{PropPayloadFormat, "1", "0101"},
-		{PropPayloadFormat, "2", ""},
-		{PropReceiveMaximum, "65535", "21ffff"},
-		{PropReceiveMaximum, "65536", ""},
-		{PropReceiveMaximum, "0", ""},
-		{PropReceiveMaximum, "-1", ""},
-		{PropSessionExpiryInterval, "4294967295", "11ffffffff"},
-		{PropSubscriptionIdentifier, "268435455", "0bffffff7f"},
-		{PropSubscriptionIdentifier, "268435456", ""},
-		{PropContentType, "a b", "030003612062"},
-		{PropCorrelationData, "", "090000"},
-		{PropResponseTopic, "a/#", ""},
-		{PropContentType, strings.Repeat("x", MaxFieldBytes+1), ""},
-		{PropUserProperty, "a", ""},
-		{PropertyID(77), "a", ""},
-	} {
-		got, err := props().AppendText(tc.id, tc.value)
-		if (err == nil) != (tc.want != "") || string(got) != string(unhex(t, tc.want)) {
-			t.Errorf("%v %.20q: %x, %v; want %q", tc.id, tc.value, got, err, tc.want)
-		}
-	}
-}
-
 func TestOverlongFieldsPanic(t *testing.T) {
 	long := strings.Repeat("x", MaxFieldBytes+1)
 	for name, f := range map[string]func(){

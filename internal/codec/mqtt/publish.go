@@ -65,20 +65,6 @@ func (p Publish) Size(v Version) int { return packetSize(p.remaining(v)) }
 
 // Append implements Packet. It allocates only to grow dst.
 func (p Publish) Append(dst []byte, v Version) ([]byte, error) {
-	b, err := p.appendHead(dst, v, len(p.Payload))
-	if err != nil {
-		return dst, err
-	}
-	return append(b, p.Payload...), nil
-}
-
-// AppendHead appends all of the packet but its payload, for callers that write
-// the payload from where it is.
-func (p Publish) AppendHead(dst []byte, v Version) ([]byte, error) {
-	return p.appendHead(dst, v, 0)
-}
-
-func (p *Publish) appendHead(dst []byte, v Version, room int) ([]byte, error) {
 	if p.QoS > 2 {
 		return dst, fmt.Errorf("append PUBLISH: QoS %d: %w", p.QoS, ErrUnencodable)
 	}
@@ -93,7 +79,7 @@ func (p *Publish) appendHead(dst []byte, v Version, room int) ([]byte, error) {
 	if p.Retain {
 		flags |= 1
 	}
-	b, err := appendHeaderFor(dst, TypePublish, flags, remaining, remaining-len(p.Payload)+room)
+	b, err := appendHeader(dst, TypePublish, flags, remaining)
 	if err != nil {
 		return dst, err
 	}
@@ -101,5 +87,5 @@ func (p *Publish) appendHead(dst []byte, v Version, room int) ([]byte, error) {
 	if p.QoS > 0 {
 		b = binary.BigEndian.AppendUint16(b, p.PacketID)
 	}
-	return appendProperties(b, p.Properties, v), nil
+	return append(appendProperties(b, p.Properties, v), p.Payload...), nil
 }

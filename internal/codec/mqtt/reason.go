@@ -113,9 +113,9 @@ func (c ReasonCode) fromClient() bool {
 	return false
 }
 
-// ReturnCode is the nearest return code of a 3.x CONNACK. Codes below 0x80
+// returnCode is the nearest return code of a 3.x CONNACK. Codes below 0x80
 // stay as they are.
-func (c ReasonCode) ReturnCode() ReasonCode {
+func (c ReasonCode) returnCode() ReasonCode {
 	switch {
 	case !c.IsError():
 		return c
