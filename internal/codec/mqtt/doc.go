@@ -24,8 +24,8 @@
 //     every broker does; lenient mode notes them.
 //   - MQTT 3.1 leaves several bits unused that 3.1.1 reserves: bit 0 of the
 //     connect flags is not looked at, and PUBREL, SUBSCRIBE and UNSUBSCRIBE may
-//     be marked DUP. The first byte of CONNACK means nothing. A user name or password flag without the field is valid,
-//     as 3.1 asks of servers.
+//     be marked DUP. The first byte of CONNACK means nothing. A user name or
+//     password flag without the field is valid, as 3.1 asks of servers.
 //   - Bit 7 of a 3.x protocol level (0x83, 0x84) is mosquitto's mark of a
 //     bridge and is reported as [Connect].Bridge.
 //   - An overlong remaining length (80 00 for 0) is malformed in 5.0 but legal
