@@ -66,7 +66,7 @@ type link struct {
 	unproven    bool   // it has carried messages at QoS 0
 	// connectPacket, if set, is sent in place of the library's CONNECT.
 	connectPacket []byte
-	requests      map[uint16]chan response
+	requests      map[uint16]question
 	outAliases    map[uint16]string
 }
 
@@ -94,7 +94,7 @@ func newLink(c *Client, conn net.Conn, talk conversation) *link {
 		inAliases:  map[uint16]string{},
 		names:      map[string]string{},
 		wake:       sync.NewCond(&c.mu),
-		requests:   map[uint16]chan response{},
+		requests:   map[uint16]question{},
 		outAliases: map[uint16]string{},
 	}
 	l.lastSent.Store(l.opened.UnixNano())

@@ -8,8 +8,11 @@ import (
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 )
 
-// maxNames bounds the topic names that a link remembers.
-const maxNames = 1024
+// Bounds of the topic names that a link remembers: how many, and their length.
+const (
+	maxNames     = 1024
+	maxNameBytes = 256
+)
 
 // receive takes one packet from the server; it runs on the reader goroutine.
 // An error ends the link.
@@ -58,13 +61,13 @@ func (l *link) receive(h mqtt.Header, body, packet []byte) error {
 		if err != nil {
 			return err
 		}
-		c.answered(l, a.PacketID, a.Codes)
+		return c.answered(l, h.Type, a.PacketID, a.Codes)
 	case mqtt.TypeUnsuback:
 		a, err := mqtt.ParseUnsuback(body, h.Flags, &c.parse)
 		if err != nil {
 			return err
 		}
-		c.answered(l, a.PacketID, a.Codes)
+		return c.answered(l, h.Type, a.PacketID, a.Codes)
 	case mqtt.TypeConnack:
 		return l.accepted(body, h.Flags, packet)
 	case mqtt.TypeDisconnect:
@@ -246,11 +249,13 @@ func (l *link) sendReplies() {
 func (l *link) topicOf(p *mqtt.Publish) (string, error) {
 	topic, known := l.names[string(p.Topic)]
 	if !known {
+		topic = string(p.Topic)
 		if len(l.names) >= maxNames {
 			clear(l.names)
 		}
-		topic = string(p.Topic)
-		l.names[topic] = topic
+		if len(topic) <= maxNameBytes {
+			l.names[topic] = topic
+		}
 	}
 	if len(p.Properties) == 0 {
 		return topic, nil

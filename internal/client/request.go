@@ -26,8 +26,26 @@ func (r *request) packet(id uint16) mqtt.Packet {
 	return mqtt.Subscribe{PacketID: id, Properties: r.props, Filters: r.filters}
 }
 
+// check compares the number of answers with that of the questions. UNSUBACK
+// has none before 5.0.
+func (r *request) check(a response, v mqtt.Version) error {
+	switch {
+	case r.topics == nil && len(a.codes) != len(r.filters): // [MQTT-3.8.4-6]
+		return fmt.Errorf("SUBACK has %d codes for %d topic filters", len(a.codes), len(r.filters))
+	case r.topics != nil && v == mqtt.V5 && len(a.codes) != len(r.topics): // [MQTT-3.11.3-2]
+		return fmt.Errorf("UNSUBACK has %d codes for %d topic filters", len(a.codes), len(r.topics))
+	}
+	return nil
+}
+
 // response is SUBACK or UNSUBACK.
 type response struct{ codes []mqtt.ReasonCode }
+
+// question is a request that is under way.
+type question struct {
+	wants  mqtt.Type // SUBACK or UNSUBACK
+	answer chan response
+}
 
 // Subscribe implements API.
 func (c *Client) Subscribe(ctx context.Context, subs []Subscription, props mqtt.Properties) ([]mqtt.ReasonCode, error) {
@@ -45,10 +63,7 @@ func (c *Client) Subscribe(ctx context.Context, subs []Subscription, props mqtt.
 	}
 	a, err := c.request(ctx, r)
 	if err != nil {
-		return nil, err
-	}
-	if len(a.codes) != len(subs) { // [MQTT-3.8.4-6]
-		return a.codes, fmt.Errorf("SUBACK has %d codes for %d topic filters", len(a.codes), len(subs))
+		return a.codes, err
 	}
 	c.remember(r, a.codes)
 	return a.codes, nil
@@ -69,7 +84,7 @@ func (c *Client) Unsubscribe(ctx context.Context, filters []string, props mqtt.P
 	}
 	a, err := c.request(ctx, request{topics: slices.Clone(filters), props: slices.Clone(props)})
 	if err != nil {
-		return nil, err
+		return a.codes, err
 	}
 	c.forget(filters)
 	return a.codes, nil
@@ -129,7 +144,7 @@ func (c *Client) ask(ctx context.Context, l *link, r request) (response, error) 
 	}
 	answer := make(chan response, 1)
 	if err == nil {
-		l.requests[id] = answer
+		l.requests[id] = question{p.Type() + 1, answer} // each is answered by the next type
 	}
 	c.mu.Unlock()
 	if err != nil {
@@ -144,7 +159,7 @@ func (c *Client) ask(ctx context.Context, l *link, r request) (response, error) 
 	// The identifier stays taken until the answer comes, however late.
 	select {
 	case a := <-answer:
-		return a, nil
+		return a, r.check(a, c.o.Version)
 	case <-l.dead:
 		return response{}, ErrConnectionLost
 	case <-deadline:
@@ -154,15 +169,25 @@ func (c *Client) ask(ctx context.Context, l *link, r request) (response, error) 
 	}
 }
 
-// answered takes SUBACK and UNSUBACK.
-func (c *Client) answered(l *link, id uint16, codes []mqtt.ReasonCode) {
+// answered takes SUBACK and UNSUBACK. An error ends the link: the answer is to
+// another kind of request.
+func (c *Client) answered(l *link, t mqtt.Type, id uint16, codes []mqtt.ReasonCode) error {
 	c.mu.Lock()
-	answer := l.requests[id]
-	delete(l.requests, id)
-	c.mu.Unlock()
-	if answer != nil {
-		answer <- response{codes}
+	q, ok := l.requests[id]
+	if ok && q.wants == t {
+		delete(l.requests, id)
 	}
+	c.mu.Unlock()
+	switch {
+	case !ok:
+		return nil
+	case q.wants != t:
+		return &mqtt.Malformed{
+			Packet: t, Code: mqtt.ProtocolError, Reason: fmt.Sprintf("packet identifier %d waits for %s", id, q.wants),
+		}
+	}
+	q.answer <- response{codes}
+	return nil
 }
 
 // remember keeps what was granted, to renew it.
