@@ -50,10 +50,12 @@ type Options struct {
 	// goroutine that reads the connection: while it runs nothing else is read,
 	// which is the back-pressure. The message and all that it points to are
 	// valid until OnMessage returns; the acknowledgement is sent after OnIdle.
-	// It may call Halt, Close and Publish at QoS 0. It must not wait for
-	// anything that only the reader can bring: Publish at QoS 1 and 2 (it
-	// blocks when the window is full), PublishWait, Subscribe, Unsubscribe,
-	// Flush, Disconnect.
+	// It may call Halt, Close and Publish at QoS 0. That waits while
+	// MaxPendingBytes are ahead of the network, and with a server that does not
+	// read before it has been read from, both wait for each other: give it a ctx
+	// that ends. It must not wait for anything that only the reader can bring:
+	// Publish at QoS 1 and 2 (it blocks when the window is full), PublishWait,
+	// Subscribe, Unsubscribe, Flush, Disconnect.
 	OnMessage func(Message)
 	// OnIdle is called on the same goroutine when OnMessage has been given all
 	// that one read of the connection brought, and before the acknowledgements
