@@ -177,7 +177,7 @@ func (l *load) subscribe(ctx context.Context, who contender, qos uint8, run time
 	}
 	p := newBurst(topic, qos, bytes.TrimSpace(line), queueMost)
 	before, start := printed.lines(), time.Now()
-	for sent := before; time.Since(start) < run; {
+	for sent := before; time.Since(start) < run || printed.lines() == before; {
 		// Half a window at a time: a publisher that sends a message for each
 		// that was printed would be busier than anybody else.
 		if err := printed.wait(ctx, sent-queueMost/2); err != nil {
