@@ -18,11 +18,12 @@ import (
 type paho5 struct {
 	c       *Client
 	client  *paho.Client
-	connack bool // running: Done is valid
-	packet  *paho.Connect
+	connack bool          // running: Done is valid
+	packet  *paho.Connect // without the will, which the library only encodes
 	// connectPacket is sent in place of the library's CONNECT, which loses
 	// properties of the will and the order of all of them.
 	connectPacket []byte
+	unencodable   error // instead of it
 	w             wire
 }
 
@@ -38,15 +39,14 @@ func newPaho5(c *Client, id string, clean bool) *paho5 {
 	if c.o.Username != nil {
 		p.packet.UsernameFlag, p.packet.Username = true, *c.o.Username
 	}
-	if w := c.o.Will; w != nil {
-		p.packet.WillMessage = &paho.WillMessage{Topic: w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain}
-		p.packet.WillProperties = willProperties(w.Properties)
-	}
-	p.connectPacket, _ = c.connectPacket(id, clean).Append(nil, c.o.Version) // on error the library's has to do
+	p.connectPacket, p.unencodable = c.connectPacket(id, clean).Append(nil, c.o.Version)
 	return p
 }
 
 func (p *paho5) connect(w wire) error {
+	if p.unencodable != nil {
+		return p.unencodable
+	}
 	p.w = w
 	w.l.c.mu.Lock()
 	w.l.connectPacket = p.connectPacket
@@ -169,30 +169,6 @@ func connectProperties(props mqtt.Properties) *paho.ConnectProperties {
 			out.TopicAliasMaximum = &n
 		case mqtt.PropMaximumPacketSize:
 			out.MaximumPacketSize = &p.Num
-		case mqtt.PropUserProperty:
-			out.User.Add(string(p.Bytes), string(p.Value))
-		}
-	}
-	return out
-}
-
-func willProperties(props mqtt.Properties) *paho.WillProperties {
-	out := &paho.WillProperties{}
-	for p := range props.All() {
-		switch p.ID {
-		case mqtt.PropWillDelayInterval:
-			out.WillDelayInterval = &p.Num
-		case mqtt.PropPayloadFormat:
-			n := byte(p.Num)
-			out.PayloadFormat = &n
-		case mqtt.PropMessageExpiryInterval:
-			out.MessageExpiry = &p.Num
-		case mqtt.PropContentType:
-			out.ContentType = string(p.Bytes)
-		case mqtt.PropResponseTopic:
-			out.ResponseTopic = string(p.Bytes)
-		case mqtt.PropCorrelationData:
-			out.CorrelationData = p.Bytes
 		case mqtt.PropUserProperty:
 			out.User.Add(string(p.Bytes), string(p.Value))
 		}
