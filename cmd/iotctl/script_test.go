@@ -38,6 +38,18 @@ func TestClientScripts(t *testing.T) {
 			files = append(files, f)
 		}
 	}
+	runScripts(t, files, map[string]func(*testscript.TestScript, bool, []string){
+		"broker":    scriptBroker,
+		"tlsbroker": scriptTLSBroker,
+		"passwd":    scriptPasswd,
+		"signal":    scriptSignal,
+		"exits":     scriptExits,
+	})
+}
+
+// runScripts runs files with certificates in $CERTS and commands of their own.
+func runScripts(t *testing.T, files []string, cmds map[string]func(*testscript.TestScript, bool, []string)) {
+	t.Helper()
 	ca := transporttest.NewCA(t, "authority")
 	testscript.Run(t, testscript.Params{
 		Files:              files,
@@ -45,13 +57,7 @@ func TestClientScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			return writeCertificates(t, e, ca)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"broker":    scriptBroker,
-			"tlsbroker": scriptTLSBroker,
-			"passwd":    scriptPasswd,
-			"signal":    scriptSignal,
-			"exits":     scriptExits,
-		},
+		Cmds: cmds,
 	})
 }
 

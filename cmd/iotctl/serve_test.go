@@ -67,20 +67,12 @@ func TestServeScripts(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts:", err)
 	}
-	ca := transporttest.NewCA(t, "authority")
-	testscript.Run(t, testscript.Params{
-		Files:              files,
-		RequireUniqueNames: true,
-		Setup: func(e *testscript.Env) error {
-			return writeCertificates(t, e, ca)
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ports":  scriptPorts,
-			"await":  scriptAwait,
-			"passwd": scriptPasswd,
-			"signal": scriptSignal,
-			"exits":  scriptExits,
-		},
+	runScripts(t, files, map[string]func(*testscript.TestScript, bool, []string){
+		"ports":  scriptPorts,
+		"await":  scriptAwait,
+		"passwd": scriptPasswd,
+		"signal": scriptSignal,
+		"exits":  scriptExits,
 	})
 }
 

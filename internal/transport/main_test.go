@@ -60,8 +60,8 @@ func accepted(t testing.TB, l Listener) Conn {
 	}
 }
 
-// pair dials l and returns both ends, handshakes complete.
-func pair(t testing.TB, l Listener, cfg DialConfig) (client, srv Conn) {
+// bothEnds dials l and returns what each side makes of the handshake.
+func bothEnds(t testing.TB, l Listener, cfg DialConfig) (client, srv Conn, clientErr, serverErr error) {
 	t.Helper()
 	type result struct {
 		c   Conn
@@ -73,14 +73,23 @@ func pair(t testing.TB, l Listener, cfg DialConfig) (client, srv Conn) {
 		ch <- result{c, err}
 	}()
 	srv = accepted(t, l)
-	serverErr := srv.Handshake(t.Context())
+	serverErr = srv.Handshake(t.Context())
 	r := <-ch
-	if r.err != nil || serverErr != nil {
-		t.Fatalf("client: %v, server: %v", r.err, serverErr)
+	if r.c != nil {
+		t.Cleanup(func() { _ = r.c.Close() })
+		_ = r.c.SetDeadline(deadline())
 	}
-	t.Cleanup(func() { _ = r.c.Close() })
-	_ = r.c.SetDeadline(deadline())
-	return r.c, srv
+	return r.c, srv, r.err, serverErr
+}
+
+// pair dials l and returns both ends, handshakes complete.
+func pair(t testing.TB, l Listener, cfg DialConfig) (client, srv Conn) {
+	t.Helper()
+	client, srv, clientErr, serverErr := bothEnds(t, l, cfg)
+	if clientErr != nil || serverErr != nil {
+		t.Fatalf("client: %v, server: %v", clientErr, serverErr)
+	}
+	return client, srv
 }
 
 // rawDial opens the socket below a listener, whatever it speaks.

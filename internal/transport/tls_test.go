@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -35,26 +34,11 @@ func newTestCA(t testing.TB) testCA {
 // includes what its first read says.
 func handshakes(t *testing.T, l Listener, cfg DialConfig) (client, srv Conn, clientErr, serverErr error) {
 	t.Helper()
-	type result struct {
-		c   Conn
-		err error
+	client, srv, clientErr, serverErr = bothEnds(t, l, cfg)
+	if clientErr == nil && serverErr != nil {
+		_, clientErr = client.Read(make([]byte, 1))
 	}
-	ch := make(chan result, 1)
-	go func() {
-		c, err := Dial(context.Background(), l.URL(), cfg)
-		ch <- result{c, err}
-	}()
-	srv = accepted(t, l)
-	serverErr = srv.Handshake(t.Context())
-	r := <-ch
-	if r.c != nil {
-		t.Cleanup(func() { _ = r.c.Close() })
-		_ = r.c.SetDeadline(deadline())
-	}
-	if r.err == nil && serverErr != nil {
-		_, r.err = r.c.Read(make([]byte, 1))
-	}
-	return r.c, srv, r.err, serverErr
+	return client, srv, clientErr, serverErr
 }
 
 func TestTLSVersionsAndALPN(t *testing.T) {
