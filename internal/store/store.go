@@ -4,18 +4,20 @@
 //
 // To add a store:
 //
-//  1. create store/x with Load, Apply and Close;
-//  2. run storetest.Run over it: atomic batches, order, reload, large queue;
+//  1. create store/x with Load, Queue, Apply and Close;
+//  2. run storetest.Run over it: atomic batches, order, pages, reload;
 //  3. add one line to cmd/iotctl/builtin.go.
 //
-// The broker keeps a working copy of everything in memory and reads the store
-// once, at start. What must be applied before which packet may leave is the
+// The broker keeps a working copy of everything in memory but the queues, and
+// reads the store once, at start. Of a queue it keeps the head and fetches the
+// rest page by page. What must be applied before which packet may leave is the
 // broker's business (see broker/doc.go); what "applied" is worth (memory, a
 // synced log) is the store's.
 package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/message"
@@ -24,15 +26,54 @@ import (
 // Store keeps records. Its methods may be called from any goroutine.
 type Store interface {
 	// Load calls fn with every record, once, at start: a session before what
-	// belongs to it, the queue of a session in the order of Seq. It stops at
+	// belongs to it, and a Backlog in place of its Queued records. It stops at
 	// the first error of fn and returns it.
 	Load(ctx context.Context, fn func(Record) error) error
+	// Queue returns the next messages of a session's queue, in the order of
+	// Seq: those with after < Seq <= through, at least one if there is one, at
+	// most PageMessages, and no more once they exceed PageBytes. It sees every
+	// batch whose Apply has returned.
+	Queue(ctx context.Context, client string, after, through uint64) ([]Queued, error)
 	// Apply carries out a batch in order, all of it or nothing, and returns
 	// when it is as durable as the store promises. The caller may reuse the
 	// slice afterwards; the records in it are never changed.
+	//
+	// The removal of a Queued may be less durable than the rest: a message
+	// that comes back after a crash is a repetition, which MQTT allows.
 	Apply(ctx context.Context, batch []Op) error
 	// Close flushes and releases everything.
 	Close() error
+}
+
+// A page of a queue is that long at most, and that large but for its last
+// message.
+const (
+	PageMessages = 256
+	PageBytes    = 256 << 10
+)
+
+// ErrClosed is what a store answers after Close.
+var ErrClosed = errors.New("the store is closed")
+
+// Fallible is a store that may break for good: a disk that has refused to write
+// or to sync holds nobody knows what. From then on every Apply returns an error.
+type Fallible interface {
+	// Failed delivers the cause, once.
+	Failed() <-chan error
+}
+
+// Bounded is a store that may run out of room.
+type Bounded interface {
+	// Room is asked for every message that would take some, so it costs little.
+	Room() Room
+}
+
+// Room says how much a store can still take.
+type Room struct {
+	Free uint64 // bytes
+	Low  bool   // somebody should see to it
+	// Full: no more messages. What is left is for the removal of what is there.
+	Full bool
 }
 
 // Op is one step of a batch.
@@ -54,7 +95,7 @@ const (
 )
 
 // Record is one of Session, Subscription, Queued, Released, Received, Retained
-// and Will.
+// and Will, and from Load also Backlog.
 type Record interface{ record() }
 
 // Session outlives its network connection. Key: ClientID.
@@ -65,6 +106,9 @@ type Session struct {
 	// Ended is when the last network connection ended; zero while there is
 	// one. The session expires at Ended + Expiry.
 	Ended time.Time
+	// Sent is the last place in the queue from which anything had been sent
+	// when the connection ended.
+	Sent uint64
 }
 
 // Never as a session expiry interval means that the session does not expire.
@@ -92,6 +136,14 @@ type Queued struct {
 	Retain          bool
 	SubscriptionIDs []uint32
 	Share           string // shared subscription it came by, "" for none
+}
+
+// Backlog stands for all Queued records of a session. It is never stored.
+type Backlog struct {
+	ClientID    string
+	First, Last uint64 // Seq
+	Messages    int
+	Bytes       int // the sum of Message.Size
 }
 
 // Released is an outbound QoS 2 delivery that has had its PUBREC: only the
@@ -130,6 +182,7 @@ type Will struct {
 func (Session) record()      {}
 func (Subscription) record() {}
 func (Queued) record()       {}
+func (Backlog) record()      {}
 func (Released) record()     {}
 func (Received) record()     {}
 func (Retained) record()     {}

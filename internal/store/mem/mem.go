@@ -28,7 +28,7 @@ type session struct {
 	known    bool // a Session record has been put
 	record   store.Session
 	subs     map[string]store.Subscription
-	queue    map[uint64]store.Record // Queued or Released
+	queue    queue
 	received map[uint16]store.Received
 }
 
@@ -60,9 +60,9 @@ func (s *Store) put(r store.Record) {
 	case store.Subscription:
 		put(&s.session(r.ClientID).subs, r.Filter, r)
 	case store.Queued:
-		put(&s.session(r.ClientID).queue, r.Seq, store.Record(r))
+		s.session(r.ClientID).queue.put(r.Seq, r)
 	case store.Released:
-		put(&s.session(r.ClientID).queue, r.Seq, store.Record(r))
+		s.session(r.ClientID).queue.put(r.Seq, r)
 	case store.Received:
 		put(&s.session(r.ClientID).received, r.PacketID, r)
 	case store.Retained:
@@ -100,7 +100,7 @@ func (s *Store) remove(r store.Record) {
 
 func (s *Store) removeQueued(client string, seq uint64) {
 	if o := s.sessions[client]; o != nil {
-		delete(o.queue, seq)
+		o.queue.remove(seq)
 		s.prune(client, o)
 	}
 }
@@ -156,9 +156,7 @@ func (s *Store) snapshot() []store.Record {
 		for _, filter := range slices.Sorted(maps.Keys(o.subs)) {
 			all = append(all, o.subs[filter])
 		}
-		for _, seq := range slices.Sorted(maps.Keys(o.queue)) {
-			all = append(all, o.queue[seq])
-		}
+		all = append(all, o.queue.load(client)...)
 		for _, id := range slices.Sorted(maps.Keys(o.received)) {
 			all = append(all, o.received[id])
 		}
@@ -170,6 +168,19 @@ func (s *Store) snapshot() []store.Record {
 		all = append(all, s.wills[client])
 	}
 	return all
+}
+
+// Queue implements store.Store.
+func (s *Store) Queue(ctx context.Context, client string, after, through uint64) ([]store.Queued, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.sessions[client]; o != nil {
+		return o.queue.page(after, through), nil
+	}
+	return nil, nil
 }
 
 // Close implements store.Store. What was stored stays loadable, so that a test
