@@ -41,7 +41,7 @@ const layers = `
 // exists for tests (its name ends in "test") and every test file may also
 // import the ones marked tests.
 var libraries = map[string][]string{
-	"github.com/cockroachdb/pebble":      {"store"},
+	"github.com/cockroachdb/pebble":       {"store"},
 	"github.com/eclipse/paho.golang":      {"client"},
 	"github.com/eclipse/paho.mqtt.golang": {"client"},
 	"github.com/fatih/color":              {"cmd/iotctl"},
