@@ -236,7 +236,7 @@ func (c *conn) commit(ctx context.Context) error {
 		return nil
 	}
 	if err := l.Commit(context.WithoutCancel(ctx)); err != nil {
-		return &ended{code: mqtt.ServerUnavailable, why: "store", err: err}
+		return &ended{code: mqtt.ImplementationSpecificError, why: "store", err: err}
 	}
 	if len(c.acks) > 0 {
 		c.w.append(c.acks)
@@ -246,7 +246,7 @@ func (c *conn) commit(ctx context.Context) error {
 		c.ready = false
 		l.Ready()
 		if err := l.Commit(context.WithoutCancel(ctx)); err != nil {
-			return &ended{code: mqtt.ServerUnavailable, why: "store", err: err}
+			return &ended{code: mqtt.ImplementationSpecificError, why: "store", err: err}
 		}
 	}
 	c.w.flush()

@@ -59,7 +59,7 @@ func farewellOf(r broker.Reason) mqtt.ReasonCode {
 	case broker.ReasonShutdown:
 		return mqtt.ServerShuttingDown
 	case broker.ReasonUnavailable:
-		return mqtt.ServerUnavailable
+		return mqtt.ImplementationSpecificError
 	}
 	return mqtt.AdministrativeAction
 }
