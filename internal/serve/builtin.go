@@ -21,6 +21,7 @@ type Builtin struct {
 	Gateways []Gateway
 	Methods  []Method // in the order in which they are asked
 	Stores   []Store  // the first is the default
+	Commands []Command
 }
 
 // Environment is what gateways are made with.

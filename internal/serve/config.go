@@ -33,6 +33,11 @@ type Config struct {
 	Store         string // name of an entry; "" is the first
 	StoreSettings any
 
+	// Control is the path of the control socket, in a directory of this user's
+	// that no other server uses. "": there is none. One that does not open is
+	// logged, and the server goes on without.
+	Control string
+
 	// Logger is what everything logs to. nil: silent.
 	Logger *slog.Logger
 	Log    Log

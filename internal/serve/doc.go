@@ -17,14 +17,18 @@
 // # Order
 //
 // Start: methods of authentication, store, broker, gateways, sockets, and only
-// when all sockets are open the first Accept. Stop: the broker refuses new
-// clients and tells the others; gateways close their sockets and let their
-// clients go; broker; store.
+// when all sockets are open the first Accept; at last the control socket. Stop:
+// the control socket; the broker refuses new clients and tells the others;
+// gateways close their sockets and let their clients go; broker; store. A store
+// that has broken ends the server in the same order: the broker acknowledges
+// nothing any more.
 //
 // # Goroutines
 //
 // One per listener (Gateway.Serve, which owns the rest), one for the broker's
-// timers, one that watches certificate files and one that waits for the end.
+// timers, one that watches certificate files, one that watches the store, one
+// for the control socket and two per request there, and one that waits for the
+// end.
 // Server.mu serialises Reload and the end; it is not taken by anything that a
 // message passes through.
 //

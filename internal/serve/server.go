@@ -28,16 +28,17 @@ type Server struct {
 	store    store.Store
 	gateways map[string]gateway.Gateway
 	gate     *gate
+	control  *control // nil: there is none
 
 	serving     context.Context // of the gateways
 	stopServing context.CancelFunc
 	gatewaysWG  sync.WaitGroup
-	coreWG      sync.WaitGroup // the broker and the certificate watch
+	coreWG      sync.WaitGroup // the broker and the watches of certificates and store
 	stopCore    context.CancelFunc
 
 	stop  chan struct{} // closed by Stop
 	abort chan struct{} // closed by Abort
-	fatal chan error    // a gateway has failed
+	fatal chan error    // a gateway or the store has failed
 	once  struct{ stop, abort sync.Once }
 	done  chan struct{} // closed when everything has ended; then err is set
 	err   error
@@ -78,8 +79,14 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	s.checkCertificates(seen)
 	s.coreWG.Go(func() { s.report(s.broker.Run(core)) })
 	s.coreWG.Go(func() { s.watchCertificates(core, seen) })
+	s.coreWG.Go(func() { s.watchStore(core) })
 	for _, r := range opened {
 		s.launch(r)
+	}
+	if p.Control != "" {
+		if s.control, err = s.openControl(ctx, p.Control); err != nil {
+			s.log.Warn("no control socket: commands that ask a running broker do not reach this one", "err", err)
+		}
 	}
 	go s.supervise(ctx)
 	return s, nil
@@ -93,7 +100,7 @@ func (s *Server) wire(ctx context.Context, p *plan) error {
 	}
 	bc := p.Broker
 	bc.Store, bc.Logger, bc.Authorizer = s.store, p.Logger, p.auth.authorizer()
-	bc.MoreSys = s.listenerValues
+	bc.MoreSys = s.sysValues
 	if s.broker, err = broker.New(ctx, bc); err != nil {
 		return errors.Join(err, s.store.Close())
 	}
@@ -137,7 +144,12 @@ func (s *Server) supervise(ctx context.Context) {
 	case err = <-s.fatal:
 		s.log.Error("the server ends", "err", err)
 	}
-	s.err = errors.Join(err, s.end())
+	ended := s.end()
+	var broken *StoreError
+	if errors.As(err, &broken) {
+		ended = nil // that a broken store does not close well is no news
+	}
+	s.err = errors.Join(err, ended)
 }
 
 // end stops everything in order.
@@ -146,6 +158,7 @@ func (s *Server) end() error {
 	s.ending = true
 	timeout, listeners := s.cfg.DrainTimeout, s.running
 	s.mu.Unlock()
+	s.control.close()
 	s.broker.Shutdown(broker.ReasonShutdown)
 	s.stopServing()
 	gone := make(chan struct{})
@@ -195,6 +208,9 @@ func (s *Server) Close() error {
 	s.Stop()
 	return s.Wait()
 }
+
+// Store gives access to the store, for commands.
+func (s *Server) Store() store.Store { return s.store }
 
 // Broker gives access to the core, for counters and tests.
 func (s *Server) Broker() *broker.Broker { return s.broker }

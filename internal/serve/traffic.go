@@ -6,11 +6,18 @@ import (
 	"strings"
 )
 
-// listenerValues are the counters of the open listeners, for $SYS.
-func (s *Server) listenerValues() map[string]string {
+// sysValues are what $SYS says about what is around the broker.
+func (s *Server) sysValues() map[string]string {
+	values := map[string]string{}
+	s.listenerValues(values)
+	s.storeValues(values)
+	return values
+}
+
+// listenerValues are the counters of the open listeners.
+func (s *Server) listenerValues(values map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	values := map[string]string{}
 	for _, r := range s.running {
 		c := r.Counters()
 		at := "listeners/" + topicLevel(r.name()) + "/"
@@ -23,7 +30,6 @@ func (s *Server) listenerValues() map[string]string {
 			values[at+"closed/"+topicLevel(why)] = strconv.FormatUint(n, 10)
 		}
 	}
-	return values
 }
 
 // topicLevel is name as one level of a topic: with /, +, # and the like
