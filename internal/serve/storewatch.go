@@ -20,7 +20,9 @@ type StoreError struct {
 }
 
 // Error implements error.
-func (e *StoreError) Error() string { return fmt.Sprintf("the %s store has failed: %v", e.Store, e.Err) }
+func (e *StoreError) Error() string {
+	return fmt.Sprintf("the %s store has failed: %v", e.Store, e.Err)
+}
 
 // Unwrap gives access to the cause.
 func (e *StoreError) Unwrap() error { return e.Err }
