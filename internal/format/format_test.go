@@ -9,12 +9,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/message"
 )
 
 var arrived = time.Date(2026, 3, 4, 5, 6, 7, 8009, time.FixedZone("XYZ", 5400))
 
-func message(payload string) *Message {
+func sample(payload string) *Message {
 	return &Message{Topic: "a/b", Payload: []byte(payload), QoS: 1, Retain: true, PacketID: 7, Arrived: arrived}
 }
 
@@ -44,7 +47,7 @@ func TestReleasesDiffer(t *testing.T) {
 			`{"tst":"2026-03-04T05:06:07.000008Z+0130","topic":"a/b","qos":1,"retain":1,"payloadlen":6,"mid":7,"properties":{"user-properties":{"a":"1","a":"2"}},"payload":"ABCDEF"}`,
 		},
 	} {
-		m := message("ABCDEF")
+		m := sample("ABCDEF")
 		m.Properties = user
 		if got, err := show(t, tt.format, Options{}, m); got != tt.v21 || err != nil {
 			t.Errorf("2.1 %s: %q, %v, want %q", tt.format, got, err, tt.v21)
@@ -61,7 +64,7 @@ func TestReleasesDiffer(t *testing.T) {
 			t.Errorf("2.0 accepts %s", only21)
 		}
 	}
-	if got, _ := show(t, "%.2:x|%.4-X", Options{}, message("ABC")); got != "41:42:43|4142-43" {
+	if got, _ := show(t, "%.2:x|%.4-X", Options{}, sample("ABC")); got != "41:42:43|4142-43" {
 		t.Errorf("separators: %q", got)
 	}
 }
@@ -78,13 +81,13 @@ func TestFloatPayloads(t *testing.T) {
 		{"%d", d, "-2.250000"},
 		{"%.0d", d, "-2"},
 	} {
-		if got, err := show(t, tt.format, Options{}, message(tt.payload)); got != tt.want || err != nil {
+		if got, err := show(t, tt.format, Options{}, sample(tt.payload)); got != tt.want || err != nil {
 			t.Errorf("%s: %q, %v, want %q", tt.format, got, err, tt.want)
 		}
 	}
 	for _, bad := range []string{"%f", "%d"} {
 		problem := (*PayloadError)(nil)
-		if got, err := show(t, "["+bad+"]", Options{}, message("abc")); !errors.As(err, &problem) || got != "[]" || problem.Topic != "a/b" {
+		if got, err := show(t, "["+bad+"]", Options{}, sample("abc")); !errors.As(err, &problem) || got != "[]" || problem.Topic != "a/b" {
 			t.Errorf("%s: %q, %v", bad, got, err)
 		}
 	}
@@ -102,7 +105,7 @@ func TestExactnessIsForMosquittoAlone(t *testing.T) {
 		{"%J", "", "null", "null"},
 	} {
 		for i, want := range []string{tt.own, tt.exact} {
-			got, err := show(t, tt.format, Options{Exact: i == 1}, message(tt.payload))
+			got, err := show(t, tt.format, Options{Exact: i == 1}, sample(tt.payload))
 			if _, payload, _ := strings.Cut(got, `"payload":`); payload != want+"}" || err != nil {
 				t.Errorf("%s of %q, exact %v: %s, %v, want %s", tt.format, tt.payload, i == 1, got, err, want)
 			}
@@ -133,7 +136,7 @@ func TestRecordsLoseNothing(t *testing.T) {
 		`{"a":1,"a":1e99999}`: `"size":19,"encoding":"json","payload":{"a":1,"a":1e99999}`,
 		"true":                `"size":4,"encoding":"json","payload":true`,
 	} {
-		got := string(AppendRecord(nil, message(payload), false))
+		got := string(AppendRecord(nil, sample(payload), false))
 		want := `{"time":"2026-03-04T05:06:07.000008009+01:30","topic":"a/b","qos":1,"retain":true,"mid":7,` + want + `}`
 		if got != want {
 			t.Errorf("%q: %s\nwant %s", payload, got, want)
@@ -141,14 +144,14 @@ func TestRecordsLoseNothing(t *testing.T) {
 		if !json.Valid([]byte(got)) {
 			t.Errorf("%q: not JSON", payload)
 		}
-		if pretty := AppendRecord(nil, message(payload), true); !json.Valid(pretty) {
+		if pretty := AppendRecord(nil, sample(payload), true); !json.Valid(pretty) {
 			t.Errorf("%q: not JSON: %s", payload, pretty)
 		}
 	}
 }
 
 func TestRecordsHaveEveryProperty(t *testing.T) {
-	m := message("x")
+	m := sample("x")
 	m.Properties = mqtt.Properties(nil).
 		AppendVarint(mqtt.PropSubscriptionIdentifier, 3).AppendUserProperty("b", "1").
 		AppendByte(mqtt.PropPayloadFormat, 1).AppendUint32(mqtt.PropMessageExpiryInterval, 60).
@@ -188,7 +191,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := message("payload")
+	m := sample("payload")
 	buf := make([]byte, 0, 1024)
 	if n := testing.AllocsPerRun(100, func() { buf, _ = f.Append(buf[:0], m) }); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -215,4 +218,29 @@ func FuzzFormat(f *testing.F) {
 			t.Errorf("not JSON: %q", record)
 		}
 	})
+}
+
+func TestStoredMessagesLoseNothing(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	for _, tt := range []struct {
+		m    message.Message
+		want string
+	}{
+		{
+			message.Message{Topic: "a", QoS: 1, Payload: []byte(`{"n": 1}`), Published: at},
+			`{"time":"2026-01-02T03:04:05.000000006Z","topic":"a","qos":1,"retain":false,"size":8,"encoding":"json","payload":{"n":1}}`,
+		},
+		{
+			message.Message{
+				Topic: "b", Retain: true, Payload: []byte{0xFF}, Published: at, Expires: at.Add(time.Minute),
+				Publisher: `p"`, Owner: "ann", Properties: []byte{byte(mqtt.PropContentType), 0, 1, 'x'},
+			},
+			`{"time":"2026-01-02T03:04:05.000000006Z","topic":"b","qos":0,"retain":true,"expires":"2026-01-02T03:05:05.000000006Z",` +
+				`"publisher":"p\"","owner":"ann","properties":{"content-type":"x"},"size":1,"encoding":"base64","payload":"/w=="}`,
+		},
+	} {
+		if diff := cmp.Diff(tt.want, string(AppendStored(nil, &tt.m))); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	}
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/message"
 )
 
 // AppendRecord appends m as one JSON object that loses nothing: compact, or
@@ -34,24 +36,59 @@ func AppendRecord(dst []byte, m *Message, pretty bool) []byte {
 	w.key("qos")
 	w.number(uint64(m.QoS))
 	w.key("retain")
-	if m.Retain {
-		w.raw([]byte("true"))
-	} else {
-		w.raw([]byte("false"))
-	}
+	w.raw(strconv.AppendBool(nil, m.Retain))
 	if m.QoS > 0 {
 		w.key("mid")
 		w.number(uint64(m.PacketID))
 	}
-	if len(m.Properties) > 0 {
-		w.key("properties")
-		w.recordProperties(m.Properties)
-	}
-	w.key("size")
-	w.number(uint64(len(m.Payload)))
-	w.encoded("payload", m.Payload, true)
+	w.content(m.Properties, m.Payload)
 	w.close('}')
 	return w.buf
+}
+
+// AppendStored appends a message that is kept somewhere as one compact JSON
+// object that loses nothing. Its members are those of AppendRecord, but that
+// time is when it was published and that there is no mid, and before the
+// properties, where there are such:
+//
+//	expires    when its expiry interval has passed, as time
+//	publisher  client identifier
+//	owner      the identity that published it
+func AppendStored(dst []byte, m *message.Message) []byte {
+	w := &jsonWriter{buf: dst}
+	w.open('{')
+	w.key("time")
+	w.raw(m.Published.AppendFormat(nil, `"`+time.RFC3339Nano+`"`))
+	w.key("topic")
+	w.text([]byte(m.Topic))
+	w.key("qos")
+	w.number(uint64(m.QoS))
+	w.key("retain")
+	w.raw(strconv.AppendBool(nil, m.Retain))
+	if !m.Expires.IsZero() {
+		w.key("expires")
+		w.raw(m.Expires.AppendFormat(nil, `"`+time.RFC3339Nano+`"`))
+	}
+	for _, who := range []struct{ key, name string }{{"publisher", m.Publisher}, {"owner", m.Owner}} {
+		if who.name != "" {
+			w.key(who.key)
+			w.text([]byte(who.name))
+		}
+	}
+	w.content(m.Properties, m.Payload)
+	w.close('}')
+	return w.buf
+}
+
+// content writes the last members of a record.
+func (w *jsonWriter) content(p mqtt.Properties, payload []byte) {
+	if len(p) > 0 {
+		w.key("properties")
+		w.recordProperties(p)
+	}
+	w.key("size")
+	w.number(uint64(len(payload)))
+	w.encoded("payload", payload, true)
 }
 
 // encoded writes two members: how data is encoded, and data.
