@@ -81,7 +81,7 @@ func (b *Broker) Attach(ctx context.Context, id auth.Identity, o SessionOptions,
 		if expired {
 			b.stats.SessionsExpired.Add(1)
 		}
-		if found && (o.CleanStart || expired || !s.durable()) { // the last has a connection, and ends with it
+		if found && (o.CleanStart || expired || !s.outlives()) { // the last has a connection, and ends with it
 			s.takeOver()
 			s.end()
 			s.life.Unlock()
@@ -147,7 +147,13 @@ func (s *Session) takeOver() {
 // as it was. Called with life held.
 func (s *Session) attach(ctx context.Context, id auth.Identity, o SessionOptions, r Receiver, found bool) (*Link, error) {
 	b := s.b
-	if found {
+	switch {
+	case !found && o.Expiry > 0 && b.full():
+		s.end()
+		return nil, ErrFull
+	case !found && o.Expiry > 0:
+		s.keep()
+	case found:
 		s.takeOver()
 		if s.will != nil && (s.will.delay == 0 || s.will.isDue(time.Now())) {
 			s.fireWill()
@@ -201,10 +207,7 @@ func (s *Session) connect(l *Link, id auth.Identity, expiry time.Duration) (befo
 // are taken over.
 func (s *Session) attachOps(found bool) []store.Op {
 	if !s.durable() {
-		if !found {
-			return nil
-		}
-		return []store.Op{{Kind: store.Delete, Record: s.record()}}
+		return nil
 	}
 	ops := []store.Op{{Record: s.record()}}
 	if s.will != nil {
@@ -255,14 +258,12 @@ func (s *Session) unlink(l *Link, f Farewell) bool {
 	l.gone.Store(true)
 	s.online.Store(false)
 	s.out.Suspend()
-	was := s.durable()
-	if f.HasExpiry && was { // from 0 it cannot be raised
+	if f.HasExpiry && s.outlives() { // from 0 it cannot be raised
 		s.expiry = f.Expiry
 		if b.cfg.MaxExpiry > 0 {
 			s.expiry = min(s.expiry, b.cfg.MaxExpiry)
 		}
 	}
-	ends := !s.durable()
 	s.mu.Unlock()
 	b.stats.Connected.Add(-1)
 	s.since = time.Now()
@@ -270,16 +271,13 @@ func (s *Session) unlink(l *Link, f Farewell) bool {
 	if !f.Abnormal {
 		s.will = nil
 	}
-	if was && ends {
-		b.applyQuietly([]store.Op{{Kind: store.Delete, Record: s.record()}})
-	}
 	return true
 }
 
 // settle decides what stays of a session that has lost its connection. Called
 // with life held.
 func (s *Session) settle() {
-	if !s.durable() {
+	if !s.outlives() {
 		s.end()
 		return
 	}

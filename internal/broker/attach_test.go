@@ -148,8 +148,8 @@ func TestSessionBecomesDurableAndBack(t *testing.T) {
 		p.publish("a=3", 1, 1)
 		all := []string{"session s", "subscription s a", "subscription s b", "released s", "released s", "queued s 3", "received s 9"}
 		wantRecords(t, b.cfg.Store, all...)
-		s = attach(t, b, options("s"))
-		wantRecords(t, b.cfg.Store)
+		s = attach(t, b, options("s")) // it ends with this connection, and is stored until then
+		wantRecords(t, b.cfg.Store, all...)
 		p.publish("a=4", 1, 1)
 		s.lose()
 		count(t, b, 1, 0)
@@ -370,7 +370,7 @@ func TestNewSessionIsNotRemovedWithTheOldOne(t *testing.T) {
 	}
 }
 
-func TestMessageUnderWayToASessionThatIsNoLongerStored(t *testing.T) {
+func TestMessageUnderWayToASessionThatEndsWithItsNextConnection(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, b *Broker) {
 		s, p := attach(t, b, durable("s")), attach(t, b, options("p"))
 		s.subscribe(Subscription{Filter: "a", QoS: 1})
@@ -380,6 +380,8 @@ func TestMessageUnderWayToASessionThatIsNoLongerStored(t *testing.T) {
 		s = attach(t, b, options("s"))
 		p.commit()
 		s.want("a=1 q1")
+		wantRecords(t, b.cfg.Store, "session s", "subscription s a", "queued s 1")
+		s.lose()
 		wantRecords(t, b.cfg.Store)
 	})
 }

@@ -16,8 +16,9 @@ import (
 type batch struct {
 	now      time.Time
 	ops      []store.Op
-	offers   []offer // for durable sessions: after the operations
-	sends    []send  // PUBREL for durable sessions: after the operations
+	offers   []offer    // for durable sessions: after the operations
+	sends    []send     // PUBREL for durable sessions: after the operations
+	fetches  []*Session // that need the next page of their queues
 	dirty    []*Link
 	received []uint16        // new QoS 2 identifiers of a durable publisher
 	released []uint16        // those that it has let go
@@ -74,13 +75,13 @@ func (bt *batch) flush() {
 func (b *Broker) commit(ctx context.Context, bt *batch, own *Link) error {
 	defer bt.reset()
 	bt.flush()
-	for len(bt.ops) > 0 || len(bt.offers) > 0 || len(bt.sends) > 0 {
-		ops, offers, sends := bt.ops, bt.offers, bt.sends
-		bt.ops, bt.offers, bt.sends = nil, nil, nil
+	for len(bt.ops) > 0 || len(bt.offers) > 0 || len(bt.sends) > 0 || len(bt.fetches) > 0 {
+		ops, offers, sends, fetches := bt.ops, bt.offers, bt.sends, bt.fetches
+		bt.ops, bt.offers, bt.sends, bt.fetches = nil, nil, nil, nil
 		err := b.applyOf(ctx, own, ops)
 		own.stored(bt, err) // whatever becomes of the rest
 		if err != nil {
-			(&batch{offers: offers}).abandon()
+			b.abandon(&batch{offers: offers, fetches: fetches})
 			return err
 		}
 		for _, o := range offers {
@@ -89,17 +90,22 @@ func (b *Broker) commit(ctx context.Context, bt *batch, own *Link) error {
 		for _, p := range sends {
 			p.l.s.sendStored(p, bt)
 		}
+		for _, s := range fetches {
+			s.fetch(ctx, bt)
+		}
 		bt.flush()
 	}
 	return nil
 }
 
-// abandon gives up the messages that have not been stored.
-func (bt *batch) abandon() {
+// abandon gives up the messages of a batch that has not been stored.
+func (b *Broker) abandon(bt *batch) {
+	rest := batch{fetches: bt.fetches}
 	for _, o := range bt.offers {
-		o.s.abandon()
+		o.s.abandon(o.seq, &rest)
 	}
-	bt.offers = nil
+	bt.offers, bt.fetches = nil, nil
+	b.commitQuietly(&rest)
 }
 
 // applyOf applies what the client of a session has caused. Nothing of the

@@ -25,6 +25,12 @@
 // Attach returns after the session and its will have been applied. Sessions
 // that end with their connection never wait for the store.
 //
+// Of the queue of a durable session only the head is in memory; the rest is
+// fetched by pages, see session/page.go. Whoever takes the last message of the
+// head fetches the next page, in Commit. A store that is full (store.Bounded)
+// makes the broker refuse what would have to be stored, before anybody has got
+// it, while deliveries and acknowledgements go on.
+//
 // # Concurrency
 //
 // Everything of a PUBLISH happens on the publisher's goroutine: no channel, no

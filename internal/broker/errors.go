@@ -1,13 +1,18 @@
 package broker
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Errors that gateways translate into their protocol's codes.
 var (
 	ErrNotAuthorized = errors.New("not authorized")
 	ErrQuota         = errors.New("quota exceeded")
-	ErrTakenOver     = errors.New("session taken over by another connection")
-	ErrEnded         = errors.New("broker is shutting down")
+	// ErrFull is an ErrQuota: the store has no room.
+	ErrFull      = fmt.Errorf("the store is full: %w", ErrQuota)
+	ErrTakenOver = errors.New("session taken over by another connection")
+	ErrEnded     = errors.New("broker is shutting down")
 	// ErrNotOwner: the client identifier belongs to the session of another
 	// identity, which is left untouched.
 	ErrNotOwner = errors.New("client identifier belongs to another identity")

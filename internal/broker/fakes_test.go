@@ -69,8 +69,12 @@ func records(t testing.TB, s store.Store) []string {
 			all = append(all, "session "+r.ClientID)
 		case store.Subscription:
 			all = append(all, "subscription "+r.ClientID+" "+r.Filter)
-		case store.Queued:
-			all = append(all, fmt.Sprintf("queued %s %s", r.ClientID, r.Message.Payload))
+		case store.Backlog:
+			page, err := s.Queue(context.Background(), r.ClientID, r.First-1, r.Last)
+			for _, q := range page {
+				all = append(all, fmt.Sprintf("queued %s %s", r.ClientID, q.Message.Payload))
+			}
+			return err
 		case store.Released:
 			all = append(all, "released "+r.ClientID)
 		case store.Received:

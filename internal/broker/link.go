@@ -174,7 +174,7 @@ func (l *Link) waitStored() {
 func (l *Link) Detach(f Farewell) {
 	l.batch.flush() // what others rely on, if the batch is not committed any more
 	l.stored(&l.batch, ErrEnded)
-	l.batch.abandon()
+	l.b.abandon(&l.batch)
 	l.s.life.Lock()
 	if l.s.unlink(l, f) {
 		l.s.settle()
@@ -184,7 +184,7 @@ func (l *Link) Detach(f Farewell) {
 
 // Publish routes a message of the client to everybody who is subscribed.
 // matched counts the receivers. Errors: ErrNotAuthorized, ErrQuota (a retained
-// message over the limit), ErrTakenOver, session.ErrReceiveMaximum. At QoS 2 a
+// message over the limit), ErrFull, ErrTakenOver, session.ErrReceiveMaximum. At QoS 2 a
 // repetition is recognised by its identifier and not routed again; it counts as
 // matched, because who received it is forgotten.
 func (l *Link) Publish(v message.View) (matched int, err error) {
@@ -216,8 +216,18 @@ func (l *Link) publish(v message.View, now time.Time) (matched int, err error) {
 		b.stats.dropped(session.DropNotAllowed)
 		return 0, err
 	}
+	retain := v.Retain
+	if v.QoS > 0 || retain {
+		switch err := b.checkRoom(v, bt); {
+		case err == nil:
+		case v.QoS > 0:
+			return 0, err
+		default: // nobody would hear of a refusal: those who are there get it
+			retain = false
+		}
+	}
 	var m *message.Message
-	if v.Retain {
+	if retain {
 		// Before the match: a new subscription is found by the one or finds
 		// the other.
 		m = v.Copy(now, s.id, s.owner)

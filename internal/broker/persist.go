@@ -14,35 +14,40 @@ import (
 func (b *Broker) load(ctx context.Context) error {
 	now := time.Now()
 	err := b.cfg.Store.Load(ctx, func(r store.Record) error {
-		b.loadRecord(r, now)
+		b.loadRecord(r)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	var ops []store.Op
 	b.each(func(s *Session) {
 		s.life.Lock()
 		defer s.life.Unlock()
-		if s.will != nil && s.will.due.IsZero() {
-			s.will.due = now.Add(s.will.delay)
+		if s.since.IsZero() {
+			s.since = now
+			ops = append(ops, store.Op{Record: s.record()})
+		}
+		if w := s.will; w != nil && w.due.IsZero() {
+			w.due = now.Add(w.delay)
+			ops = append(ops, store.Op{Record: w.record(s.id)})
 		}
 		s.schedule()
 	})
-	return nil
+	return b.apply(ctx, ops)
 }
 
 // loadRecord takes one record; the session of a record is there, because
 // Load gives it first.
-func (b *Broker) loadRecord(r store.Record, now time.Time) {
+func (b *Broker) loadRecord(r store.Record) {
 	switch r := r.(type) {
 	case store.Session:
 		s := newSession(b, r.ClientID, r.Owner)
 		s.expiry = r.Expiry
 		s.identity = auth.Identity{Name: r.Owner, ClientID: r.ClientID, Username: r.Owner}
 		s.since = r.Ended
-		if s.since.IsZero() {
-			s.since = now
-		}
+		s.before = r.Sent
+		s.keep()
 		b.owners.add(r.Owner, 1)
 		b.shard(r.ClientID).sessions[r.ClientID] = s
 		b.sessions.Add(1)
@@ -63,16 +68,15 @@ func (b *Broker) loadRecord(r store.Record, now time.Time) {
 			s.subs = map[string]*subscription{}
 		}
 		s.subs[r.Filter] = sub
+		s.shared = s.shared || sub.share != ""
 		s.several.Store(len(s.subs) > 1)
 		b.addSub(sub)
-	case store.Queued:
+	case store.Backlog:
 		if s := b.lookup(r.ClientID); s != nil {
-			s.out.Restore(r.Seq, message.Delivery{
-				Message: r.Message, QoS: r.QoS, Retain: r.Retain,
-				SubscriptionIDs: r.SubscriptionIDs, Share: r.Share,
-				// What came while there was no connection has not been sent.
-				Dup: !r.Message.Published.After(s.since), // [MQTT-3.3.1-1]
-			})
+			if s.since.IsZero() { // nobody knows what the last connection was sent
+				s.before = r.Last
+			}
+			s.out.Restore(r.First, r.Last, r.Messages, r.Bytes)
 		}
 	case store.Released:
 		if s := b.lookup(r.ClientID); s != nil {

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/message"
 	"github.com/iotctl/iotctl/internal/session"
 )
@@ -44,8 +43,11 @@ func (s *Session) pumpReplay(now time.Time, bt *batch) {
 		r := rp.left[0]
 		qos := min(r.message.QoS, rp.sub.qos)
 		waiting, inflight := s.out.Len()
-		if qos > 0 && (waiting > 0 || inflight+s.storing >= s.link.window.ReceiveMaximum) {
+		if qos > 0 && (waiting > 0 || inflight+len(s.storing) >= s.link.window.ReceiveMaximum) {
 			return // goes on with the next acknowledgement, or when what is being stored has been
+		}
+		if qos > 0 && s.durable() && s.b.full() {
+			return // goes on when there is room
 		}
 		if s.stillRetained(r, now) && !s.replayOne(r, rp.sub, qos, bt) {
 			s.out.Block()
@@ -65,7 +67,7 @@ func (s *Session) stillRetained(r *retained, now time.Time) bool {
 	if cur, ok := s.b.retained.Get(m.Topic); !ok || cur != r || m.Expired(now) {
 		return false
 	}
-	if s.b.authz.Load() != nil && !s.b.allowed(&s.identity, auth.Receive, m.Topic) {
+	if !s.mayReceive(m.Topic) {
 		s.b.stats.dropped(session.DropNotAllowed)
 		return false
 	}

@@ -75,8 +75,8 @@ func TestRestartKeepsIdentifiersOfQoS2(t *testing.T) {
 		in := attach(t, after, options("in"))
 		in.subscribe(Subscription{Filter: "in"})
 		s = attach(t, after, durable("s"))
-		s.want("a=0 q2 dup", "a=2 q2 dup", "rel")
-		for i, j := range []int{0, 2, 1} {
+		s.want("rel", "a=0 q2 dup", "a=2 q2 dup")
+		for i, j := range []int{1, 0, 2} {
 			if got, want := s.unacked[i].PacketID, before[j].PacketID; got != want {
 				t.Errorf("delivery %d has identifier %d, want %d", i, got, want)
 			}

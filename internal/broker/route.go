@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/iotctl/iotctl/internal/auth"
@@ -119,7 +120,7 @@ func (b *Broker) deliver(m *message.Message, p *pick, retain bool, bt *batch) {
 		return
 	}
 	defer s.mu.Unlock()
-	if b.authz.Load() != nil && !b.allowed(&s.identity, auth.Receive, m.Topic) {
+	if !s.mayReceive(m.Topic) {
 		b.stats.dropped(session.DropNotAllowed)
 		return
 	}
@@ -128,6 +129,11 @@ func (b *Broker) deliver(m *message.Message, p *pick, retain bool, bt *batch) {
 		return
 	}
 	s.enqueue(d, bt)
+}
+
+// mayReceive asks the authorizer for the session. Called with mu held.
+func (s *Session) mayReceive(topic string) bool {
+	return s.b.authz.Load() == nil || s.b.allowed(&s.identity, auth.Receive, topic)
 }
 
 // enqueue offers a QoS 1 or 2 message: at once, or after it has been stored
@@ -140,15 +146,15 @@ func (s *Session) enqueue(d message.Delivery, bt *batch) {
 	}
 	bt.op(store.Put, s.queued(seq, d))
 	bt.offers = append(bt.offers, offer{s, seq, d})
-	s.storing++
+	s.storing = append(s.storing, seq)
 }
 
 // offer gives the session a message that has been stored.
 func (s *Session) offer(seq uint64, d message.Delivery, bt *batch) {
 	s.mu.Lock()
-	s.storing--
+	s.offered(seq)
 	ended := s.ended.Load()
-	if ended || !s.durable() { // meanwhile: leave nothing behind in the store
+	if ended { // meanwhile: leave nothing behind in the store
 		bt.op(store.Delete, store.Queued{ClientID: s.id, Seq: seq})
 	}
 	if !ended {
@@ -166,10 +172,18 @@ func (s *Session) offer(seq uint64, d message.Delivery, bt *batch) {
 }
 
 // abandon forgets a message that could not be stored.
-func (s *Session) abandon() {
+func (s *Session) abandon(seq uint64, bt *batch) {
 	s.mu.Lock()
-	s.storing--
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	s.offered(seq)
+	s.run(s.out.Continue(s.actions[:0]), bt)
+}
+
+// offered notes that a message is not being stored any more. Called with mu held.
+func (s *Session) offered(seq uint64) {
+	if i, ok := slices.BinarySearch(s.storing, seq); ok {
+		s.storing = slices.Delete(s.storing, i, i+1)
+	}
 }
 
 func (s *Session) offerLocked(seq uint64, d message.Delivery, bt *batch) {
@@ -195,6 +209,8 @@ func (s *Session) run(actions []session.Action, bt *batch) {
 		case session.Dropped:
 			s.b.stats.dropped(a.Reason)
 			s.unstore(a.Seq, bt)
+		case session.Fetch:
+			bt.fetches = append(bt.fetches, s)
 		}
 	}
 	clear(actions)

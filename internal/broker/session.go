@@ -31,6 +31,10 @@ type Session struct {
 	since    time.Time // when the last connection ended, zero while there is one; guarded by life
 	will     *will     // guarded by life
 
+	// kept is set while nobody else knows the session: it is stored, also by a
+	// connection that does not let it live any longer.
+	kept bool
+
 	ended  atomic.Bool // written with life and mu held
 	online atomic.Bool // link != nil and started, for the choice of shared members
 	// several is set before a second subscription of this session enters the
@@ -46,7 +50,9 @@ type Session struct {
 	storer   *Link                    // whose batch has changed in, which is not stored yet
 	stored   chan struct{}            // closed then, if another connection waits for it
 	subs     map[string]*subscription // by the filter as the client wrote it
-	storing  int                      // messages in batches that have not been committed
+	shared   bool                     // there is, or was, a shared one among them
+	storing  []uint64                 // places of messages in batches that have not been committed, in order
+	before   uint64                   // the places up to here may have been sent before the broker started
 	replay   []replay                 // retained messages that have not been sent yet
 	actions  []session.Action         // scratch
 }
@@ -66,12 +72,27 @@ func newSession(b *Broker, id, owner string) *Session {
 	return s
 }
 
-// durable reports whether the session outlives its connection and is stored.
-// Called with mu held, or life.
-func (s *Session) durable() bool { return s.expiry > 0 }
+// durable reports whether the session is stored: it outlives its connection, or
+// has outlived an earlier one.
+func (s *Session) durable() bool { return s.kept }
 
+// keep makes a new session durable.
+func (s *Session) keep() {
+	s.kept = true
+	s.out.SetPaged(session.Head{Messages: store.PageMessages, Bytes: store.PageBytes})
+}
+
+// outlives reports whether the session outlives its connection. Called with mu
+// held, or life.
+func (s *Session) outlives() bool { return s.expiry > 0 }
+
+// record is the session as it is stored. Called with life held.
 func (s *Session) record() store.Session {
-	return store.Session{ClientID: s.id, Owner: s.owner, Expiry: s.expiry, Ended: s.since}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return store.Session{
+		ClientID: s.id, Owner: s.owner, Expiry: s.expiry, Ended: s.since, Sent: max(s.before, s.out.Sent()),
+	}
 }
 
 // schedule sets the timer for what comes first. Called with life held.
@@ -130,10 +151,10 @@ func (s *Session) end() {
 		s.link = nil
 	}
 	s.online.Store(false)
-	subs := s.subs
+	subs, shared := s.subs, s.shared
 	s.subs = nil
 	s.replay = nil
-	durable := s.durable()
+	parked, after := s.out.Parked()
 	var left []message.Delivery
 	s.out.Drain(func(d message.Delivery, sent bool) {
 		if d.Share != "" && (!sent || d.QoS < 2) {
@@ -147,8 +168,14 @@ func (s *Session) end() {
 	for _, sub := range subs {
 		b.removeSub(sub)
 	}
+	switch {
+	case parked > 0 && shared:
+		s.redeliverParked(after)
+	case parked > 0:
+		b.stats.Drops[session.DropEnded].Add(uint64(parked))
+	}
 	bt := batch{}
-	if durable {
+	if s.durable() {
 		bt.ops = append(bt.ops, store.Op{Kind: store.Delete, Record: store.Session{ClientID: s.id}})
 	}
 	for _, d := range left {

@@ -37,7 +37,7 @@ func TestNothingLeavesThatCouldNotBeStored(t *testing.T) {
 		}
 		kept.want()
 		ends.want("a=1 q1")
-		if n := kept.l.s.storing; n != 0 {
+		if n := len(kept.l.s.storing); n != 0 {
 			t.Errorf("%d messages are being stored", n)
 		}
 		if err := kept.l.Acked(session.Pubrec, kept.unacked[0].PacketID); err != nil {

@@ -19,7 +19,7 @@ type Subscription struct {
 // Grant is the answer to one subscription.
 type Grant struct {
 	QoS uint8
-	// Err is nil, a *router.Invalid, ErrNotAuthorized or ErrQuota.
+	// Err is nil, a *router.Invalid, ErrNotAuthorized, ErrQuota or ErrFull.
 	Err error
 }
 
@@ -101,8 +101,12 @@ func (l *Link) replace(sub *subscription) (old *subscription, err error) {
 		return nil, ErrTakenOver
 	}
 	old = s.subs[sub.filter]
-	if old == nil && len(s.subs) >= b.cfg.MaxSubscriptions {
+	switch {
+	case old != nil:
+	case len(s.subs) >= b.cfg.MaxSubscriptions:
 		return nil, ErrQuota
+	case s.durable() && b.full():
+		return nil, ErrFull
 	}
 	if s.subs == nil {
 		s.subs = map[string]*subscription{}
@@ -111,6 +115,7 @@ func (l *Link) replace(sub *subscription) (old *subscription, err error) {
 		s.several.Store(true)
 	}
 	s.subs[sub.filter] = sub
+	s.shared = s.shared || sub.share != ""
 	// New before old: no message is missed, and one that meets both is
 	// merged into one delivery. // [MQTT-3.8.4-3]
 	b.addSub(sub)

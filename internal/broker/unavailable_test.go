@@ -54,8 +54,8 @@ func TestABatchThatIsNeverCommittedHoldsNobodyUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.lose()
-		if c.l.s.storing != 0 {
-			t.Errorf("%d messages are being stored", c.l.s.storing)
+		if len(c.l.s.storing) != 0 {
+			t.Errorf("%d messages are being stored", len(c.l.s.storing))
 		}
 		c.want()
 	})

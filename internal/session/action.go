@@ -30,6 +30,9 @@ const (
 	Done
 	// Dropped: the message will not be delivered, for Reason.
 	Dropped
+	// Fetch asks for the next page of the queue, by Page. The caller need not
+	// hurry, but answers once.
+	Fetch
 )
 
 // Drop is the reason why a message was not delivered.

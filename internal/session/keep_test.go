@@ -40,10 +40,8 @@ func TestRestoreKeepsIdentifiersAndOrder(t *testing.T) {
 	c.ack(Pubrec, 2, "rel@2")
 
 	after := newClient(t, Limits{})
-	after.o.Restore(1, deliver("a", 1))
 	after.o.RestoreReleased(2)
-	after.o.Restore(3, deliver("c", 2))
-	after.o.Restore(4, deliver("d", 1))
+	after.restore(Item{Seq: 1, Delivery: deliver("a", 1)}, Item{Seq: 3, Delivery: deliver("c", 2)}, Item{Seq: 4, Delivery: deliver("d", 1)})
 	after.size(3, 1)
 	after.resume(3, "rel@2, a@1, c@3, d@4")
 	after.ack(Pubcomp, 2, "done#2")
@@ -138,6 +136,7 @@ func TestReserveEndsWhenEveryIdentifierIsInUse(t *testing.T) {
 
 func TestRestoredMayHaveBeenSent(t *testing.T) {
 	c := newClient(t, Limits{})
+	var items []Item
 	for i, d := range []message.Delivery{
 		expiring("a", 2, time.Second),
 		expiring("b", 1, time.Second),
@@ -145,8 +144,9 @@ func TestRestoredMayHaveBeenSent(t *testing.T) {
 		deliver("d", 1),
 	} {
 		d.Dup = i != 2
-		c.o.Restore(uint64(i+1), d)
+		items = append(items, Item{Seq: uint64(i + 1), Delivery: d})
 	}
+	c.restore(items...)
 	c.now = c.now.Add(time.Second)
 	c.resume(9, "a@1!, drop b expired, drop c expired, d@4!")
 }

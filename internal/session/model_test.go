@@ -3,7 +3,6 @@ package session
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -19,9 +18,12 @@ type world struct {
 	now   time.Time
 	limit Limits
 
-	stored map[uint64]message.Delivery // as the broker keeps it: by place in the queue
-	number [3]int
-	fate   map[string]*fate
+	stored  map[uint64]message.Delivery // as the broker keeps it: by place in the queue
+	head    Head                        // of a paged queue
+	storing []Item                      // in the store, but not offered yet; in the order of Seq
+	before  uint64                      // the places up to here may have been sent by an earlier broker
+	number  [3]int
+	fate    map[string]*fate
 
 	connected bool
 	full      bool              // the receiver refuses
@@ -51,10 +53,14 @@ type packet struct {
 	ack     Ack
 }
 
-func newWorld(t testing.TB) *world {
+// newWorld returns a world with a queue in memory or, when head is not zero, a
+// paged one.
+func newWorld(t testing.TB, head Head) *world {
 	l := Limits{MaxQueued: 6, MaxQueuedBytes: 100 * deliver("1/1", 1).Message.Size()}
+	o := NewOutbound(l)
+	o.SetPaged(head)
 	return &world{
-		t: t, o: NewOutbound(l), now: start, limit: l, stored: map[uint64]message.Delivery{},
+		t: t, o: o, now: start, limit: l, head: head, stored: map[uint64]message.Delivery{},
 		fate: map[string]*fate{}, open: map[uint16]bool{}, received: map[uint16]string{},
 	}
 }
@@ -95,7 +101,12 @@ func (w *world) step(b byte) {
 			w.refuse()
 		}
 	case 15:
-		w.reorder()
+		switch {
+		case arg < 8:
+			w.reorder()
+		case len(w.storing) > 0:
+			w.offerStored(arg % len(w.storing))
+		}
 	}
 	w.check()
 }
@@ -116,7 +127,12 @@ func (w *world) offer(qos uint8, arg int) {
 		w.t.Fatalf("place %d was given out twice", seq)
 	}
 	w.stored[seq] = d
+	if w.head.Messages > 1 && arg&3 == 1 { // it takes longer than the next
+		w.storing = append(w.storing, Item{Seq: seq, Delivery: d})
+		return
+	}
 	w.run(w.o.Offer(w.now, seq, d, nil))
+	w.run(w.o.Continue(nil))
 }
 
 // run carries out actions as the broker does.
@@ -136,6 +152,8 @@ func (w *world) run(actions []Action) {
 				w.stored[a.Seq] = message.Delivery{Release: true}
 			}
 			w.send(a)
+		case Fetch:
+			actions = append(actions, w.page()...)
 		case Done:
 			delete(w.stored, a.Seq)
 		case Dropped:
@@ -293,27 +311,6 @@ func (w *world) unblock() {
 	}
 }
 
-// restart brings up a new broker on the same store.
-func (w *world) restart() {
-	w.disconnect()
-	w.restarts++
-	w.o = NewOutbound(w.limit)
-	seqs := make([]uint64, 0, len(w.stored))
-	for seq := range w.stored {
-		seqs = append(seqs, seq)
-	}
-	slices.Sort(seqs)
-	for _, seq := range seqs {
-		d := w.stored[seq]
-		if d.Release {
-			w.o.RestoreReleased(seq)
-			continue
-		}
-		d.Dup = true
-		w.o.Restore(seq, d)
-	}
-}
-
 func (w *world) filter() {
 	w.run(w.o.Filter(w.now, func(m *message.Message) bool { return len(m.Topic)%3 != 0 }, nil))
 }
@@ -326,16 +323,19 @@ func (w *world) wrap() {
 
 func (w *world) check() {
 	waiting, inflight := w.o.Len()
-	if waiting > w.limit.MaxQueued && w.restarts == 0 {
+	if waiting > w.limit.MaxQueued && w.restarts+len(w.storing) == 0 {
 		w.t.Fatalf("%d waiting, %d allowed", waiting, w.limit.MaxQueued)
 	}
-	if waiting+inflight != len(w.stored) {
-		w.t.Fatalf("%d waiting and %d in flight, %d stored", waiting, inflight, len(w.stored))
+	if waiting+inflight+len(w.storing) != len(w.stored) {
+		w.t.Fatalf("%d waiting, %d in flight and %d being stored, %d stored", waiting, inflight, len(w.storing), len(w.stored))
 	}
 }
 
 // settle lets the client take everything that is left, and checks the ledger.
 func (w *world) settle() {
+	for len(w.storing) > 0 {
+		w.offerStored(0)
+	}
 	w.connect(2)
 	for len(w.down)+len(w.answers)+len(w.up) > 0 {
 		w.read()
@@ -358,6 +358,9 @@ func (w *world) settle() {
 	}
 }
 
+// heads are the queues that the model is tried with: in memory, and paged.
+var heads = []Head{{}, {Messages: 1, Bytes: 1000}, {Messages: 3, Bytes: 300}}
+
 // FuzzOutbound: every QoS 1 message arrives at least once and every QoS 2
 // message exactly once, or is reported as dropped; no receive maximum is
 // exceeded, whatever is lost, refused, repeated or restarted on the way.
@@ -367,7 +370,11 @@ func FuzzOutbound(f *testing.F) {
 	f.Add([]byte{0x39, 0x0b, 0x01, 0x02, 0x0c, 0x01, 0x03, 0x03, 0x0b, 0x06, 0x06, 0x0c})
 	f.Add([]byte{0x8e, 0x39, 0x02, 0x02, 0x02, 0x03, 0xae, 0x06, 0xce, 0x0f, 0x06, 0x4e})
 	f.Fuzz(func(t *testing.T, script []byte) {
-		w := newWorld(t)
+		var head Head
+		if len(script) > 0 {
+			head = heads[int(script[0]>>4)%len(heads)]
+		}
+		w := newWorld(t, head)
 		for _, b := range script[:min(len(script), 2000)] {
 			w.step(b)
 		}
@@ -379,7 +386,7 @@ func FuzzOutbound(f *testing.F) {
 func TestOutboundKeepsItsGuarantees(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		w := newWorld(t)
+		w := newWorld(t, heads[seed%3])
 		for range 400 {
 			w.step(byte(r.Uint32()))
 			if t.Failed() {
@@ -398,8 +405,8 @@ func TestOutboundKeepsItsGuarantees(t *testing.T) {
 func TestOrderPerQoS(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 2))
-		w := newWorld(t)
-		var last [3]int // the newest that was sent, per QoS
+		w := newWorld(t, heads[seed%2]) // nothing is held up on the way to the store
+		var last [3]int                 // the newest that was sent, per QoS
 		for range 300 {
 			before, restarts := len(w.down), w.restarts
 			op := [...]byte{0, 1, 2, 1, 2, 3, 3, 5, 5, 6, 6, 8, 9, 0x29, 11, 12}[r.IntN(16)]

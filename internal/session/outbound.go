@@ -51,20 +51,27 @@ type Outbound struct {
 	used     int  // places of the window in use
 	unsent   int  // entries in flight that are to be sent (again)
 	seq      uint64
+	sent     uint64 // the last place from which anything has been sent
 	inflight map[uint16]*entry
 	first    *entry // in the order of sending // [MQTT-4.6.0-1]
 	last     *entry
 	waiting  queue
+	paging   paging
 }
 
 // NewOutbound returns the state of a client that is not connected.
 func NewOutbound(l Limits) *Outbound { return &Outbound{limits: l.withDefaults()} }
 
 // Len returns how many messages wait and how many are in flight.
-func (o *Outbound) Len() (waiting, inflight int) { return o.waiting.n, len(o.inflight) }
+func (o *Outbound) Len() (waiting, inflight int) {
+	return o.waiting.n + o.paging.parked, len(o.inflight)
+}
 
 // Bytes returns the size of the messages that wait.
-func (o *Outbound) Bytes() int { return o.waiting.bytes }
+func (o *Outbound) Bytes() int { return o.waiting.bytes + o.paging.bytes }
+
+// Sent returns the last place in the queue from which anything has been sent.
+func (o *Outbound) Sent() uint64 { return o.sent }
 
 // Blocked reports whether the client has refused a Send since it last said
 // that it can take more.
@@ -111,16 +118,21 @@ func (o *Outbound) Offer(now time.Time, seq uint64, d message.Delivery, dst []Ac
 		return dst
 	}
 	size := d.Message.Size()
-	if size > o.limits.MaxQueuedBytes && (o.waiting.n > 0 || !o.open()) {
+	waiting, _ := o.Len()
+	if size > o.limits.MaxQueuedBytes && (waiting > 0 || !o.open()) {
 		// It would displace everything and still not fit.
 		return append(dst, Action{Kind: Dropped, Seq: seq, Delivery: d, Reason: DropQueueFull})
 	}
-	if o.waiting.n == 0 && o.open() && o.inflight[packetID(seq)] == nil {
+	if o.parks(seq, size) {
+		o.park(seq, size)
+		return o.fetch(o.makeRoom(now, dst))
+	}
+	o.paging.kept = max(o.paging.kept, seq)
+	if waiting == 0 && o.open() && o.inflight[packetID(seq)] == nil {
 		return o.launch(now, item{seq, d}, dst)
 	}
-	dst = o.makeRoom(now, size, dst)
 	o.waiting.push(item{seq, d})
-	return o.pump(now, dst)
+	return o.pump(now, o.makeRoom(now, dst))
 }
 
 // open reports whether the next message can be sent at once.
@@ -136,13 +148,20 @@ func (o *Outbound) fits(d *message.Delivery) bool {
 // full queue costs the same per message however long it is.
 const expiredScan = 32
 
-func (o *Outbound) makeRoom(now time.Time, size int, dst []Action) []Action {
-	for o.waiting.n > 0 && (o.waiting.n >= o.limits.MaxQueued || o.waiting.bytes+size > o.limits.MaxQueuedBytes) {
+// makeRoom drops messages while there are too many. It drops those at hand: while
+// the head of a paged queue is being fetched, the queue is longer than its limit.
+func (o *Outbound) makeRoom(now time.Time, dst []Action) []Action {
+	for o.waiting.n > 0 && o.exceeds() {
 		i, why := o.expendable(now)
 		it := o.waiting.remove(i)
 		dst = append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: why})
 	}
 	return dst
+}
+
+func (o *Outbound) exceeds() bool {
+	waiting, _ := o.Len()
+	return waiting > o.limits.MaxQueued || o.Bytes() > o.limits.MaxQueuedBytes
 }
 
 // expendable chooses what a full queue gives up: what has expired, or else the
@@ -167,7 +186,7 @@ func (o *Outbound) pump(now time.Time, dst []Action) []Action {
 	for o.open() && o.waiting.n > 0 && o.inflight[packetID(o.waiting.at(0).seq)] == nil {
 		dst = o.launch(now, o.waiting.pop(), dst)
 	}
-	return dst
+	return o.fetch(dst)
 }
 
 // launch puts a message into the window, if it can still be sent. One that is
@@ -183,6 +202,7 @@ func (o *Outbound) launch(now time.Time, it item, dst []Action) []Action {
 	e.d.PacketID = packetID(it.seq)
 	o.add(e)
 	o.used++
+	o.sent = max(o.sent, e.seq)
 	return append(dst, Action{Kind: Send, Seq: e.seq, Delivery: e.d})
 }
 
@@ -364,15 +384,8 @@ func (o *Outbound) Resume(now time.Time, w Window, dst []Action) []Action {
 	return o.sendUnsent(now, dst)
 }
 
-// Restore puts back a message from the store, in the order of Seq, before the
-// first Resume. d.Dup says that it may have been sent: it goes out, perhaps
-// again, under the identifier by which the client recognises it at QoS 2.
-func (o *Outbound) Restore(seq uint64, d message.Delivery) {
-	o.seq = max(o.seq, seq)
-	o.waiting.push(item{seq, d})
-}
-
-// RestoreReleased puts back an identifier that waits for its PUBCOMP.
+// RestoreReleased puts back an identifier that waits for its PUBCOMP, in the
+// order of Seq, before the first Resume.
 func (o *Outbound) RestoreReleased(seq uint64) {
 	o.seq = max(o.seq, seq)
 	o.add(&entry{
@@ -382,7 +395,8 @@ func (o *Outbound) RestoreReleased(seq uint64) {
 }
 
 // Drain empties the state and calls fn with every message that the client has
-// not acknowledged; sent says that it may have received it.
+// not acknowledged, except what is parked; sent says that it may have received
+// it.
 func (o *Outbound) Drain(fn func(d message.Delivery, sent bool)) {
 	for e := o.first; e != nil; e = e.next {
 		if !e.released {
@@ -393,10 +407,11 @@ func (o *Outbound) Drain(fn func(d message.Delivery, sent bool)) {
 		d := o.waiting.at(i).d
 		fn(d, d.Dup)
 	}
-	*o = Outbound{limits: o.limits}
+	*o = Outbound{limits: o.limits, seq: o.seq}
 }
 
 // Filter drops what waits or is to be repeated and is not allowed any more.
+// What is parked is filtered by the caller when it is fetched.
 // What this connection has been sent stays until it is acknowledged: the client
 // counts it against its receive maximum.
 func (o *Outbound) Filter(now time.Time, allowed func(*message.Message) bool, dst []Action) []Action {

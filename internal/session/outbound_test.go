@@ -57,9 +57,10 @@ func render(actions []Action) string {
 
 // client drives an Outbound and renders what it asks for.
 type client struct {
-	t   testing.TB
-	o   *Outbound
-	now time.Time
+	t      testing.TB
+	o      *Outbound
+	now    time.Time
+	stored []Item // where pages come from
 }
 
 func newClient(t testing.TB, l Limits) *client {
@@ -75,6 +76,7 @@ func online(t testing.TB, receiveMaximum int) *client {
 
 func (c *client) want(actions []Action, want string) []Action {
 	c.t.Helper()
+	actions = c.fetch(actions)
 	if got := render(actions); got != want {
 		c.t.Errorf("got  %q\nwant %q", got, want)
 	}
