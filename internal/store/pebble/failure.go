@@ -1,0 +1,50 @@
+package pebble
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// failure is why a store can be trusted no more. The first one counts.
+type failure struct {
+	once     sync.Once
+	err      error
+	failed   chan struct{} // closed after err is set
+	told     chan error
+	stuck    atomic.Bool  // pebble has left its locks taken
+	lastFull atomic.Int64 // Unix seconds, when the disk has last refused to take more
+	readOnly bool
+}
+
+func (f *failure) init() {
+	f.failed, f.told = make(chan struct{}), make(chan error, 1)
+}
+
+func (f *failure) fail(err error) {
+	f.once.Do(func() {
+		f.err = err
+		close(f.failed)
+		f.told <- err
+	})
+}
+
+// cause is nil while all is well.
+func (f *failure) cause() error {
+	select {
+	case <-f.failed:
+		return f.err
+	default:
+		return nil
+	}
+}
+
+// noSpace notes that the disk has had no room for a table. What is in the log
+// is safe, and pebble tries again.
+func (f *failure) noSpace() { f.lastFull.Store(time.Now().Unix()) }
+
+var errReadOnly = errors.New("the store is open for reading only")
+
+// Failed implements store.Fallible.
+func (s *Store) Failed() <-chan error { return s.failure.told }

@@ -1,0 +1,76 @@
+package pebble
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+const cacheBytes = 16 << 20
+
+// options is tuned for little writing: a message is written to the log, most
+// often once more when the memory table is flushed, and seldom again, because
+// it is acknowledged before enough tables have gathered for a compaction.
+func (c Config) options(f *failure) *pebble.Options {
+	o := &pebble.Options{
+		FormatMajorVersion:          pebble.FormatValueSeparation,
+		MemTableSize:                c.memTable,
+		MemTableStopWritesThreshold: 3,
+		L0CompactionThreshold:       l0Threshold,
+		L0StopWritesThreshold:       4 * l0Threshold,
+		LBaseMaxBytes:               256 << 20,
+		Logger:                      pebbleLog{c.Logger, f},
+		EventListener:               c.listener(f),
+	}
+	if c.fs != vfs.Default { // left out, pebble also watches for a slow disk
+		o.FS = c.fs
+	}
+	o.Experimental.ReadSamplingMultiplier = -1 // no compactions because of reads
+	return o
+}
+
+const l0Threshold = 16
+
+func (c Config) listener(f *failure) *pebble.EventListener {
+	var l pebble.EventListener
+	if c.Logger.Enabled(context.Background(), slog.LevelDebug) {
+		l = pebble.MakeLoggingEventListener(pebbleLog{c.Logger, f})
+	}
+	l.BackgroundError = func(err error) {
+		if vfs.IsNoSpaceError(err) {
+			c.Logger.Warn("the disk is full", "dir", c.Dir, "error", err)
+			f.noSpace()
+			return // pebble tries again
+		}
+		f.fail(fmt.Errorf("write %q: %w", c.Dir, err))
+	}
+	l.DataCorruption = func(info pebble.DataCorruptionInfo) {
+		f.fail(fmt.Errorf("read %q: %w", info.Path, info.Details))
+	}
+	l.DiskSlow = func(info pebble.DiskSlowInfo) {
+		c.Logger.Warn("the disk is slow", "file", info.Path, "operation", info.OpType.String(), "took", info.Duration)
+	}
+	return &l
+}
+
+// pebbleLog takes what pebble has to say. Its chatter is for debugging; what it
+// would end the process for is a failure of the store.
+type pebbleLog struct {
+	*slog.Logger
+	f *failure
+}
+
+func (l pebbleLog) Infof(format string, args ...any) {
+	if l.Enabled(context.Background(), slog.LevelDebug) {
+		l.Debug("pebble", "event", fmt.Sprintf(format, args...))
+	}
+}
+
+func (l pebbleLog) Errorf(format string, args ...any) {
+	l.Warn("pebble", "event", fmt.Sprintf(format, args...))
+}
+
+func (l pebbleLog) Fatalf(format string, args ...any) { l.f.fail(fmt.Errorf(format, args...)) }
