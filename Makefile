@@ -6,8 +6,9 @@ GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GORELEASER    = github.com/goreleaser/goreleaser/v2@v2.16.0
 BIN           = $(CURDIR)/.bin
 FUZZTIME     ?= 20s
+SOAK         ?= 1m
 
-.PHONY: test build lint race fuzz docs release-check cross clean
+.PHONY: test build lint race soak fuzz docs release-check cross clean
 
 test: ## every test; those with third-party programs run where these are installed
 	@.ci/tools
@@ -18,6 +19,9 @@ build: ## the program, as releases build it
 
 race: ## every test with the race detector, the broker under test included
 	go test -race -timeout 25m ./...
+
+soak: ## 1,000 clients of random behaviour for SOAK, with the race detector
+	IOTCTL_SOAK=$(SOAK) go test -race -timeout 60m -run '^TestSoak$$' -v ./internal/gateway/mqtt
 
 lint: $(BIN)/gofumpt $(BIN)/golangci-lint ## format, vet, static analysis, go.mod
 	@files=$$($(BIN)/gofumpt -l .) && if [ -n "$$files" ]; then echo "not gofumpt'ed:"; echo "$$files"; exit 1; fi
