@@ -29,7 +29,8 @@ func builtin() serve.Builtin {
 			serve.NewMethod("acl_file", "", serve.Nowhere, newACLFile),
 		},
 		Stores: []serve.Store{
-			serve.NewStore("mem", openMem),
+			serve.NewStore(storePebble, openPebble),
+			serve.NewStore(storeMem, openMem),
 		},
 	}
 }

@@ -27,6 +27,7 @@ const (
 	exitPublishRefused      exitCode = 8
 	exitSubscriptionRefused exitCode = 9
 	exitUnacknowledged      exitCode = 10
+	exitStore               exitCode = 11
 	exitTimeout             exitCode = 27 // as mosquitto's clients
 	exitThreshold           exitCode = 99
 	exitSignal              exitCode = 128 // + number of the signal
@@ -47,6 +48,7 @@ var exitCodes = [...]struct {
 	{exitPublishRefused, "the broker refused at least one message"},
 	{exitSubscriptionRefused, "the broker refused every subscription, or one of them with --strict"},
 	{exitUnacknowledged, "at least one message was not acknowledged"},
+	{exitStore, "the store is damaged, or its disk has failed (serve, store)"},
 	{exitTimeout, "timed out"},
 	{exitThreshold, "a threshold was missed (bench)"},
 	{exitSignal, "128 + n: ended by signal n, 130 is Ctrl-C"},

@@ -180,7 +180,8 @@ func start(t *testing.T, bin, dir, port string, commands []string) *terminalBloc
 	cmd := exec.Command("bash", "-c", prelude+strings.Join(commands, "\n"))
 	cmd.Dir = dir
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "IOTCTL_") }),
-		"PATH="+filepath.Dir(bin)+":"+os.Getenv("PATH"), "PORT="+port, "DEBUG="+debug, "HOME="+dir, "XDG_CONFIG_HOME="+dir)
+		"PATH="+filepath.Dir(bin)+":"+os.Getenv("PATH"), "PORT="+port, "DEBUG="+debug, "HOME="+dir, "XDG_CONFIG_HOME="+dir,
+		"XDG_STATE_HOME="+dir, "XDG_RUNTIME_DIR="+dir)
 	cmd.Stdout, cmd.Stderr = &tb.stdout, &tb.stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = time.Second

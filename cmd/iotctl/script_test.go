@@ -19,7 +19,7 @@ import (
 )
 
 // TestClientScripts runs the scripts of testdata/script that are not about
-// serve. Beside testscript's own commands they have
+// serve or store. Beside testscript's own commands they have
 //
 //	broker [ARGUMENT…]  run iotctl serve until the script ends; sets URL and PORT
 //	tlsbroker           the same with TLS
@@ -34,7 +34,7 @@ func TestClientScripts(t *testing.T) {
 	}
 	var files []string
 	for _, f := range all {
-		if !strings.HasPrefix(filepath.Base(f), "serve") {
+		if !strings.HasPrefix(filepath.Base(f), "serve") && !strings.HasPrefix(filepath.Base(f), "store") {
 			files = append(files, f)
 		}
 	}
@@ -80,6 +80,9 @@ func runBroker(ts *testscript.TestScript, args []string) {
 	list := ts.MkAbs("broker.ports")
 	cmd := exec.Command("iotctl", append([]string{"serve", "--ports", list}, args...)...)
 	cmd.Dir = ts.MkAbs(".")
+	state, err := os.MkdirTemp(ts.MkAbs("."), "state")
+	ts.Check(err)
+	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+state, "XDG_RUNTIME_DIR="+state)
 	var log strings.Builder
 	cmd.Stderr = &log
 	ts.Check(cmd.Start())

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/iotctl/iotctl/internal/serve"
+	"github.com/iotctl/iotctl/internal/store/pebble"
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
@@ -27,6 +28,9 @@ type serveOptions struct {
 	config         string
 	testConfig     bool
 	listen         []string
+	data           string
+	ephemeral      bool
+	durability     string
 	allowAnonymous bool
 	passwordFile   string
 	aclFile        string
@@ -46,6 +50,22 @@ func newServe() *cobra.Command {
 		Long: `Runs the broker until SIGTERM or Ctrl-C. Without options it serves MQTT on
 this machine only, at mqtt://127.0.0.1:1883 and ws://127.0.0.1:8083/mqtt, and
 lets everybody in.
+
+Sessions that outlive their connection, the messages that wait for them and
+retained messages are on disk before anything is acknowledged, and are there
+after a restart, a crash or a power cut. They are kept in a directory that one
+broker at a time can use: --data DIR, otherwise iotctl below $XDG_STATE_HOME or
+~/.local/state, or what systemd has made (StateDirectory=). With --ephemeral
+nothing is kept. --durability weighs safety against speed:
+
+  sync      survives kill -9 and a power cut: an acknowledgement waits for the
+            disk, many of them together for one write
+  interval  the disk is written once a second, and acknowledgements do not wait
+            for it: kill -9 and a power cut take what came since
+  memory    survives an orderly end and nothing else
+
+Sessions that end with their connection, and their wills, are never stored; they
+do not wait for the disk either. See iotctl help config, iotctl store --help.
 
 Everything else is configured by a file: see iotctl help config.
 
@@ -77,7 +97,8 @@ Under systemd it says when it is ready (Type=notify-reload), feeds the watchdog
 and takes over sockets: a socket unit belongs to the listener with the name in
 its FileDescriptorName=, or else with its address.`,
 		Example: `  iotctl serve
-  iotctl serve --listen mqtt://127.0.0.1:0 --ports -
+  iotctl serve --ephemeral --listen mqtt://127.0.0.1:0 --ports -
+  iotctl serve --data /var/lib/iotctl --durability interval
   iotctl serve --listen mqtt://0.0.0.0:1883 --password-file passwords
   iotctl serve -c iotctl.yaml --test-config`,
 		Args:    noArgs,
@@ -90,6 +111,9 @@ its FileDescriptorName=, or else with its address.`,
 	f.StringVarP(&o.config, "config", "c", "", "read the configuration from a YAML `file`")
 	f.BoolVar(&o.testConfig, "test-config", false, "check the configuration and the files that it names, report every problem, and end")
 	f.StringArrayVar(&o.listen, "listen", nil, "listen at a `URL`, in place of the default and the configured listeners; may be repeated")
+	dataFlag(cmd, &o.data, "keep sessions and messages in this `directory` (default: iotctl in the state directory of the user)")
+	f.BoolVar(&o.ephemeral, "ephemeral", false, "keep nothing: sessions and messages end with the broker")
+	f.StringVar(&o.durability, "durability", "", "what an acknowledgement `promises`: sync, interval or memory (default: sync, or as configured)")
 	f.BoolVar(&o.allowAnonymous, "allow-anonymous", false, "let clients in that do not log in, on every listener")
 	f.StringVar(&o.passwordFile, "password-file", "", "clients log in with a name and password from this `file`, in mosquitto's format")
 	f.StringVar(&o.aclFile, "acl-file", "", "who may publish and subscribe to what stands in this `file`, in mosquitto's format")
@@ -121,6 +145,11 @@ func runServe(ctx context.Context, t *terminal, o *serveOptions) error {
 	level.Set(cfg.Log.Level)
 	logger := serve.NewLogger(t.err, cfg.Log.Format, level)
 	cfg.Logger = logger
+	if cfg.Control == "" {
+		if cfg.Control, err = ephemeralControl(); err != nil {
+			logger.Debug("no control socket", "err", err)
+		}
+	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
@@ -134,6 +163,9 @@ func runServe(ctx context.Context, t *terminal, o *serveOptions) error {
 		},
 		Ready: func(s *serve.Server) error {
 			ports := s.Ports()
+			if shown == nil {
+				tellState(t, cfg)
+			}
 			if !reflect.DeepEqual(ports, shown) {
 				writePorts(t.err, ports)
 			}
@@ -146,8 +178,12 @@ func runServe(ctx context.Context, t *terminal, o *serveOptions) error {
 		_ = os.Remove(o.portsFile)
 	}
 	var cut *serve.SignalError
-	if errors.As(err, &cut) {
+	var broken *serve.StoreError
+	switch {
+	case errors.As(err, &cut):
 		return signalled{cut.Signal}
+	case errors.As(err, &broken):
+		return explainBroken(cfg, broken)
 	}
 	return o.explain(t, err)
 }
@@ -162,6 +198,9 @@ func (o *serveOptions) load() (serve.Config, error) {
 		}
 	}
 	c.Broker.Version = "iotctl version " + readVersion().Version
+	if err := o.keep(&c); err != nil {
+		return c, err
+	}
 	if o.listen != nil {
 		c.Listeners = nil
 	}
@@ -283,6 +322,11 @@ func (o *serveOptions) hints(err error) []string {
 	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		hints = append(hints, "another broker may be running; --listen mqtt://127.0.0.1:0 takes a free port")
+	}
+	if errors.Is(err, pebble.ErrInUse) {
+		hints = append(hints,
+			"for a broker with a state of its own:  "+o.command("--data DIR"),
+			"for one that keeps nothing:  "+o.command("--ephemeral"))
 	}
 	return hints
 }

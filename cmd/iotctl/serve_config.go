@@ -27,6 +27,26 @@ has a default; this file has all of them, where possible with the default:
 		b.WriteString(line + "\n")
 	}
 	b.WriteString(`
+What an acknowledgement promises (durability):
+
+            kill -9, a crash           a power cut
+  sync      nothing is lost            nothing is lost
+  interval  what came in the last      what came in the last
+            interval may be lost       interval may be lost
+  memory    everything since the       everything since the
+            start may be lost          start may be lost
+
+It is about sessions that outlive their connection, with their subscriptions,
+their wills, the messages that wait for them and the packet identifiers of QoS 2,
+and about retained messages. Sessions that end with their connection are not
+stored, nor are their wills. With sync the broker has to rely on what the disk
+says: one that calls data written that is not yet loses it at a power cut.
+
+With less than min_free on the disk the store is full: publishes with QoS 1 and 2
+are refused (MQTT 5: quota exceeded) until there is room; deliveries go on. The
+log says so, and $SYS/broker/store/full is 1; store/free has the bytes that are
+left. A disk that refuses to write or to sync ends the broker with code 11.
+
 Durations have a unit, as in 500ms, 10s, 5m or 7d. Sizes are bytes or have one,
 as in 64KiB or 1MiB. A SIGHUP applies changes of listeners to the connections to
 come. New rules of the ACL file hold for open connections at once; names,

@@ -50,7 +50,7 @@ func TestServeConfigIsValid(t *testing.T) {
 // servePatience bounds waits for a server in a process of its own.
 const servePatience = 20 * time.Second
 
-// TestServeScripts runs testdata/script/serve*.txtar. Beside testscript's own
+// TestServeScripts runs testdata/script/serve*.txtar and store*.txtar. Beside testscript's own
 // commands they have
 //
 //	ports FILE          wait for the file that serve --ports writes, take it
@@ -63,9 +63,13 @@ const servePatience = 20 * time.Second
 // and the directory $CERTS with ca.pem and, each with its key, server.pem and
 // client.pem of that authority and other.pem, a server's of no authority.
 func TestServeScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/script/serve*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scripts:", err)
+	var files []string
+	for _, command := range []string{"serve"} {
+		found, err := filepath.Glob("testdata/script/" + command + "*.txtar")
+		if err != nil || len(found) == 0 {
+			t.Fatal("no scripts:", err)
+		}
+		files = append(files, found...)
 	}
 	runScripts(t, files, map[string]func(*testscript.TestScript, bool, []string){
 		"ports":  scriptPorts,
@@ -79,7 +83,8 @@ func TestServeScripts(t *testing.T) {
 func writeCertificates(t *testing.T, e *testscript.Env, ca *transporttest.CA) error {
 	dir := filepath.Join(e.WorkDir, "certs")
 	e.Setenv("CERTS", dir)
-	e.Setenv("HOME", e.WorkDir) // nobody's defaults file
+	e.Setenv("HOME", e.WorkDir) // nobody's defaults file or state
+	e.Setenv("XDG_RUNTIME_DIR", e.WorkDir)
 	for name, pair := range map[string]func() (string, string){
 		"server": func() (string, string) {
 			return transporttest.WritePair(t, t.TempDir(), ca.Server(t, nil, "localhost", "127.0.0.1"))
@@ -146,9 +151,9 @@ func scriptPasswd(ts *testscript.TestScript, neg bool, args []string) {
 
 func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
 	background := ts.BackgroundCmds()
-	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM}
+	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}
 	if neg || len(args) != 1 || len(background) != 1 || signals[args[0]] == 0 {
-		ts.Fatalf("usage: signal HUP|INT|TERM, with one process in the background")
+		ts.Fatalf("usage: signal HUP|INT|TERM|KILL, with one process in the background")
 	}
 	ts.Check(background[0].Process.Signal(signals[args[0]]))
 }

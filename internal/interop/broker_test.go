@@ -78,7 +78,7 @@ listeners:
 	}
 	writeFile(t, dir, "acl", acl)
 	writeFile(t, dir, "iotctl.yaml", config)
-	cmd := exec.Command(program, "serve", "-c", filepath.Join(dir, "iotctl.yaml"), "--ports", "-")
+	cmd := exec.Command(program, "serve", "-c", filepath.Join(dir, "iotctl.yaml"), "--data", filepath.Join(dir, "data"), "--ports", "-")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,8 @@ type broker struct {
 }
 
 // startBroker starts mosquitto or our own with its defaults, but for
-// mosquitto's log, and its queues, which have no bound.
+// mosquitto's log and its queues, which have no bound, and our store: neither
+// keeps anything on disk.
 func startBroker(name, iotctl, dir string) (*broker, error) {
 	b := &broker{name: name}
 	start := b.startIotctl
@@ -41,7 +42,7 @@ func startBroker(name, iotctl, dir string) (*broker, error) {
 }
 
 func (b *broker) startIotctl(program, _ string) error {
-	b.cmd = exec.Command(program, "serve", "--listen", "mqtt://127.0.0.1:0", "--ports", "-")
+	b.cmd = exec.Command(program, "serve", "--ephemeral", "--listen", "mqtt://127.0.0.1:0", "--ports", "-")
 	stdout, err := b.cmd.StdoutPipe()
 	if err != nil {
 		return err
