@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -27,7 +28,7 @@ func (s *Store) newGroup() *group {
 
 // commitAll is the committer. It ends with Close, after all that was handed
 // over, or when the store has failed.
-func (s *Store) commitAll() {
+func (s *Store) commitAll(ctx context.Context) {
 	var removals, sync <-chan time.Time // nil while there is nothing to do
 	for closing := false; !closing; {
 		flush := false
@@ -46,7 +47,7 @@ func (s *Store) commitAll() {
 				s.failure.fail(err)
 			}
 			continue
-		case <-s.quit:
+		case <-ctx.Done():
 			closing, flush = true, true
 		case <-s.failure.failed:
 			return

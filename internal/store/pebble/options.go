@@ -20,7 +20,7 @@ func (c Config) options(f *failure) *pebble.Options {
 		MemTableSize:                c.memTable,
 		MemTableStopWritesThreshold: 3,
 		L0CompactionThreshold:       l0Threshold,
-		L0StopWritesThreshold:       4 * l0Threshold,
+		L0StopWritesThreshold:       2 * l0Threshold,
 		LBaseMaxBytes:               256 << 20,
 		Logger:                      pebbleLog{c.Logger, f},
 		EventListener:               c.listener(f),
@@ -28,11 +28,14 @@ func (c Config) options(f *failure) *pebble.Options {
 	if c.fs != vfs.Default { // left out, pebble also watches for a slow disk
 		o.FS = c.fs
 	}
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	o.Experimental.ReadSamplingMultiplier = -1 // no compactions because of reads
 	return o
 }
 
-const l0Threshold = 16
+// l0Threshold is half the number of flushes after which tables are compacted:
+// 16 memory tables, so at most 512 MiB, of which much has been removed by then.
+const l0Threshold = 32
 
 func (c Config) listener(f *failure) *pebble.EventListener {
 	var l pebble.EventListener

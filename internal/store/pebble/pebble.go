@@ -60,9 +60,9 @@ type Store struct {
 	spare    *pebble.Batch
 
 	lastMID atomic.Uint64
-	poke    chan struct{} // there is something to commit
-	due     chan struct{} // there are removals that will have to be written
-	quit    chan struct{}
+	poke    chan struct{}      // there is something to commit
+	due     chan struct{}      // there are removals that will have to be written
+	cancel  context.CancelFunc // ends the goroutines
 	wait    sync.WaitGroup
 
 	failure failure
@@ -91,9 +91,11 @@ func Open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.measure(time.Now())
-	s.wait.Go(s.commitAll)
-	s.wait.Go(s.watchRoom)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.measure(ctx, time.Now())
+	s.wait.Go(func() { s.commitAll(ctx) })
+	s.wait.Go(func() { s.watchRoom(ctx) })
 	return s, nil
 }
 
@@ -106,7 +108,8 @@ func Inspect(dir string) (*Store, error) {
 func open(c Config, readOnly bool) (_ *Store, err error) {
 	s := &Store{
 		config: c, sessions: map[string]*session{},
-		poke: make(chan struct{}, 1), due: make(chan struct{}, 1), quit: make(chan struct{}),
+		poke: make(chan struct{}, 1), due: make(chan struct{}, 1),
+		cancel: func() {},
 	}
 	s.failure.init()
 	if readOnly {
@@ -171,7 +174,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
-	close(s.quit)
+	s.cancel()
 	if !s.committed() {
 		// pebble has stopped in the middle of a commit that will not end, and
 		// would wait for it.

@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ const (
 type room struct {
 	free      atomic.Uint64
 	low, full atomic.Bool
+	compacted bool // since it has become low
 }
 
 // Room implements store.Bounded. Before the file system has been asked, and
@@ -26,14 +28,14 @@ func (s *Store) Room() store.Room {
 	return store.Room{Free: s.room.free.Load(), Low: s.room.low.Load(), Full: s.room.full.Load()}
 }
 
-func (s *Store) watchRoom() {
+func (s *Store) watchRoom(ctx context.Context) {
 	ticker := time.NewTicker(roomPeriod)
 	defer ticker.Stop()
 	for {
 		select {
 		case now := <-ticker.C:
-			s.measure(now)
-		case <-s.quit:
+			s.measure(ctx, now)
+		case <-ctx.Done():
 			return
 		}
 	}
@@ -41,7 +43,7 @@ func (s *Store) watchRoom() {
 
 // measure asks the file system. A store that was full needs a quarter more than
 // MinFree before it is not, so that it does not change its mind all the time.
-func (s *Store) measure(now time.Time) {
+func (s *Store) measure(ctx context.Context, now time.Time) {
 	usage, err := s.config.fs.GetDiskUsage(s.config.Dir)
 	if err != nil {
 		s.config.Logger.Debug("room of the data directory", "error", err)
@@ -55,5 +57,25 @@ func (s *Store) measure(now time.Time) {
 	full := usage.AvailBytes < least || refused
 	s.room.free.Store(usage.AvailBytes)
 	s.room.full.Store(full)
-	s.room.low.Store(full || usage.AvailBytes < max(4*s.config.MinFree, usage.TotalBytes/10))
+	low := full || usage.AvailBytes < max(4*s.config.MinFree, usage.TotalBytes/10)
+	s.room.low.Store(low)
+	if low && !s.room.compacted {
+		s.wait.Go(func() { s.compact(ctx) })
+	}
+	s.room.compacted = low
+}
+
+// compact gives the room back of what has been removed, which otherwise waits
+// for the tables around it.
+func (s *Store) compact(ctx context.Context) {
+	s.use.RLock()
+	defer s.use.RUnlock()
+	var err error // which is no reason to give up
+	_ = s.guard(func() error {
+		err = s.db.Compact(ctx, []byte{familyMeta}, []byte{familyWill + 1}, false)
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		s.config.Logger.Warn("compact to make room", "error", err)
+	}
 }
