@@ -15,7 +15,7 @@ import (
 )
 
 // builtin is the table of what this program is made of: one line per gateway,
-// per method of authentication and per store.
+// per method of authentication, per store and per command of the control socket.
 func builtin() serve.Builtin {
 	return serve.Builtin{
 		Gateways: []serve.Gateway{
@@ -31,6 +31,10 @@ func builtin() serve.Builtin {
 		Stores: []serve.Store{
 			serve.NewStore(storePebble, openPebble),
 			serve.NewStore(storeMem, openMem),
+		},
+		Commands: []serve.Command{
+			serve.NewCommand(commandStats, answerStats),
+			serve.NewCommand(commandBackup, answerBackup),
 		},
 	}
 }

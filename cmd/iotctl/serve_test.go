@@ -64,7 +64,7 @@ const servePatience = 20 * time.Second
 // client.pem of that authority and other.pem, a server's of no authority.
 func TestServeScripts(t *testing.T) {
 	var files []string
-	for _, command := range []string{"serve"} {
+	for _, command := range []string{"serve", "store"} {
 		found, err := filepath.Glob("testdata/script/" + command + "*.txtar")
 		if err != nil || len(found) == 0 {
 			t.Fatal("no scripts:", err)
