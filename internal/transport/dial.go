@@ -38,6 +38,9 @@ type DialConfig struct {
 	KeepAlive time.Duration // of TCP. 0: 15 s; negative: none
 
 	Resolver *net.Resolver // nil: the system's
+
+	// Connected is called when a socket is connected, before its handshakes.
+	Connected func()
 }
 
 // Dial connects to what rawURL names; the handshake is complete on return.
@@ -91,6 +94,9 @@ func (cfg *DialConfig) dialOne(ctx context.Context, e Endpoint, names []string) 
 	nc, err := cfg.dialSocket(ctx, e)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Connected != nil {
+		cfg.Connected()
 	}
 	s := newSocket(nc)
 	c := &conn{sock: s, top: s, scheme: &e.Scheme, remote: addrPort(nc.RemoteAddr())}

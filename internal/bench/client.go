@@ -1,0 +1,523 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/transport"
+)
+
+// Client is one MQTT connection. Its methods may be called from any goroutine;
+// one request (Subscribe, Unsubscribe) at a time.
+type Client struct {
+	s     *Session
+	sh    *shard
+	conn  transport.Conn
+	index int
+	id    string
+	opts  mqtt.Options // for what arrives
+	plain bool         // the kernel can be asked what it takes
+
+	// SessionPresent is what CONNACK said.
+	SessionPresent bool
+
+	wmu     sync.Mutex
+	out     *buffer // what waits to be written; nil: nothing
+	writing bool    // a goroutine writes
+	broken  bool
+	slots   []slot // of messages in flight, by packet identifier - 1
+	free    []uint16
+	window  int
+
+	pub      *publisher // nil: publishes nothing
+	sub      *trackers  // nil: receives nothing that counts
+	group    *group     // in place of sub
+	onArrive func(topic, payload []byte, due, now int64)
+	pace     *brake          // nil: reads as fast as it can
+	held     map[uint16]bool // QoS 2 messages that have arrived and are not released
+	in       *buffer         // being read; nil while there is nothing
+	kicks    []*publisher    // whose window this batch has opened
+
+	answer  chan answer // to CONNECT, SUBSCRIBE and UNSUBSCRIBE
+	closing atomic.Bool // ended from here
+	place   int         // in Session.clients, -1: in no list any more; guarded by Session.mu
+	isUp    bool        // counted as a connection; the same
+	lastOut atomic.Int64
+	done    chan struct{} // closed when the reader has ended
+	err     error         // why, once done is closed
+}
+
+// slot is a message in flight.
+type slot struct {
+	due, sent int64
+	state     slotState
+}
+
+type slotState uint8
+
+const (
+	slotFree    slotState = iota
+	slotPublish           // waits for PUBACK or PUBREC
+	slotRelease           // waits for PUBCOMP
+)
+
+// answer is what a request waits for.
+type answer struct {
+	typ     mqtt.Type
+	codes   []mqtt.ReasonCode
+	present bool
+	max     int // receive maximum of CONNACK, 0: none
+}
+
+// buffer is a lent piece of memory; b[:n] is in use.
+type buffer struct {
+	b []byte
+	n int
+}
+
+const (
+	readBytes  = 64 << 10
+	writeBytes = 16 << 10 // of a buffer when it is new
+)
+
+var (
+	readBuffers  = sync.Pool{New: func() any { return &buffer{b: make([]byte, readBytes)} }}
+	writeBuffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, writeBytes)} }}
+)
+
+// lend is the borrow function of the reader.
+func (c *Client) lend() []byte {
+	if c.in == nil {
+		c.in = readBuffers.Get().(*buffer)
+	}
+	return c.in.b[c.in.n:]
+}
+
+// read is the connection's goroutine.
+func (c *Client) read() {
+	defer close(c.done)
+	lend := c.lend
+	for {
+		_, n, err := c.conn.ReadWith(lend)
+		if err == nil {
+			err = c.arrived(n)
+		}
+		if err != nil {
+			c.ended(err)
+			return
+		}
+		for _, p := range c.kicks {
+			p.kicked.Store(false)
+			p.pump()
+		}
+		c.kicks = c.kicks[:0]
+		if c.pace != nil {
+			c.pace.wait(c.s.ctx)
+		}
+	}
+}
+
+// arrived works off the n bytes that have just been read.
+func (c *Client) arrived(n int) error {
+	in := c.in
+	in.n += n
+	now := c.s.now()
+	used, err := c.batch(in.b[:in.n], now)
+	c.sh.mu.Lock()
+	c.sh.n.BytesIn += int64(n)
+	c.sh.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if used == in.n {
+		in.n = 0
+		c.in = nil
+		if len(in.b) == readBytes {
+			readBuffers.Put(in)
+		}
+		return nil
+	}
+	in.n = copy(in.b, in.b[used:in.n])
+	if in.n == len(in.b) { // a packet that is longer than the buffer
+		in.b = append(in.b, make([]byte, len(in.b))...)
+	}
+	return nil
+}
+
+// batch handles the whole packets in b and flushes the answers once.
+func (c *Client) batch(b []byte, now int64) (used int, err error) {
+	c.wmu.Lock()
+	c.sh.mu.Lock()
+	for used < len(b) {
+		h, body, n, err := mqtt.Frame(b[used:], 0)
+		if errors.Is(err, mqtt.ErrShort) {
+			break
+		}
+		if err == nil {
+			err = c.packet(h, body, now)
+		}
+		if err != nil {
+			c.sh.mu.Unlock()
+			c.wmu.Unlock()
+			return used, err
+		}
+		used += n
+	}
+	c.sh.mu.Unlock()
+	if c.pub != nil && c.pub.open() {
+		c.pub.fill(now)
+	}
+	c.flush()
+	c.wmu.Unlock()
+	return used, nil
+}
+
+// packet handles one, with both locks held.
+func (c *Client) packet(h mqtt.Header, body []byte, now int64) error {
+	switch h.Type {
+	case mqtt.TypePublish:
+		p, err := mqtt.ParsePublish(body, h.Flags, &c.opts)
+		if err != nil {
+			return err
+		}
+		return c.publish(&p, now)
+	case mqtt.TypePuback:
+		p, err := mqtt.ParsePuback(body, h.Flags, &c.opts)
+		if err != nil {
+			return err
+		}
+		c.acked(p.PacketID, p.Code, PhasePuback, now)
+		return nil
+	case mqtt.TypePubrec:
+		p, err := mqtt.ParsePubrec(body, h.Flags, &c.opts)
+		if err != nil {
+			return err
+		}
+		return c.received(p.PacketID, p.Code, now)
+	case mqtt.TypePubcomp:
+		p, err := mqtt.ParsePubcomp(body, h.Flags, &c.opts)
+		if err != nil {
+			return err
+		}
+		c.acked(p.PacketID, p.Code, PhasePubcomp, now)
+		return nil
+	case mqtt.TypePubrel:
+		p, err := mqtt.ParsePubrel(body, h.Flags, &c.opts)
+		if err != nil {
+			return err
+		}
+		delete(c.held, p.PacketID)
+		return c.add(mqtt.Pubcomp{PacketID: p.PacketID})
+	case mqtt.TypeConnack, mqtt.TypeSuback, mqtt.TypeUnsuback:
+		return c.answered(h, body)
+	case mqtt.TypePingresp:
+		return nil
+	case mqtt.TypeDisconnect:
+		p, err := mqtt.ParseDisconnect(body, h.Flags, &c.opts)
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("the broker ended the connection: %v", p.Code)
+	}
+	return fmt.Errorf("unexpected %v", h.Type)
+}
+
+// add appends a packet to what is to be written.
+func (c *Client) add(p mqtt.Packet) (err error) {
+	o := c.output()
+	o.b, err = p.Append(o.b, c.opts.Version)
+	return err
+}
+
+func (c *Client) output() *buffer {
+	if c.out == nil {
+		c.out = writeBuffers.Get().(*buffer)
+	}
+	return c.out
+}
+
+func (c *Client) answered(h mqtt.Header, body []byte) error {
+	a := answer{typ: h.Type}
+	switch h.Type {
+	case mqtt.TypeConnack:
+		p, err := mqtt.ParseConnack(body, h.Flags, &c.opts)
+		if err != nil {
+			return err
+		}
+		a.codes, a.present = []mqtt.ReasonCode{p.Code}, p.SessionPresent
+		if n, ok := p.Properties.Uint16(mqtt.PropReceiveMaximum); ok {
+			a.max = int(n)
+		}
+	case mqtt.TypeSuback:
+		p, err := mqtt.ParseSuback(body, h.Flags, &c.opts)
+		if err != nil {
+			return err
+		}
+		a.codes = p.Codes
+	default:
+		p, err := mqtt.ParseUnsuback(body, h.Flags, &c.opts)
+		if err != nil {
+			return err
+		}
+		a.codes = p.Codes
+	}
+	select {
+	case c.answer <- a:
+		return nil
+	default:
+		return fmt.Errorf("%v that nobody has asked for", h.Type)
+	}
+}
+
+// acked ends an exchange.
+func (c *Client) acked(id uint16, code mqtt.ReasonCode, phase Phase, now int64) {
+	i := int(id) - 1
+	if i < 0 || i >= len(c.slots) || c.slots[i].state == slotFree {
+		return // of a session that was there before
+	}
+	s := &c.slots[i]
+	if code.IsError() {
+		c.sh.n.AckFails++
+	} else {
+		c.sh.n.Acked++
+		if c.s.rec.counts(s.due, now) {
+			c.sh.latency.record(phase, s.due, s.sent, now)
+		}
+	}
+	s.state = slotFree
+	c.free = append(c.free, uint16(i))
+}
+
+// received answers PUBREC.
+func (c *Client) received(id uint16, code mqtt.ReasonCode, now int64) error {
+	if code.IsError() {
+		c.acked(id, code, PhasePubcomp, now)
+		return nil
+	}
+	if i := int(id) - 1; i >= 0 && i < len(c.slots) && c.slots[i].state == slotPublish {
+		c.slots[i].state = slotRelease
+	}
+	return c.add(mqtt.Pubrel{PacketID: id})
+}
+
+// publish takes a message and acknowledges it.
+func (c *Client) publish(p *mqtt.Publish, now int64) (err error) {
+	repeated := false
+	switch p.QoS {
+	case 1:
+		o := c.output()
+		o.b, err = mqtt.Puback{PacketID: p.PacketID}.Append(o.b, c.opts.Version)
+	case 2:
+		o := c.output()
+		o.b, err = mqtt.Pubrec{PacketID: p.PacketID}.Append(o.b, c.opts.Version)
+		if repeated = c.held[p.PacketID]; !repeated {
+			if c.held == nil {
+				c.held = map[uint16]bool{}
+			}
+			c.held[p.PacketID] = true
+		}
+	}
+	if err != nil || repeated {
+		return err
+	}
+	c.sh.n.Received++
+	c.account(p, now)
+	return nil
+}
+
+// account enters a message into the trackers of the subscriber.
+func (c *Client) account(p *mqtt.Publish, now int64) {
+	var st stamp
+	wall := c.s.unix + now
+	switch st.parse(p.Payload, wall) {
+	case corrupt:
+		c.sh.n.Corrupted++
+		c.s.torn[min(p.QoS, 2)].Add(1)
+		return
+	case foreign:
+		c.sh.n.Foreign++
+		if c.onArrive != nil {
+			c.onArrive(p.Topic, p.Payload, now, now)
+		}
+		return
+	}
+	due, sent := st.due-c.s.unix, st.sent-c.s.unix
+	if c.onArrive != nil {
+		c.onArrive(p.Topic, p.Payload, due, now)
+	}
+	if !st.compact && st.run != c.s.run && c.s.own {
+		c.sh.n.Foreign++ // left over by another run
+		return
+	}
+	if c.s.rec.counts(due, now) {
+		c.sh.latency.record(PhaseE2E, due, sent, now)
+	}
+	var a arrival
+	switch {
+	case c.group != nil:
+		c.group.mu.Lock()
+		a = c.group.of(st.stream).see(st.seq)
+		c.group.mu.Unlock()
+	case c.sub != nil:
+		a = c.sub.of(st.stream).see(st.seq)
+	}
+	switch a {
+	case duplicate:
+		c.sh.n.Duplicated++
+		return
+	case reordered:
+		c.sh.n.Reordered++
+	}
+	c.s.delivered(c, st.stream)
+}
+
+// flush writes what is there, with wmu held.
+func (c *Client) flush() {
+	if c.out == nil || c.writing {
+		return
+	}
+	if c.broken || len(c.out.b) == 0 {
+		c.release()
+		return
+	}
+	c.lastOut.Store(c.s.now())
+	if !c.plain {
+		_, err := c.conn.Write(c.out.b)
+		c.broken = err != nil
+		c.release()
+		return
+	}
+	n, err := c.conn.TryWrite(c.out.b)
+	if err != nil || n == len(c.out.b) {
+		c.broken = err != nil
+		c.release()
+		return
+	}
+	c.out.b = c.out.b[:copy(c.out.b, c.out.b[n:])]
+	c.writing = true
+	c.s.blocked.Add(1)
+	c.s.wg.Go(c.writeRest)
+}
+
+// release gives the output buffer back.
+func (c *Client) release() {
+	o := c.out
+	c.out = nil
+	if cap(o.b) <= 1<<20 {
+		o.b = o.b[:0]
+		writeBuffers.Put(o)
+	}
+}
+
+// writeRest waits for the kernel to take what has piled up.
+func (c *Client) writeRest() {
+	for {
+		c.wmu.Lock()
+		o := c.out
+		c.out = nil
+		if o == nil || len(o.b) == 0 || c.broken {
+			c.writing = false
+			c.wmu.Unlock()
+			if c.pub != nil {
+				c.pub.pump()
+			}
+			return
+		}
+		c.wmu.Unlock()
+		_, err := c.conn.Write(o.b)
+		o.b = o.b[:0]
+		writeBuffers.Put(o)
+		if err != nil {
+			c.wmu.Lock()
+			c.broken = true
+			c.wmu.Unlock()
+		}
+	}
+}
+
+// maxPending bounds what waits for a broker that does not read.
+const maxPending = 256 << 10
+
+// full tells that more cannot be written now, with wmu held.
+func (c *Client) full() bool {
+	return c.broken || c.writing && c.out != nil && len(c.out.b) >= maxPending
+}
+
+// send writes a packet at once.
+func (c *Client) send(p mqtt.Packet) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if c.broken {
+		return io.ErrClosedPipe
+	}
+	if err := c.add(p); err != nil {
+		return err
+	}
+	c.flush()
+	return nil
+}
+
+// ended is the reader's last act.
+func (c *Client) ended(err error) {
+	c.wmu.Lock()
+	c.broken = true
+	c.wmu.Unlock()
+	_ = c.conn.Close()
+	c.err = err
+	if !c.closing.Load() {
+		c.sh.count(func(n *Counters) { n.Disconnects++ })
+		c.s.problem("connection lost", err)
+	}
+	c.s.gone(c)
+}
+
+// Done is closed when the connection has ended; Err tells why.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Err is why the connection has ended. Call it after Done is closed.
+func (c *Client) Err() error { return c.err }
+
+// ID is the client identifier.
+func (c *Client) ID() string { return c.id }
+
+// farewellTime is how long a broker may take to end its side of a connection.
+const farewellTime = 2 * time.Second
+
+// Disconnect says goodbye, closes the connection and waits for its goroutine.
+func (c *Client) Disconnect() {
+	c.leave()
+	c.finish(time.Now().Add(farewellTime))
+}
+
+// leave says goodbye and waits for nothing.
+func (c *Client) leave() {
+	c.closing.Store(true)
+	_ = c.send(mqtt.Disconnect{})
+	_ = c.conn.CloseWrite()
+}
+
+// finish waits for the broker to close its side, so that nothing is cut off,
+// and closes ours at the deadline at the latest.
+func (c *Client) finish(deadline time.Time) {
+	t := time.NewTimer(time.Until(deadline))
+	defer t.Stop()
+	select {
+	case <-c.done:
+	case <-t.C:
+		_ = c.conn.Close()
+		<-c.done
+	}
+}
+
+// Cut closes the connection without a word, so that the broker publishes its
+// will and keeps its session.
+func (c *Client) Cut() {
+	c.closing.Store(true)
+	_ = c.conn.Close()
+	<-c.done
+}

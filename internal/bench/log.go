@@ -1,0 +1,212 @@
+package bench
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// log makes the records of a run: it looks at the counters, at the process
+// and at the one that is watched, and hands on what it has found.
+type log struct {
+	s      *Session
+	writer *ResultWriter // nil: nobody reads it
+	lag    atomic.Int64  // the greatest since the last interval
+
+	mu        sync.Mutex
+	stage     Stage
+	step      int
+	since     int64
+	cpu       time.Duration // of this process at since
+	watchCPU  time.Duration
+	idle      machine
+	measured  Counters
+	total     Counters
+	latency   latencies
+	self      Self
+	watch     Watch
+	limited   int
+	intervals int
+
+	emitMu sync.Mutex
+	failed bool // writing the record has
+}
+
+func newLog(s *Session) *log {
+	l := &log{s: s, stage: StageConnect}
+	if s.o.Record != nil {
+		l.writer = NewResultWriter(s.o.Record)
+	}
+	l.cpu = processCPU()
+	l.watchCPU, _ = watched(s.plan.WatchPID)
+	l.idle = readMachine()
+	return l
+}
+
+// emit hands on a record.
+func (l *log) emit(record any) {
+	l.emitMu.Lock()
+	defer l.emitMu.Unlock()
+	if l.writer != nil && !l.failed {
+		if err := l.writer.Write(record); err != nil {
+			l.failed = true
+			l.s.o.Logger.Error("the run is no longer recorded", "err", err)
+		}
+	}
+	if l.s.o.Watch != nil {
+		l.s.o.Watch(record)
+	}
+}
+
+// sample ends an interval each time that Plan.Sampling has passed, and watches
+// how late this goroutine wakes up.
+func (l *log) sample(ctx context.Context) {
+	const beat = 10 * time.Millisecond
+	every := int64(l.s.plan.Sampling)
+	for next := l.s.now() + every; ; {
+		before := l.s.now()
+		if !pause(ctx, beat) {
+			return
+		}
+		now := l.s.now()
+		if late := now - before - int64(beat); late > l.lag.Load() {
+			l.lag.Store(late)
+		}
+		if now >= next {
+			l.cut()
+			next += every * ((now-next)/every + 1)
+		}
+	}
+}
+
+// enter ends the interval and begins a stage.
+func (l *log) enter(stage Stage, step int) {
+	l.cut()
+	l.mu.Lock()
+	l.stage, l.step = stage, step
+	l.mu.Unlock()
+}
+
+// progress is what has been counted up to now.
+func (l *log) progress() Counters {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.total
+	for i := range l.s.rec.shards {
+		sh := &l.s.rec.shards[i]
+		sh.mu.Lock()
+		n.add(&sh.n)
+		sh.mu.Unlock()
+	}
+	return n
+}
+
+// cut ends an interval.
+func (l *log) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, now := l.s, l.s.now()
+	took := time.Duration(now - l.since)
+	if took <= 0 {
+		return
+	}
+	n, lat := s.rec.collect()
+	n.Blocked = s.blocked.Swap(0)
+	i := &Interval{
+		Stage: l.stage, Step: l.step, At: time.Duration(l.since), Duration: took, Counters: n,
+		Latency: lat.byName(),
+		Self:    Self{Lag: time.Duration(l.lag.Swap(0)), Goroutines: runtime.NumGoroutine(), RSS: processRSS()},
+	}
+	l.total.add(&n)
+	i.Gauges = l.gauges(now)
+	i.Target = l.target(i)
+	cpu := processCPU()
+	i.Self.CPU, l.cpu = cpu-l.cpu, cpu
+	if s.plan.WatchPID > 0 {
+		cpu, rss := watched(s.plan.WatchPID)
+		i.Watch = &Watch{CPU: max(cpu-l.watchCPU, 0), RSS: rss}
+		l.watchCPU = cpu
+	}
+	m := readMachine()
+	i.Limited = l.limits(i, m.since(l.idle))
+	l.idle = m
+	l.since = now
+	l.keep(i, lat)
+	l.emit(i)
+}
+
+// keep adds an interval to the balance.
+func (l *log) keep(i *Interval, lat *latencies) {
+	l.latency.merge(lat, i.Stage == StageConnect || i.Stage == StageWarmup)
+	l.self.Goroutines = max(l.self.Goroutines, i.Self.Goroutines)
+	if i.Stage != StageMeasure {
+		return
+	}
+	l.measured.add(&i.Counters)
+	l.self.CPU += i.Self.CPU
+	l.self.Lag = max(l.self.Lag, i.Self.Lag)
+	l.self.RSS = i.Self.RSS
+	if i.Watch != nil {
+		l.watch.CPU += i.Watch.CPU
+		l.watch.RSS = i.Watch.RSS
+	}
+	l.intervals++
+	if len(i.Limited) > 0 {
+		l.limited++
+	}
+}
+
+func (l *log) gauges(now int64) Gauges {
+	g := Gauges{Connections: l.s.rec.connections.Load()}
+	for _, f := range l.s.flows {
+		if f.qos > 0 {
+			g.Inflight = l.total.Sent - l.total.Acked - l.total.AckFails
+		}
+		if f.sched != nil && f.start > 0 {
+			g.Behind = max(0, f.sched.count(min(now-f.start, f.until.Load()))-l.total.Sent)
+		}
+	}
+	return g
+}
+
+// target is the mean rate that the schedule has for an interval.
+func (l *log) target(i *Interval) float64 {
+	if l.s.start == 0 || i.Stage != StageWarmup && i.Stage != StageMeasure {
+		return 0
+	}
+	for _, f := range l.s.flows {
+		if f.sched != nil && f.start > 0 {
+			at := int64(i.At) - f.start
+			return float64(f.sched.count(at+int64(i.Duration))-f.sched.count(at)) / i.Duration.Seconds()
+		}
+	}
+	return 0
+}
+
+// What makes an interval client-limited.
+const (
+	lagLimit  = 10 * time.Millisecond
+	busyShare = 0.9  // of all processors, by this process alone
+	idleShare = 0.05 // of the machine, while this process takes the greater part
+)
+
+func (l *log) limits(i *Interval, idle float64) []string {
+	var why []string
+	cpus := float64(runtime.NumCPU())
+	share := i.Self.CPU.Seconds() / i.Duration.Seconds() / cpus
+	if share >= busyShare || idle >= 0 && idle < idleShare && share > 0.5 {
+		why = append(why, "cpu")
+	}
+	if i.Self.Lag > lagLimit {
+		why = append(why, "lag")
+	}
+	if l.s.rec.descriptors.Swap(0) > 0 {
+		why = append(why, "descriptors")
+	}
+	if l.s.rec.ports.Swap(0) > 0 {
+		why = append(why, "ports")
+	}
+	return why
+}

@@ -1,0 +1,295 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"time"
+)
+
+// Run does what o says and returns the balance. The error is why the run could
+// not begin or could not go on; what was measured until then is in the Final,
+// which is nil if nothing was. A Final whose figures are bad comes without an
+// error.
+func Run(ctx context.Context, o Options) (*Final, error) {
+	if err := o.Plan.Validate(); err != nil {
+		return nil, err
+	}
+	r := &runner{o: &o}
+	run := rand.Uint32()
+	plan := o.Plan
+	plan.Scenario = o.Spec.Name
+	if o.Spec.Defaults != nil {
+		o.Spec.Defaults(&plan)
+	}
+	plan.complete(fmt.Sprintf("%08x", run))
+	Default(&plan.Drivers, max(1, runtime.GOMAXPROCS(0)/2))
+	o.Plan = plan
+	if err := o.Plan.Validate(); err != nil {
+		return nil, err
+	}
+	d, err := newDialer(&o)
+	if err != nil {
+		return nil, err
+	}
+	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	r.s = &Session{
+		clock: newClock(), o: &o, plan: &o.Plan, run: run, ctx: inner, dialer: d,
+		rec:     newRecorder(8 * runtime.GOMAXPROCS(0)),
+		planned: max(o.Plan.Clients, o.Plan.Publishers+o.Plan.Subscribers),
+		values:  map[string]float64{}, problems: map[string]*Event{},
+	}
+	r.cancel = cancel
+	return r.run(ctx)
+}
+
+// runner leads a session through its stages.
+type runner struct {
+	o      *Options
+	s      *Session
+	cancel context.CancelCauseFunc
+	log    *log
+
+	load     Load
+	measured time.Duration
+	ended    string
+}
+
+// run returns after everything that was started has ended.
+func (r *runner) run(ctx context.Context) (*Final, error) {
+	s := r.s
+	r.log = newLog(s)
+	s.emit = r.log.emit
+	r.log.emit(&Header{Started: s.epoch.UTC(), Environment: readEnvironment(r.o.Tool), Plan: *s.plan})
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() { defer close(done); r.log.sample(background) }()
+	keeping := make(chan struct{})
+	go func() { defer close(keeping); s.keepAlives(background) }()
+
+	err := r.stages(ctx)
+	unsent := int64(0)
+	for _, f := range s.flows {
+		unsent += f.unsent(s.now())
+	}
+	r.log.enter("", 0)
+	stop()
+	<-done
+	<-keeping
+	r.close()
+	f := r.final(err, unsent)
+	r.log.emit(f)
+	return f, err
+}
+
+// stages goes through them until the end, ctx's or the plan's.
+func (r *runner) stages(ctx context.Context) error {
+	s := r.s
+	r.ended = "complete"
+	opening, opened := context.WithCancelCause(ctx)
+	defer opened(nil)
+	var err error
+	r.load, err = r.o.Spec.New().Open(opening, s)
+	if err != nil {
+		if ctx.Err() != nil {
+			r.ended = "interrupted"
+			return nil
+		}
+		r.ended = err.Error()
+		return err
+	}
+	first := StageMeasure
+	if s.plan.Warmup > 0 {
+		first = StageWarmup
+	}
+	r.log.enter(first, min(len(s.plan.Steps), 1))
+	r.schedule()
+	loading, finish := context.WithCancel(ctx)
+	defer finish()
+	finished := make(chan error, 1)
+	go func() { finished <- r.load.Run(loading) }()
+	err = r.measure(ctx, finish, finished)
+	s.rec.to.Store(min(s.rec.to.Load(), s.now()))
+	r.measured = time.Duration(max(s.rec.to.Load()-s.rec.from.Load(), 0))
+	r.log.enter(StageDrain, 0)
+	if err != nil {
+		r.ended = err.Error()
+		return err
+	}
+	r.drain(ctx)
+	return nil
+}
+
+// schedule sets the times of what is to come.
+func (r *runner) schedule() {
+	s := r.s
+	s.start = s.now()
+	s.rec.from.Store(s.start + int64(s.plan.Warmup))
+	s.rec.to.Store(s.start + int64(s.plan.Warmup+s.plan.Duration))
+	for _, f := range s.flows {
+		f.begin(s.start)
+	}
+}
+
+// measure waits for the load to end by itself or by the clock, and changes
+// stages and steps meanwhile.
+func (r *runner) measure(ctx context.Context, finish func(), finished <-chan error) error {
+	s := r.s
+	type mark struct {
+		at    int64
+		stage Stage
+		step  int
+	}
+	at := s.start
+	var marks []mark
+	if s.plan.Warmup > 0 {
+		marks = append(marks, mark{at, StageWarmup, 0})
+		at += int64(s.plan.Warmup)
+	}
+	if len(s.plan.Steps) == 0 {
+		marks = append(marks, mark{at, StageMeasure, 0})
+		at += int64(s.plan.Duration)
+	}
+	for i, step := range s.plan.Steps {
+		marks = append(marks, mark{at, StageMeasure, i + 1})
+		at += int64(step.Duration)
+	}
+	marks = append(marks, mark{at, StageDrain, 0})
+	for _, m := range marks {
+		timer := time.NewTimer(time.Duration(max(m.at-s.now(), 0)))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			r.ended = "interrupted"
+			for _, f := range s.flows {
+				f.until.Store(s.now() - f.start)
+			}
+			finish()
+			return <-finished
+		case err := <-finished: // nothing left to do
+			timer.Stop()
+			if m.stage == StageMeasure && s.plan.Warmup > 0 { // before anything was measured
+				s.rec.from.Store(s.start)
+			}
+			return err
+		}
+		if m.stage == StageDrain {
+			break
+		}
+		r.log.enter(m.stage, m.step)
+	}
+	for _, f := range s.flows {
+		if f.sched == nil {
+			f.ended.Store(true)
+		}
+	}
+	finish()
+	return <-finished
+}
+
+// quiet is how long nothing must have arrived for the rest to count as lost.
+const quiet = 2 * time.Second
+
+// drain waits for what is on its way.
+func (r *runner) drain(ctx context.Context) {
+	s := r.s
+	if s.plan.Drain < 0 {
+		return
+	}
+	most := s.plan.Drain
+	if ctx.Err() != nil {
+		most = min(most, time.Second)
+	}
+	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
+	defer cancel()
+	if ctx.Err() == nil {
+		stop := context.AfterFunc(ctx, cancel)
+		defer stop()
+	}
+	_ = r.load.Drain(waiting)
+	last, since := int64(-1), s.now()
+	for pause(waiting, 5*time.Millisecond) {
+		n := r.log.progress()
+		if settled, seen := r.settled(n); settled {
+			return
+		} else if seen != last {
+			last, since = seen, s.now()
+		} else if s.now()-since > int64(quiet) {
+			return
+		}
+	}
+}
+
+// settled tells whether everything that was published has arrived and been
+// acknowledged; seen grows while something happens.
+func (r *runner) settled(n Counters) (ok bool, seen int64) {
+	ok = true
+	var expected int64
+	for _, f := range r.s.flows {
+		var sent int64
+		for _, p := range f.pubs {
+			for _, id := range p.streams {
+				st := r.s.streams[id]
+				k := int64(st.sent.Load())
+				sent += k
+				expected += k * int64(st.targets)
+			}
+		}
+		if f.qos > 0 && sent > n.Acked+n.AckFails || f.sched != nil && sent < f.sched.count(min(f.until.Load(), r.s.now()-f.start)) {
+			ok = false
+		}
+	}
+	arrived := n.Received - n.Duplicated
+	return ok && arrived >= expected, n.Received + n.Acked + n.Sent
+}
+
+// close ends every connection.
+func (r *runner) close() {
+	all := r.s.all()
+	r.cancel(errors.New("the run is over"))
+	for _, c := range all {
+		c.leave()
+	}
+	deadline := time.Now().Add(farewellTime)
+	for _, c := range all {
+		c.finish(deadline)
+	}
+	r.s.wg.Wait()
+}
+
+// final draws the balance.
+func (r *runner) final(err error, unsent int64) *Final {
+	s, l := r.s, r.log
+	f := &Final{
+		At: time.Duration(s.now()), Ended: r.ended, Measured: r.measured,
+		Counters: l.measured, Total: l.total, Latency: l.latency.byName(),
+		Self: l.self, LimitedIntervals: l.limited, MeasureIntervals: l.intervals, Values: s.values,
+	}
+	if s.plan.WatchPID > 0 {
+		w := l.watch
+		f.Watch = &w
+	}
+	trackers := s.trackers
+	for _, g := range s.groups {
+		trackers = append(trackers, &g.g.trackers)
+	}
+	f.Account = account(s.streams, trackers)
+	f.Account.Unsent = unsent
+	for q := range f.Account.QoS {
+		f.Account.QoS[q].Corrupted += s.torn[q].Load()
+	}
+	for _, flow := range s.flows {
+		if flow.qos > 0 {
+			f.Account.Unacked += max(0, f.Account.QoS[flow.qos].Sent-l.total.Acked-l.total.AckFails)
+			break
+		}
+	}
+	for _, a := range r.o.Asserts {
+		f.Assertions = append(f.Assertions, a.judge(f))
+	}
+	return f
+}

@@ -1,0 +1,36 @@
+package bench
+
+import "context"
+
+// Scenario is one kind of load. The engine opens it, starts the clock, lets
+// its Load work through warm-up and measurement, and closes it. What it needs
+// it finds in the [Session]: clients, the schedule, where to record.
+type Scenario interface {
+	// Open brings up what has to be there before the clock starts: connections,
+	// subscriptions, retained messages. It returns with an error when too
+	// little of that was possible to go on. Everything that it connects through
+	// s is closed by the engine in any case.
+	Open(ctx context.Context, s *Session) (Load, error)
+}
+
+// Load is an opened scenario.
+type Load interface {
+	// Run works until ctx ends, with the end of the schedule, or there is
+	// nothing left to do. It owns every goroutine that it starts and returns
+	// after the last has ended. What the schedule holds is done at the intended
+	// times of s.Pace; what is due and cannot be done yet waits and stays due.
+	Run(ctx context.Context) error
+	// Drain waits until what is on its way has arrived, or ctx ends. The
+	// engine watches the account; a Load has only its own to add.
+	Drain(ctx context.Context) error
+}
+
+// Spec is a line in the table of scenarios.
+type Spec struct {
+	Name    string // as on the command line: "pair", "mqttbs/fanout"
+	Summary string // one line for help
+	// Defaults fills in what the command line has not said; it changes nothing
+	// else.
+	Defaults func(*Plan)
+	New      func() Scenario
+}

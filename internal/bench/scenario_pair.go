@@ -1,0 +1,156 @@
+package bench
+
+import (
+	"context"
+
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+)
+
+// Pair is publishers and as many subscribers, each with a topic of its own.
+func Pair() Spec {
+	return Spec{
+		Name: "pair", Summary: "each publisher has a subscriber of its own",
+		Defaults: func(p *Plan) {
+			Default(&p.Publishers, firstNumber(p.Clients, 10))
+			p.Subscribers = p.Publishers
+			p.defaultRate(1000)
+		},
+		New: func() Scenario { return fan{} },
+	}
+}
+
+// FanOut is one publisher whose messages many get.
+func FanOut() Spec {
+	return Spec{
+		Name: "fanout", Summary: "few publishers, and every subscriber gets everything",
+		Defaults: func(p *Plan) {
+			Default(&p.Publishers, 1)
+			Default(&p.Subscribers, firstNumber(p.Clients, 100))
+			p.defaultRate(100)
+		},
+		New: func() Scenario { return fan{all: true} },
+	}
+}
+
+// FanIn is many publishers whose messages one gets.
+func FanIn() Spec {
+	return Spec{
+		Name: "fanin", Summary: "many publishers, and one subscriber gets everything",
+		Defaults: func(p *Plan) {
+			Default(&p.Publishers, firstNumber(p.Clients, 100))
+			Default(&p.Subscribers, 1)
+			Default(&p.Window, 10)
+			p.defaultRate(1000)
+		},
+		New: func() Scenario { return fan{all: true} },
+	}
+}
+
+// Shared is fan-in by a shared subscription.
+func Shared() Spec {
+	return Spec{
+		Name: "shared", Summary: "many publishers, and a shared subscription of few",
+		Defaults: func(p *Plan) {
+			Default(&p.Publishers, firstNumber(p.Clients, 100))
+			Default(&p.Subscribers, 5)
+			Default(&p.Window, 10)
+			p.defaultRate(1000)
+		},
+		New: func() Scenario { return fan{all: true, shared: true} },
+	}
+}
+
+func firstNumber(a, b int) int {
+	if a != 0 {
+		return a
+	}
+	return b
+}
+
+// defaultRate is used if the plan says nothing about speed.
+func (p *Plan) defaultRate(rate float64) {
+	if p.Rate == 0 && p.Interval == 0 && len(p.Steps) == 0 && !p.ClosedLoop {
+		p.Rate = rate
+	}
+}
+
+// fan is publishers and subscribers: in pairs, or everybody with everybody.
+type fan struct{ all, shared bool }
+
+// Open implements Scenario.
+func (f fan) Open(ctx context.Context, s *Session) (Load, error) {
+	var g *Group
+	if f.shared {
+		g = s.NewGroup()
+	}
+	pubs, subs := s.plan.Publishers, s.plan.Subscribers
+	clients, err := s.connectAll(ctx, pubs+subs, func(i int, o *ClientOptions) {
+		o.Receives, o.Group = i < subs, nil
+		if i < subs {
+			o.Group = g
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	own := clients[subs:]
+	taken := make([]bool, subs)
+	err = s.each(clients[:subs], func(i int, c *Client) error {
+		var filters []mqtt.Subscription
+		for _, topic := range f.filters(s, i, own) {
+			filters = append(filters, s.subscription(topic))
+		}
+		err := subscribeAll(ctx, c, filters)
+		taken[i] = err == nil
+		return nil // counted, and there may be others
+	})
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for _, ok := range taken {
+		if ok {
+			n++
+		}
+	}
+	if f.shared {
+		n = min(n, 1)
+	}
+	var up []*Client
+	var number []int
+	for i, c := range own {
+		if c != nil {
+			up, number = append(up, c), append(number, i)
+		}
+	}
+	if len(up) == 0 {
+		return nil, ErrNobody
+	}
+	return s.newFlow(up, func(i, t int) string { return s.topic(number[i], t, up[i]) }, func(i int) int {
+		switch {
+		case f.all:
+			return n
+		case number[i] < subs && taken[number[i]]:
+			return 1
+		}
+		return 0
+	}), nil
+}
+
+// filters are what subscriber i subscribes to.
+func (f fan) filters(s *Session, i int, pubs []*Client) []string {
+	if f.shared {
+		return []string{"$share/bench/" + s.everything()}
+	}
+	if f.all && (len(pubs) > 1 || s.plan.Topics > 1) {
+		return []string{s.everything()}
+	}
+	if f.all {
+		i = 0
+	}
+	var all []string
+	for t := range s.plan.Topics {
+		all = append(all, s.topic(i, t, pubs[i]))
+	}
+	return all
+}
