@@ -1,6 +1,7 @@
 package session
 
 import (
+	"sync"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/message"
@@ -42,6 +43,15 @@ type entry struct {
 	prev, next *entry
 }
 
+// entries holds those of completed deliveries: one comes with every message at
+// QoS 1 and 2.
+var entries = sync.Pool{New: func() any { return new(entry) }}
+
+func (e *entry) reset() *entry {
+	*e = entry{}
+	return e
+}
+
 // Outbound is the state of the deliveries to one client.
 type Outbound struct {
 	limits   Limits
@@ -52,7 +62,7 @@ type Outbound struct {
 	unsent   int  // entries in flight that are to be sent (again)
 	seq      uint64
 	sent     uint64 // the last place from which anything has been sent
-	inflight map[uint16]*entry
+	inflight inflight
 	first    *entry // in the order of sending // [MQTT-4.6.0-1]
 	last     *entry
 	waiting  queue
@@ -64,7 +74,7 @@ func NewOutbound(l Limits) *Outbound { return &Outbound{limits: l.withDefaults()
 
 // Len returns how many messages wait and how many are in flight.
 func (o *Outbound) Len() (waiting, inflight int) {
-	return o.waiting.n + o.paging.parked, len(o.inflight)
+	return o.waiting.n + o.paging.parked, o.inflight.n
 }
 
 // Bytes returns the size of the messages that wait.
@@ -91,7 +101,7 @@ const reserveTries = 1024
 // holds nothing up 65,535 messages later.
 func (o *Outbound) Reserve() uint64 {
 	o.seq++
-	for n := min(len(o.inflight), reserveTries); n > 0 && o.inflight[packetID(o.seq)] != nil; n-- {
+	for n := min(o.inflight.n, reserveTries); n > 0 && o.inflight.get(packetID(o.seq)) != nil; n-- {
 		o.seq++
 	}
 	return o.seq
@@ -128,7 +138,7 @@ func (o *Outbound) Offer(now time.Time, seq uint64, d message.Delivery, dst []Ac
 		return o.fetch(o.makeRoom(now, dst))
 	}
 	o.paging.kept = max(o.paging.kept, seq)
-	if waiting == 0 && o.open() && o.inflight[packetID(seq)] == nil {
+	if waiting == 0 && o.open() && o.inflight.get(packetID(seq)) == nil {
 		return o.launch(now, item{seq, d}, dst)
 	}
 	o.waiting.push(item{seq, d})
@@ -183,7 +193,7 @@ func (o *Outbound) expendable(now time.Time) (i int, why Drop) {
 
 // pump moves messages from the queue into the window while both allow it.
 func (o *Outbound) pump(now time.Time, dst []Action) []Action {
-	for o.open() && o.waiting.n > 0 && o.inflight[packetID(o.waiting.at(0).seq)] == nil {
+	for o.open() && o.waiting.n > 0 && o.inflight.get(packetID(o.waiting.at(0).seq)) == nil {
 		dst = o.launch(now, o.waiting.pop(), dst)
 	}
 	return o.fetch(dst)
@@ -192,11 +202,13 @@ func (o *Outbound) pump(now time.Time, dst []Action) []Action {
 // launch puts a message into the window, if it can still be sent. One that is
 // too large counts as delivered and takes no place. // [MQTT-3.1.2-25]
 func (o *Outbound) launch(now time.Time, it item, dst []Action) []Action {
-	e := &entry{seq: it.seq, d: it.d, counted: true}
-	switch {
-	case it.expired(now):
+	if it.expired(now) {
 		return append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: DropExpired})
-	case !o.fits(&e.d):
+	}
+	e := entries.Get().(*entry)
+	e.seq, e.d, e.counted = it.seq, it.d, true
+	if !o.fits(&e.d) {
+		entries.Put(e.reset())
 		return append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: DropTooLarge})
 	}
 	e.d.PacketID = packetID(it.seq)
@@ -207,10 +219,7 @@ func (o *Outbound) launch(now time.Time, it item, dst []Action) []Action {
 }
 
 func (o *Outbound) add(e *entry) {
-	if o.inflight == nil {
-		o.inflight = map[uint16]*entry{}
-	}
-	o.inflight[e.d.PacketID] = e
+	o.inflight.put(e)
 	e.prev = o.last
 	if o.last == nil {
 		o.first = e
@@ -220,8 +229,9 @@ func (o *Outbound) add(e *entry) {
 	o.last = e
 }
 
+// drop forgets a delivery; e is not valid any more.
 func (o *Outbound) drop(e *entry) {
-	delete(o.inflight, e.d.PacketID)
+	o.inflight.remove(e)
 	if e.prev == nil {
 		o.first = e.next
 	} else {
@@ -234,6 +244,7 @@ func (o *Outbound) drop(e *entry) {
 	}
 	o.release(e)
 	o.setUnsent(e, false)
+	entries.Put(e.reset())
 }
 
 // setUnsent counts the entries that are to be sent, so that an acknowledgement
@@ -264,7 +275,7 @@ func (o *Outbound) Refused(a Action, dst []Action) []Action {
 	if a.Delivery.PacketID == 0 {
 		return append(dst, Action{Kind: Dropped, Delivery: a.Delivery, Reason: DropSlow})
 	}
-	if e := o.inflight[a.Delivery.PacketID]; e != nil && e.seq == a.Seq {
+	if e := o.inflight.get(a.Delivery.PacketID); e != nil && e.seq == a.Seq {
 		o.setUnsent(e, true)
 		if !e.released { // else the client still counts it, until its PUBCOMP
 			o.release(e)
@@ -312,7 +323,7 @@ func (o *Outbound) sendUnsent(now time.Time, dst []Action) []Action {
 
 // Acked takes an acknowledgement of the client.
 func (o *Outbound) Acked(now time.Time, kind Ack, id uint16, dst []Action) ([]Action, error) {
-	e := o.inflight[id]
+	e := o.inflight.get(id)
 	if e == nil || (e.unsent && !e.d.Dup && !e.d.Release) {
 		return dst, ErrUnknownID
 	}
@@ -344,8 +355,8 @@ func (o *Outbound) Acked(now time.Time, kind Ack, id uint16, dst []Action) ([]Ac
 			return dst, ErrWrongAck
 		}
 	}
-	o.drop(e)
 	dst = append(dst, Action{Kind: Done, Seq: e.seq})
+	o.drop(e)
 	return o.sendUnsent(now, dst), nil
 }
 

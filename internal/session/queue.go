@@ -19,14 +19,17 @@ func (it *item) expired(now time.Time) bool {
 	return it.d.Message.Expired(now) && !(it.d.QoS == 2 && it.d.Dup)
 }
 
-// queue is a ring buffer of items that grows by doubling and is given back
-// when it runs empty.
+// queue is a ring buffer of items that grows by doubling; a large one is given
+// back when it runs empty.
 type queue struct {
 	ring  []item
 	head  int
 	n     int
 	bytes int
 }
+
+// keptRing is the largest ring that an empty queue keeps.
+const keptRing = 4
 
 func (q *queue) at(i int) *item { return &q.ring[(q.head+i)&(len(q.ring)-1)] }
 
@@ -53,7 +56,7 @@ func (q *queue) pop() item {
 	q.head = (q.head + 1) & (len(q.ring) - 1)
 	q.n--
 	q.bytes -= it.d.Message.Size()
-	if q.n == 0 {
+	if q.n == 0 && len(q.ring) > keptRing {
 		*q = queue{}
 	}
 	return it
