@@ -6,6 +6,7 @@ import (
 	"github.com/iotctl/iotctl/internal/auth/aclfile"
 	"github.com/iotctl/iotctl/internal/auth/certificate"
 	"github.com/iotctl/iotctl/internal/auth/passwordfile"
+	"github.com/iotctl/iotctl/internal/bench"
 	"github.com/iotctl/iotctl/internal/gateway"
 	gatewaymqtt "github.com/iotctl/iotctl/internal/gateway/mqtt"
 	"github.com/iotctl/iotctl/internal/serve"
@@ -65,3 +66,11 @@ func newACLFile(_ *slog.Logger, name serve.File) (serve.Checks, error) {
 }
 
 func openMem(*slog.Logger, struct{}) (store.Store, error) { return mem.New(), nil }
+
+// scenarios is the table of what bench can do.
+func scenarios() []bench.Spec {
+	return []bench.Spec{
+		bench.Conn(), bench.Pub(), bench.Sub(),
+		bench.Pair(), bench.FanIn(), bench.FanOut(), bench.Shared(),
+	}
+}

@@ -154,6 +154,9 @@ func groupOf(f *pflag.Flag) string {
 	if v, ok := f.Value.(*flagValue); ok {
 		return v.o.group
 	}
+	if g := f.Annotations["group"]; len(g) > 0 {
+		return g[0]
+	}
 	return ""
 }
 

@@ -91,6 +91,7 @@ const (
 )
 
 var optionGroups = []string{
+	groupLoad, groupSchedule, groupResult,
 	groupMessage, groupSubscribe, groupOutput, groupLimits, groupConnection,
 	groupSession, groupTLS, groupWill, groupGeneral,
 }

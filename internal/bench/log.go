@@ -152,6 +152,9 @@ func (l *log) keep(i *Interval, lat *latencies) {
 		l.watch.CPU += i.Watch.CPU
 		l.watch.RSS = i.Watch.RSS
 	}
+	if i.Duration < l.s.plan.Sampling/2 {
+		return // a rest
+	}
 	l.intervals++
 	if len(i.Limited) > 0 {
 		l.limited++

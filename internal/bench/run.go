@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"runtime"
 	"time"
@@ -16,6 +17,9 @@ import (
 func Run(ctx context.Context, o Options) (*Final, error) {
 	if err := o.Plan.Validate(); err != nil {
 		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &runner{o: &o}
 	run := rand.Uint32()

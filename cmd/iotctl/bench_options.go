@@ -1,0 +1,269 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/iotctl/iotctl/internal/bench"
+)
+
+// The options of bench are those of pub and sub that say where and as whom to
+// connect, and those that emqtt_bench has for load, in its spelling. Where the
+// two use the same letter for different things, emqtt_bench has it.
+
+const (
+	groupLoad     = "Load"
+	groupSchedule = "Schedule"
+	groupResult   = "Result"
+)
+
+var benchGroups = []string{groupLoad, groupSchedule, groupResult, groupConnection, groupSession, groupTLS, groupGeneral}
+
+// benchShared are the options that pub and sub have, too; those with a letter
+// keep it.
+var benchShared = []struct {
+	long   string
+	letter bool
+}{
+	{"host", true},
+	{"port", true},
+	{"unix", false},
+	{"ws", false},
+	{"ws-path", false},
+	{"ws-header", false},
+	{"bind", false},
+	{"srv", false},
+	{"proxy", false},
+	{"protocol-version", true},
+	{"username", true},
+	{"pw", true},
+	{"password-file", false},
+	{"ask-password", false},
+	{"tls", false},
+	{"cafile", false},
+	{"capath", false},
+	{"no-tls", false},
+	{"cert", false},
+	{"key", false},
+	{"ciphers", false},
+	{"tls-version", false},
+	{"tls-alpn", false},
+	{"tls-server-name", false},
+	{"insecure", false},
+	{"tls-keylog", false},
+}
+
+// benchOptions is the command line of `iotctl bench`.
+type benchOptions struct {
+	given []assignment
+	plan  bench.Plan
+
+	interval, connInterval            int // milliseconds
+	window, keepAlive                 int
+	clean                             bool
+	prefix                            string
+	payloadHeaders                    string
+	identities, record                string
+	asserts, steps, options           []string
+	serve, findMax, quiet             bool
+	warmup, duration, drain, sampling time.Duration
+	wait                              int // milliseconds
+}
+
+func (o *benchOptions) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.SortFlags = false
+	in := func(group string, names ...string) {
+		for _, n := range names {
+			_ = f.SetAnnotation(n, "group", []string{group})
+		}
+	}
+	f.Bool("help", false, "show this help") // -h is --host
+	p := &o.plan
+	f.IntVarP(&p.Clients, "count", "c", 0, "how many `clients`; of pairs, pairs")
+	f.IntVar(&p.Publishers, "publishers", 0, "how many publishers, where a scenario has both")
+	f.IntVar(&p.Subscribers, "subscribers", 0, "how many subscribers")
+	f.StringVarP(&p.Topic, "topic", "t", "", "topic `template`: %i is the number of the client, %c its identifier, %u its user name")
+	f.IntVar(&p.Topics, "topics", 0, "topics per publisher, as levels below -t (default 1)")
+	f.IntVarP(&p.QoS, "qos", "q", -1, "`QoS` of messages and subscriptions (default 0, or as the scenario has it)")
+	f.IntVar(&p.SubQoS, "sub-qos", -1, "`QoS` of subscriptions, if it is another one")
+	f.BoolVarP(&p.Retain, "retain", "r", false, "messages are retained")
+	f.IntVarP(&p.Size, "size", "s", 0, "payload `bytes`, at least 16 (default 64)")
+	f.StringVar(&o.payloadHeaders, "payload-hdrs", "", "understood for emqtt_bench's sake: payloads always carry time and number")
+	f.Int64VarP(&p.Messages, "limit", "L", 0, "publish so many `messages` in all, then end")
+	f.IntVarP(&o.window, "inflight", "F", 0, "how many messages a client may have on their way (default 100)")
+	f.StringArrayVarP(&o.options, "set", "", nil, "`name=number` of a scenario's own option; repeatable")
+	in(groupLoad, "count", "publishers", "subscribers", "topic", "topics", "qos", "sub-qos", "retain", "size", "payload-hdrs", "limit", "inflight", "set")
+
+	f.Float64Var(&p.Rate, "rate", 0, "messages or operations per second, all clients together")
+	f.IntVarP(&o.interval, "interval_of_msg", "I", 0, "`ms` between two messages of a client")
+	f.BoolVar(&p.ClosedLoop, "closed", false, "no schedule: send as soon as the window (-F) allows")
+	f.StringArrayVar(&o.steps, "step", nil, "a part of the schedule, `rate:time` or rate-rate:time, as in 1000:10s or 0-5000:1m; repeatable")
+	f.DurationVar(&o.duration, "duration", 0, "measure for this `time` (default 10s)")
+	f.DurationVar(&o.warmup, "warmup", 0, "run for this `time` before measuring")
+	f.DurationVar(&o.drain, "drain", 0, "wait at most this `time` for what is on its way (default 10s)")
+	f.Float64VarP(&p.ConnRate, "connrate", "R", 0, "connections per second (default: as fast as 64 at a time are answered)")
+	f.IntVarP(&o.connInterval, "interval", "i", 0, "`ms` between two connections")
+	f.IntVarP(&o.wait, "wait-before-publishing", "w", 0, "as --warmup, in `ms`")
+	f.DurationVar(&p.Tick, "tick", 0, "publish in batches of this `time` (default: by rate)")
+	in(groupSchedule, "rate", "interval_of_msg", "closed", "step", "duration", "warmup", "drain", "connrate", "interval", "wait-before-publishing", "tick")
+
+	f.BoolVar(&o.serve, "serve", false, "start a broker in this process and load that")
+	f.StringArrayVar(&o.asserts, "assert", nil, "end with code 99 unless this `condition` holds: e2e.p99<50ms, loss==0, rate>=1000; repeatable")
+	f.BoolVar(&o.findMax, "find-max", false, "search the highest rate that meets the conditions, beginning at --rate")
+	f.StringVarP(&o.record, "out", "o", "", "record the run in this `file`")
+	f.IntVar(&p.WatchPID, "watch-pid", 0, "report CPU and memory of this `process`, the broker")
+	f.DurationVar(&o.sampling, "sample", 0, "a record and a line per this `time` (default 1s)")
+	f.BoolVar(&o.quiet, "quiet", false, "show nothing while it runs")
+	in(groupResult, "serve", "assert", "find-max", "out", "watch-pid", "sample", "quiet")
+
+	f.StringVar(&p.ClientID, "id", "", "client identifier `template` with %i and %u")
+	f.StringVar(&o.prefix, "prefix", "", "client identifiers begin with this")
+	f.IntVarP(&p.StartNumber, "startnumber", "n", 0, "`number` of the first client")
+	f.StringVar(&o.identities, "identities", "", "CSV or JSON `file` with client_id, username, password, cert and key per client")
+	f.IntVarP(&o.keepAlive, "keepalive", "k", 300, "keep alive interval in `seconds`, 0 is off")
+	f.BoolVarP(&o.clean, "clean", "C", true, "clean sessions")
+	f.Uint32VarP(&p.Expiry, "session-expiry", "x", 0, "session expiry interval in `seconds`, MQTT 5.0")
+	in(groupSession, "id", "prefix", "startnumber", "identities", "keepalive", "clean", "session-expiry")
+
+	all := optionsFor(progPub, false)
+	for _, s := range benchShared {
+		opt := findOption(all, "--"+s.long)
+		short := ""
+		if s.letter {
+			short = opt.short
+		}
+		v := f.VarPF(&flagValue{opt, &o.given}, opt.long, short, opt.help)
+		if opt.arg == "" {
+			v.NoOptDefVal = "true"
+		}
+	}
+}
+
+// settings are the connection options, those of the environment first.
+func (o *benchOptions) settings(url string) (*settings, error) {
+	s := newSettings(progPub, false)
+	all := optionsFor(progPub, false)
+	for _, e := range environment {
+		if v := os.Getenv(e.variable); v != "" && !(e.option == "--url" && url != "") {
+			o.given = slices.Insert(o.given, 0, assignment{findOption(all, e.option), v, e.variable})
+		}
+	}
+	if url != "" {
+		if !strings.Contains(url, "://") {
+			url = "mqtt://" + url
+		}
+		o.given = append([]assignment{{findOption(all, "--url"), url, ""}}, o.given...)
+	}
+	for _, a := range o.given {
+		if err := s.apply(a); err != nil {
+			return nil, fail(exitUsage, err)
+		}
+	}
+	if err := s.check(); err != nil {
+		return nil, failUsage(err)
+	}
+	return s, nil
+}
+
+// complete turns what flags have no type for into the plan.
+func (o *benchOptions) complete() error {
+	p := &o.plan
+	p.Window, p.Persistent = o.window, !o.clean
+	p.Warmup, p.Duration, p.Drain, p.Sampling = o.warmup, o.duration, o.drain, o.sampling
+	if p.Warmup == 0 {
+		p.Warmup = time.Duration(o.wait) * time.Millisecond
+	}
+	p.Interval = time.Duration(o.interval) * time.Millisecond
+	if p.KeepAlive = o.keepAlive; o.keepAlive == 0 {
+		p.KeepAlive = -1
+	}
+	if p.ConnRate == 0 && o.connInterval > 0 {
+		p.ConnRate = 1000 / float64(o.connInterval)
+	}
+	if o.prefix != "" && p.ClientID == "" {
+		p.ClientID = strings.ReplaceAll(o.prefix, "%", "%%") + "%i"
+	}
+	for _, text := range o.steps {
+		s, err := parseStep(text)
+		if err != nil {
+			return usagef("--step: %w", err)
+		}
+		p.Steps = append(p.Steps, s)
+	}
+	for _, text := range o.options {
+		name, value, _ := strings.Cut(text, "=")
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return usagef("--set %q: must be name=number", text)
+		}
+		if p.Options == nil {
+			p.Options = map[string]float64{}
+		}
+		p.Options[name] = n
+	}
+	for name := range strings.SplitSeq(o.payloadHeaders, ",") {
+		if name != "" && name != "cnt64" && name != "ts" {
+			return usagef("--payload-hdrs %q: must be cnt64, ts or both, with a comma between", name)
+		}
+	}
+	if p.WatchPID > 0 {
+		if err := bench.CheckPID(p.WatchPID); err != nil {
+			return usagef("--watch-pid: %w", err)
+		}
+	}
+	if err := p.Validate(); err != nil {
+		return fail(exitUsage, err, "iotctl bench --help")
+	}
+	return nil
+}
+
+// parseStep reads 1000:10s and 0-5000:1m.
+func parseStep(text string) (s bench.Step, err error) {
+	rates, long, ok := strings.Cut(text, ":")
+	if !ok {
+		return s, fmt.Errorf("%q: must be rate:time or rate-rate:time, as in 1000:10s", text)
+	}
+	if s.Duration, err = time.ParseDuration(long); err != nil {
+		return s, fmt.Errorf("%q: %q is no duration like 10s", text, long)
+	}
+	from, to, ramp := strings.Cut(rates, "-")
+	if !ramp {
+		to = from
+	}
+	var errs [2]error
+	s.From, errs[0] = strconv.ParseFloat(from, 64)
+	s.To, errs[1] = strconv.ParseFloat(to, 64)
+	if errors.Join(errs[:]...) != nil {
+		return s, fmt.Errorf("%q: %q is no rate", text, rates)
+	}
+	return s, nil
+}
+
+// benchUsage lists the options by group.
+func benchUsage(cmd *cobra.Command) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Usage:\n  %s\n\nExamples:\n%s\n", cmd.UseLine(), cmd.Example)
+	for _, group := range benchGroups {
+		set := pflag.NewFlagSet(group, pflag.ContinueOnError)
+		set.SortFlags = false
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if g := groupOf(f); g == group || g == "" && group == groupGeneral {
+				set.AddFlag(f)
+			}
+		})
+		if set.HasFlags() {
+			fmt.Fprintf(&b, "\n%s:\n%s", group, set.FlagUsagesWrapped(helpWidth))
+		}
+	}
+	_, err := fmt.Fprint(cmd.OutOrStderr(), b.String())
+	return err
+}
