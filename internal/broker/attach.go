@@ -15,7 +15,8 @@ import (
 type Receiver interface {
 	// Deliver appends a delivery to what is to be written. false means full:
 	// the session decides what waits or drops, and goes on when the gateway
-	// calls Link.Writable. d is valid during the call only.
+	// calls Link.Writable. d is valid during the call only, and so is its message
+	// at QoS 0.
 	Deliver(d *message.Delivery) bool
 	// Flush writes what has been delivered.
 	Flush()
@@ -226,7 +227,7 @@ func newWill(w *Will, client, owner string) *will {
 		stored.expiry = time.Duration(v.Expiry) * time.Second
 		v.HasExpiry = false
 	}
-	stored.message = v.Copy(time.Time{}, client, owner)
+	stored.message = v.Copy(string(v.Topic), time.Time{}, client, owner)
 	return stored
 }
 

@@ -23,6 +23,8 @@ type Link struct {
 	gone           atomic.Bool // another connection has the session, or it ended
 	dirty          atomic.Bool // in some batch's list of receivers to flush
 	batch          batch
+	last           string           // topic of the last message
+	lent           *message.Message // scratch of publish
 }
 
 // ClientID returns the client identifier.
@@ -230,7 +232,7 @@ func (l *Link) publish(v message.View, now time.Time) (matched int, err error) {
 	if retain {
 		// Before the match: a new subscription is found by the one or finds
 		// the other.
-		m = v.Copy(now, s.id, s.owner)
+		m = v.Copy(l.topic(v.Topic), now, s.id, s.owner)
 		if err := b.retain(m, bt); err != nil {
 			return 0, err
 		}
@@ -240,10 +242,35 @@ func (l *Link) publish(v message.View, now time.Time) (matched int, err error) {
 		b.stats.NoSubscribers.Add(1)
 		return 0, nil // never copied, unless retained
 	}
-	if m == nil {
-		m = v.Copy(now, s.id, s.owner)
+	switch {
+	case m != nil:
+	case v.QoS > 0:
+		m = v.Copy(l.topic(v.Topic), now, s.id, s.owner)
+	default: // nobody keeps it
+		if l.lent == nil {
+			l.lent = new(message.Message)
+		}
+		v.Lend(l.lent, l.topic(v.Topic), now, s.id, s.owner)
+		matched = b.routeMatches(l.lent, s, bt)
+		*l.lent = message.Message{}
+		return matched, nil
 	}
 	return b.routeMatches(m, s, bt), nil
+}
+
+// keptTopic bounds the topic that a link remembers.
+const keptTopic = 256
+
+// topic is the name as a string. Most clients publish to the same one again.
+func (l *Link) topic(name []byte) string {
+	if l.last == string(name) {
+		return l.last
+	}
+	s := string(name)
+	if len(s) <= keptTopic {
+		l.last = s
+	}
+	return s
 }
 
 // receive notes the identifier of a QoS 2 message.

@@ -3,7 +3,8 @@
 // copy, and gateways receive Deliveries that point at that copy.
 //
 // A *Message is never changed after it has been published, so it may be read
-// from any goroutine without a lock. Properties stay in their MQTT 5.0 encoded
+// from any goroutine without a lock. The exception is a message at QoS 0 on its
+// way to a receiver: it is lent for the time of the call. Properties stay in their MQTT 5.0 encoded
 // form, because most of them are forwarded unchanged; front ends that know no
 // properties leave them nil.
 package message
@@ -73,16 +74,27 @@ type View struct {
 	HasExpiry  bool
 }
 
-// Copy makes the one copy of v that everybody shares afterwards.
-func (v View) Copy(now time.Time, publisher, owner string) *Message {
+// Copy makes the one copy of v that everybody shares afterwards; topic is that
+// of v.
+func (v View) Copy(topic string, now time.Time, publisher, owner string) *Message {
 	// One allocation holds payload and properties; both are capped so that an
 	// append to one can never reach the other.
 	buf := make([]byte, len(v.Payload)+len(v.Properties))
 	n := copy(buf, v.Payload)
 	copy(buf[n:], v.Properties)
-	m := &Message{
-		Topic:     string(v.Topic),
-		Payload:   buf[:n:n],
+	v.Payload = buf[:n:n]
+	v.Properties = buf[n:]
+	m := &Message{}
+	v.Lend(m, topic, now, publisher, owner)
+	return m
+}
+
+// Lend makes m a message that is valid as long as v is: for one that nobody
+// keeps.
+func (v View) Lend(m *Message, topic string, now time.Time, publisher, owner string) {
+	*m = Message{
+		Topic:     topic,
+		Payload:   v.Payload,
 		QoS:       v.QoS,
 		Retain:    v.Retain,
 		Published: now,
@@ -90,12 +102,11 @@ func (v View) Copy(now time.Time, publisher, owner string) *Message {
 		Owner:     owner,
 	}
 	if len(v.Properties) > 0 {
-		m.Properties = buf[n:]
+		m.Properties = v.Properties
 	}
 	if v.HasExpiry {
 		m.Expires = now.Add(time.Duration(v.Expiry) * time.Second)
 	}
-	return m
 }
 
 // Delivery is a message on its way to one receiver.

@@ -8,7 +8,7 @@ import (
 func TestCopyDoesNotAliasTheView(t *testing.T) {
 	payload, props := []byte("21.5"), []byte{1, 1}
 	v := View{Topic: []byte("a/b"), Payload: payload, Properties: props, QoS: 1}
-	m := v.Copy(time.Unix(0, 0), "c", "o")
+	m := v.Copy(string(v.Topic), time.Unix(0, 0), "c", "o")
 	payload[0], props[0], v.Topic[0] = 'X', 9, 'X'
 	if m.Topic != "a/b" || string(m.Payload) != "21.5" || m.Properties[0] != 1 {
 		t.Errorf("copy changed with the buffer: %q %q %v", m.Topic, m.Payload, m.Properties)
@@ -20,7 +20,7 @@ func TestCopyDoesNotAliasTheView(t *testing.T) {
 
 func TestRemainingExpiryCountsDownAndNeverGoesNegative(t *testing.T) {
 	start := time.Unix(1000, 0)
-	m := View{Expiry: 10, HasExpiry: true}.Copy(start, "", "")
+	m := View{Expiry: 10, HasExpiry: true}.Copy("", start, "", "")
 	for _, tt := range []struct {
 		after   time.Duration
 		seconds uint32
@@ -40,7 +40,7 @@ func TestRemainingExpiryCountsDownAndNeverGoesNegative(t *testing.T) {
 			t.Errorf("after %v: expired %v, want %v", tt.after, got, tt.expired)
 		}
 	}
-	forever := View{}.Copy(start, "", "")
+	forever := View{}.Copy("", start, "", "")
 	if _, ok := forever.RemainingExpiry(start.Add(1000 * time.Hour)); ok || forever.Expired(start.Add(1000*time.Hour)) {
 		t.Error("a message without expiry interval expired")
 	}

@@ -49,9 +49,14 @@ func (p Process) Run(ctx context.Context, cfg Config) error {
 		defer tick.Stop()
 		alive = tick.C
 	}
+	heap := newHeap()
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
 	var last os.Signal
 	for {
 		select {
+		case <-look.C:
+			heap.adapt()
 		case <-s.Done():
 			if err := s.Wait(); !errors.Is(err, ErrAborted) {
 				return err

@@ -41,7 +41,7 @@ type conn struct {
 	partial []byte // of a packet that is not complete
 	want    int    // size of that packet, 0 when its header is incomplete
 	reader  func() []byte
-	acks    []byte   // of this batch; they leave after it has been committed
+	acks    *buffer  // of this batch, nil for none; they leave after it has been committed
 	ready   bool     // retained messages follow the acknowledgements
 	qos1    int      // QoS 1 messages of this batch
 	aliases [][]byte // by topic alias, from 1
@@ -115,16 +115,18 @@ func (c *conn) serve(ctx context.Context) {
 	}
 	_ = c.nc.SetReadDeadline(start.Add(c.g.cfg.ConnectTimeout))
 	c.log = c.log.With("remote", c.nc.Info().Peer())
+	lasting := context.WithoutCancel(ctx)
 	for {
-		if err := c.batch(ctx); err != nil {
+		if err := c.batch(ctx, lasting); err != nil {
 			c.finish(err)
 			return
 		}
 	}
 }
 
-// batch reads once and works off everything that the read has brought.
-func (c *conn) batch(ctx context.Context) error {
+// batch reads once and works off everything that the read has brought. What has
+// been begun is completed with lasting, which does not end with ctx.
+func (c *conn) batch(ctx, lasting context.Context) error {
 	if err := c.w.throttle(); err != nil {
 		return err
 	}
@@ -159,7 +161,7 @@ func (c *conn) batch(ctx context.Context) error {
 	}
 	c.keep(rest)
 	c.release(buf)
-	if cerr := c.commit(ctx); err == nil {
+	if cerr := c.commit(lasting); err == nil {
 		err = cerr
 	}
 	return err
@@ -235,17 +237,18 @@ func (c *conn) commit(ctx context.Context) error {
 	if l == nil {
 		return nil
 	}
-	if err := l.Commit(context.WithoutCancel(ctx)); err != nil {
+	if err := l.Commit(ctx); err != nil {
 		return &ended{code: mqtt.ImplementationSpecificError, why: "store", err: err}
 	}
-	if len(c.acks) > 0 {
-		c.w.append(c.acks)
-		c.acks = recycle(c.acks)
+	if c.acks != nil {
+		c.w.append(c.acks.b)
+		giveBack(c.acks)
+		c.acks = nil
 	}
 	if c.ready {
 		c.ready = false
 		l.Ready()
-		if err := l.Commit(context.WithoutCancel(ctx)); err != nil {
+		if err := l.Commit(ctx); err != nil {
 			return &ended{code: mqtt.ImplementationSpecificError, why: "store", err: err}
 		}
 	}
@@ -253,15 +256,21 @@ func (c *conn) commit(ctx context.Context) error {
 	return nil
 }
 
+// answers is where the acknowledgements of the batch are gathered.
+func (c *conn) answers() []byte {
+	c.acks = borrow(c.acks)
+	return c.acks.b
+}
+
 // answer adds a packet to the acknowledgements of the batch, as in
-// c.answer(p.Append(c.acks, c.version)).
+// c.answer(p.Append(c.answers(), c.version)).
 func (c *conn) answer(b []byte, err error) {
 	if err != nil { // our own packet
 		c.log.Error("packet not sent", "client", c.clientID, "err", err)
 		return
 	}
-	c.g.count(b[len(c.acks):])
-	c.acks = b
+	c.g.count(b[len(c.acks.b):])
+	c.acks.b = b
 }
 
 // count adds a packet to what has been sent.

@@ -73,7 +73,7 @@ func (c *conn) handle(ctx context.Context, h mqtt.Header, body []byte) error {
 		if _, err := mqtt.ParsePingreq(body, h.Flags, &c.opts); err != nil {
 			return c.malformed(err)
 		}
-		c.answer(mqtt.Pingresp{}.Append(c.acks, c.version))
+		c.answer(mqtt.Pingresp{}.Append(c.answers(), c.version))
 		return nil
 	case mqtt.TypeDisconnect:
 		p, err := mqtt.ParseDisconnect(body, h.Flags, &c.opts)
@@ -127,9 +127,9 @@ func (c *conn) publish(l *broker.Link, p mqtt.Publish) error {
 	}
 	switch p.QoS {
 	case 1:
-		c.answer(mqtt.Puback{PacketID: p.PacketID, Code: code}.Append(c.acks, c.version))
+		c.answer(mqtt.Puback{PacketID: p.PacketID, Code: code}.Append(c.answers(), c.version))
 	case 2:
-		c.answer(mqtt.Pubrec{PacketID: p.PacketID, Code: code}.Append(c.acks, c.version))
+		c.answer(mqtt.Pubrec{PacketID: p.PacketID, Code: code}.Append(c.answers(), c.version))
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func (c *conn) pubrec(l *broker.Link, p mqtt.Pubrec) error {
 	err := l.Acked(kind, p.PacketID)
 	switch {
 	case errors.Is(err, session.ErrUnknownID) && kind == session.Pubrec:
-		c.answer(mqtt.Pubrel{PacketID: p.PacketID, Code: mqtt.PacketIdentifierNotFound}.Append(c.acks, c.version))
+		c.answer(mqtt.Pubrel{PacketID: p.PacketID, Code: mqtt.PacketIdentifierNotFound}.Append(c.answers(), c.version))
 	case errors.Is(err, session.ErrUnknownID), err == nil:
 	default:
 		return &ended{code: reasonOf(err), why: "protocol", err: err}
@@ -211,7 +211,7 @@ func (c *conn) pubrel(l *broker.Link, p mqtt.Pubrel) error {
 	if !known {
 		ack.Code = mqtt.PacketIdentifierNotFound
 	}
-	c.answer(ack.Append(c.acks, c.version))
+	c.answer(ack.Append(c.answers(), c.version))
 	return nil
 }
 
@@ -232,7 +232,7 @@ func (c *conn) subscribe(l *broker.Link, p mqtt.Subscribe) error {
 			c.refused("subscription", wanted[i].Filter, grant.Err)
 		}
 	}
-	c.answer(ack.Append(c.acks, c.version))
+	c.answer(ack.Append(c.answers(), c.version))
 	c.ready = true
 	return nil
 }
@@ -242,7 +242,7 @@ func (c *conn) unsubscribe(l *broker.Link, p mqtt.Unsubscribe) error {
 	for i, grant := range l.Unsubscribe(p.Filters) {
 		ack.Codes[i] = reasonOf(grant.Err)
 	}
-	c.answer(ack.Append(c.acks, c.version))
+	c.answer(ack.Append(c.answers(), c.version))
 	return nil
 }
 

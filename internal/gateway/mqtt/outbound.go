@@ -75,19 +75,20 @@ func (c *conn) Deliver(d *message.Delivery) bool {
 	if w.closing || w.err != nil {
 		return false
 	}
-	if len(w.pending) > w.limit {
+	if w.pending.len() > w.limit {
 		w.refused = true
 		return false
 	}
-	before := len(w.pending)
-	b, err := c.appendDelivery(w.pending, d)
+	w.pending = borrow(w.pending)
+	before := len(w.pending.b)
+	b, err := c.appendDelivery(w.pending.b, d)
 	if err != nil {
 		// A message that MQTT can not express, or one from another version's
 		// client: it is as good as delivered.
 		c.log.Error("message not deliverable", "client", c.clientID, "err", err)
 		return true
 	}
-	w.pending = b
+	w.pending.b = b
 	c.g.count(b[before:])
 	return true
 }

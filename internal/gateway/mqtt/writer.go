@@ -26,7 +26,7 @@ type writer struct {
 
 	mu       sync.Mutex
 	drained  *sync.Cond // signalled when pending has been written, or never will be
-	pending  []byte
+	pending  *buffer // nil when there is nothing to write
 	writing  bool  // a goroutine is at it
 	refused  bool  // a delivery was refused since
 	closing  bool  // the last packet has been appended
@@ -46,10 +46,15 @@ func (w *writer) init(nc transport.Conn, limit int, timeout time.Duration, writa
 // append adds bytes that no limit refuses: answers to what the client sent.
 func (w *writer) append(b []byte) {
 	w.mu.Lock()
-	if !w.closing {
-		w.pending = append(w.pending, b...)
+	if !w.closing && w.err == nil {
+		w.add(b)
 	}
 	w.mu.Unlock()
+}
+
+func (w *writer) add(b []byte) {
+	w.pending = borrow(w.pending)
+	w.pending.b = append(w.pending.b, b...)
 }
 
 // finish appends a last packet; the sending direction is closed behind it.
@@ -62,7 +67,9 @@ func (w *writer) finish(last []byte) bool {
 		w.mu.Unlock()
 		return false
 	}
-	w.pending = append(w.pending, last...)
+	if len(last) > 0 {
+		w.add(last)
+	}
 	w.closing = true
 	_ = w.nc.SetWriteDeadline(time.Now().Add(goodbyeTimeout)) // for a write under way
 	w.drained.Broadcast()
@@ -78,38 +85,30 @@ func (w *writer) finish(last []byte) bool {
 func (w *writer) flush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.writing || w.closing || len(w.pending) == 0 || w.err != nil {
+	if w.writing || w.closing || w.pending == nil || w.err != nil {
 		return
 	}
-	n, err := w.nc.TryWrite(w.pending)
+	n, err := w.nc.TryWrite(w.pending.b)
 	if err != nil {
 		w.fail(err)
 		return
 	}
-	if n == len(w.pending) {
-		w.pending = recycle(w.pending)
+	if n == w.pending.len() {
+		giveBack(w.pending)
+		w.pending = nil
 		if !w.refused {
 			return
 		}
 	} else {
-		w.pending = append(w.pending[:0], w.pending[n:]...)
+		w.pending.b = append(w.pending.b[:0], w.pending.b[n:]...)
 	}
 	w.writing = true // for the rest, or to call writable without our locks
 	w.wg.Go(w.drain)
 }
 
-// keepBytes is the largest buffer that a connection keeps when it is idle.
-const keepBytes = 4 << 10
-
-func recycle(b []byte) []byte {
-	if cap(b) > keepBytes {
-		return nil
-	}
-	return b[:0]
-}
-
 func (w *writer) fail(err error) {
 	w.err = err
+	giveBack(w.pending)
 	w.pending = nil
 	w.drained.Broadcast()
 	// The reader wakes up and ends the connection.
@@ -119,11 +118,12 @@ func (w *writer) fail(err error) {
 // drain writes until nothing is left.
 func (w *writer) drain() {
 	w.mu.Lock()
-	for len(w.pending) > 0 && w.err == nil {
+	for w.pending != nil && w.err == nil {
 		b := w.pending
 		w.pending = nil
 		w.mu.Unlock()
-		err := w.write(b)
+		err := w.write(b.b)
+		giveBack(b)
 		w.mu.Lock()
 		if err != nil {
 			w.fail(err)
@@ -171,7 +171,7 @@ func (w *writer) write(b []byte) error {
 func (w *writer) throttle() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.writing && len(w.pending) > w.limit && w.err == nil && !w.closing {
+	for w.writing && w.pending.len() > w.limit && w.err == nil && !w.closing {
 		w.drained.Wait()
 	}
 	return w.err
