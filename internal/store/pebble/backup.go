@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -48,7 +49,7 @@ func restore(ctx context.Context, files vfs.FS, backup, dir string) error {
 		}
 	}
 	return wholly(ctx, files, dir, func(dir string) error {
-		skip := vfs.CloneSkip(func(path string) bool { return files.PathBase(path) == "LOCK" })
+		skip := vfs.CloneSkip(func(path string) bool { return files.PathBase(path) == "LOCK" || strings.HasSuffix(path, ".sock") })
 		_, err := vfs.Clone(files, files, backup, dir, vfs.CloneSync, skip)
 		return err
 	})

@@ -15,8 +15,11 @@ import (
 
 // Report is what Check has found.
 type Report struct {
-	Tables   int      // whose checksums were verified
-	Records  int      // that were read
+	Tables  int // whose checksums were verified
+	Records int // that were read
+	// Unused counts records that a crash has left without what they belong to.
+	// They do no harm and are swept at the next start.
+	Unused   int
 	Problems []string // in words; none if the store is sound
 }
 
@@ -40,32 +43,57 @@ func Check(ctx context.Context, dir string) (Report, error) {
 func check(ctx context.Context, c Config) (Report, error) {
 	c = c.withDefaults()
 	var r Report
-	names, err := c.fs.List(c.Dir)
-	if err != nil {
+	if _, err := c.fs.List(c.Dir); err != nil {
 		return r, fmt.Errorf("data directory: %w", err)
 	}
 	s, err := open(c, true)
-	if errors.Is(err, ErrInUse) || errors.Is(err, pebble.ErrDBDoesNotExist) {
+	switch {
+	case errors.Is(err, ErrInUse), errors.Is(err, pebble.ErrDBDoesNotExist):
 		return r, err
-	}
-	// A broken table is named even where it keeps the store from being opened.
-	for _, name := range names {
-		if strings.HasSuffix(name, ".sst") && ctx.Err() == nil {
-			r.Tables++
-			if e := checkTable(ctx, c.fs, c.fs.PathJoin(c.Dir, name)); e != nil {
-				r.problem("table %s: %v", name, e)
-			}
-		}
-	}
-	if err != nil {
+	case err != nil:
 		r.problem("%v", err)
-		return r, ctx.Err()
+		// Which table it is may be seen even so. Others may be left over.
+		return r, checkTables(ctx, c, nil, &r)
 	}
-	err = errors.Join(s.check(ctx, &r), ctx.Err())
+	tables, err := s.tables()
+	err = errors.Join(err, checkTables(ctx, c, tables, &r), s.check(ctx, &r), ctx.Err())
 	if e := s.Close(); e != nil {
 		r.problem("%v", e)
 	}
 	return r, err
+}
+
+// tables are the names of the files that the store consists of, but for its log.
+func (s *Store) tables() (map[string]bool, error) {
+	levels, err := s.db.SSTables()
+	names := map[string]bool{}
+	for _, level := range levels {
+		for _, t := range level {
+			names[fmt.Sprintf("%06d.sst", uint64(t.BackingSSTNum))] = true
+		}
+	}
+	return names, err
+}
+
+// checkTables verifies the tables in only, nil for every one.
+func checkTables(ctx context.Context, c Config, only map[string]bool, r *Report) error {
+	names, err := c.fs.List(c.Dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".sst") || only != nil && !only[name] {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r.Tables++
+		if err := checkTable(ctx, c.fs, c.fs.PathJoin(c.Dir, name)); err != nil {
+			r.problem("table %s: %v", name, err)
+		}
+	}
+	return nil
 }
 
 // checkTable verifies the checksum of every block.
@@ -127,11 +155,13 @@ func (s *Store) checkRecords(ctx context.Context, snapshot *pebble.Snapshot, r *
 				owner, err = decodeSession(it.Value())
 				of = sid
 			}
-			if err == nil && sid == of { // else it is swept at the next start
+			if sid != of {
+				r.Unused++
+			} else if err == nil {
 				_, err = readPart(snapshot, it, owner)
 			}
 		case familyBody:
-			err = s.checkBody(key, it.Value())
+			err = s.checkBody(key, it.Value(), r)
 		case familyRetained:
 			_, err = decodeMessage(it.Value())
 		case familyWill:
@@ -146,15 +176,13 @@ func (s *Store) checkRecords(ctx context.Context, snapshot *pebble.Snapshot, r *
 	return it.Error()
 }
 
-// checkBody also finds a body that nothing refers to. Those below the first
-// that has a reference are swept at the next start.
-func (s *Store) checkBody(key, value []byte) error {
+func (s *Store) checkBody(key, value []byte, r *Report) error {
 	mid, ok := number(key[1:])
 	if !ok {
 		return errCut
 	}
-	if at, found := s.bodies.search(mid); !found && at > 0 {
-		return errors.New("body that no queue entry refers to")
+	if _, referred := s.bodies.search(mid); !referred {
+		r.Unused++
 	}
 	_, err := decodeMessage(value)
 	return err

@@ -13,6 +13,7 @@ type failure struct {
 	err      error
 	failed   chan struct{} // closed after err is set
 	told     chan error
+	opened   atomic.Bool  // pebble no longer returns what is wrong with the log
 	stuck    atomic.Bool  // pebble has left its locks taken
 	lastFull atomic.Int64 // Unix seconds, when the disk has last refused to take more
 	readOnly bool

@@ -122,7 +122,7 @@ func (s *Store) readLast() error {
 }
 
 // sweep removes what nobody can ask for any more: what was put for a session
-// that was not, and bodies below the first that is referred to.
+// that never was, and the bodies whose last reference went just before a crash.
 func (s *Store) sweep() error {
 	g := &group{batch: s.db.NewBatch()}
 	for _, sid := range s.orphans {
@@ -130,22 +130,18 @@ func (s *Store) sweep() error {
 		g.deleteRange(from, end(from))
 	}
 	s.orphans = nil
-	low := s.lastMID.Load() + 1
-	if len(s.bodies.keys) > 0 {
-		low = s.bodies.keys[0]
-	}
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{familyBody}, UpperBound: appendBody(nil, low)})
-	if err != nil {
-		return err
-	}
-	if it.First() {
-		g.deleteRange(it.Key(), appendBody(nil, low))
-	}
-	if err := it.Close(); err != nil {
-		return err
-	}
-	if g.batch.Empty() {
-		return g.batch.Close()
+	err := each(s.db, familyBody, familyBody+1, func(key, _ []byte) error {
+		mid, ok := number(key[1:])
+		if !ok {
+			return corrupt(key, errCut)
+		}
+		if _, referred := s.bodies.search(mid); !referred {
+			g.delete(key)
+		}
+		return nil
+	})
+	if err != nil || g.batch.Empty() {
+		return errors.Join(err, g.batch.Close())
 	}
 	return s.commit(g.batch, true)
 }

@@ -2,8 +2,10 @@ package pebble
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -53,6 +55,19 @@ func (c Config) listener(f *failure) *pebble.EventListener {
 	l.DataCorruption = func(info pebble.DataCorruptionInfo) {
 		f.fail(fmt.Errorf("read %q: %w", info.Path, info.Details))
 	}
+	created := l.WALCreated
+	l.WALCreated = func(info pebble.WALCreateInfo) {
+		if created != nil {
+			created(info)
+		}
+		if info.Err != nil && f.opened.Load() {
+			// pebble would panic without a lock that is then unlocked, which
+			// nothing can recover from.
+			f.fail(fmt.Errorf("create %q: %w", info.Path, info.Err))
+			f.stuck.Store(true)
+			select {}
+		}
+	}
 	l.DiskSlow = func(info pebble.DiskSlowInfo) {
 		c.Logger.Warn("the disk is slow", "file", info.Path, "operation", info.OpType.String(), "took", info.Duration)
 	}
@@ -76,4 +91,8 @@ func (l pebbleLog) Errorf(format string, args ...any) {
 	l.Warn("pebble", "event", fmt.Sprintf(format, args...))
 }
 
-func (l pebbleLog) Fatalf(format string, args ...any) { l.f.fail(fmt.Errorf(format, args...)) }
+// Fatalf takes the first line; a stack may follow.
+func (l pebbleLog) Fatalf(format string, args ...any) {
+	line, _, _ := strings.Cut(fmt.Sprintf(format, args...), "\n")
+	l.f.fail(errors.New(line))
+}

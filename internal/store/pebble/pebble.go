@@ -138,6 +138,7 @@ func open(c Config, readOnly bool) (_ *Store, err error) {
 		}
 		return nil, fmt.Errorf("open %q: %w", c.Dir, err)
 	}
+	s.failure.opened.Store(true)
 	if err := s.failure.cause(); err != nil {
 		return nil, fmt.Errorf("open %q: %w", c.Dir, err)
 	}

@@ -14,23 +14,24 @@ import (
 // never in front of it, where tombstones lie.
 func (s *Store) Queue(ctx context.Context, client string, after, through uint64) (page []store.Queued, err error) {
 	err = s.read(ctx, func(snapshot *pebble.Snapshot) error {
-		for len(page) == 0 {
-			sid, seqs := s.live(client, after, through, store.PageMessages)
+		bytes := 0
+		for len(page) < store.PageMessages && bytes <= store.PageBytes {
+			sid, seqs := s.live(client, after, through, store.PageMessages-len(page))
 			if len(seqs) == 0 {
 				return nil
 			}
-			if page, err = readPage(snapshot, client, sid, seqs); err != nil {
+			if page, err = readPage(page, &bytes, snapshot, client, sid, seqs); err != nil {
 				return err
 			}
-			after = seqs[len(seqs)-1] // all of these were released, or are being applied
+			after = seqs[len(seqs)-1] // some of these were released, or are being applied
 		}
 		return nil
 	})
 	return page, err
 }
 
-// readPage reads those of seqs that are there.
-func readPage(r pebble.Reader, client string, sid uint64, seqs []uint64) (page []store.Queued, err error) {
+// readPage appends those of seqs that are there to page, until it is full.
+func readPage(page []store.Queued, bytes *int, r pebble.Reader, client string, sid uint64, seqs []uint64) (_ []store.Queued, err error) {
 	it, err := r.NewIter(&pebble.IterOptions{
 		LowerBound: appendQueue(nil, sid, seqs[0]),
 		UpperBound: append(appendQueue(nil, sid, seqs[len(seqs)-1]), 0),
@@ -39,8 +40,7 @@ func readPage(r pebble.Reader, client string, sid uint64, seqs []uint64) (page [
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	bytes := uint64(0)
-	for ok := it.First(); ok && bytes <= store.PageBytes; ok = it.Next() {
+	for ok := it.First(); ok && *bytes <= store.PageBytes; ok = it.Next() {
 		seq, _ := number(it.Key()[partEnd:])
 		for len(seqs) > 0 && seqs[0] < seq {
 			seqs = seqs[1:]
@@ -54,7 +54,7 @@ func readPage(r pebble.Reader, client string, sid uint64, seqs []uint64) (page [
 		}
 		if e.kind != entryReleased {
 			page = append(page, q)
-			bytes += e.size
+			*bytes += q.Message.Size()
 		}
 	}
 	return page, it.Error()
