@@ -243,6 +243,9 @@ func runStoreBackup(ctx context.Context, t *terminal, o *storeOptions, to string
 }
 
 func backupStopped(ctx context.Context, dir, to string) (err error) {
+	if _, err := statsOfStopped(dir); err != nil {
+		return err // Open would put a store where there is none
+	}
 	s, err := pebble.Open(pebble.Config{Dir: dir})
 	if err != nil {
 		return err
