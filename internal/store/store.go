@@ -30,9 +30,9 @@ type Store interface {
 	// the first error of fn and returns it.
 	Load(ctx context.Context, fn func(Record) error) error
 	// Queue returns the next messages of a session's queue, in the order of
-	// Seq: those with after < Seq <= through, at least one if there is one, at
-	// most PageMessages, and no more once they exceed PageBytes. It sees every
-	// batch whose Apply has returned.
+	// Seq: those with after < Seq <= through, at most PageMessages, and no more
+	// once they exceed PageBytes. A page that is shorter than both is the last.
+	// It sees every batch whose Apply has returned.
 	Queue(ctx context.Context, client string, after, through uint64) ([]Queued, error)
 	// Apply carries out a batch in order, all of it or nothing, and returns
 	// when it is as durable as the store promises. The caller may reuse the

@@ -99,3 +99,25 @@ func pageWithoutReleased(t *testing.T, r Reopen) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// A page that is not full is the last, whatever lies between.
+func pageIsFull(t *testing.T, r Reopen) {
+	s := open(t, r)
+	apply(t, s, store.Op{Record: store.Session{ClientID: "c"}})
+	var queued, released []store.Op
+	for i := range uint64(3 * store.PageMessages) {
+		queued = append(queued, store.Op{Record: store.Queued{ClientID: "c", Seq: i + 1, Message: msg("t", "")}})
+		if i%2 == 0 {
+			released = append(released, store.Op{Record: store.Released{ClientID: "c", Seq: i + 1}})
+		}
+	}
+	apply(t, s, queued...)
+	apply(t, s, released...)
+	p := page(t, s, "c", 0, math.MaxUint64)
+	if len(p) != store.PageMessages {
+		t.Fatalf("a page of %d messages with %d behind it", len(p), 3*store.PageMessages/2-len(p))
+	}
+	if rest := page(t, s, "c", p[len(p)-1].Seq, math.MaxUint64); len(rest) != store.PageMessages/2 {
+		t.Errorf("%d messages behind the first page, want %d", len(rest), store.PageMessages/2)
+	}
+}

@@ -34,6 +34,7 @@ func Run(t *testing.T, fresh func(*testing.T) Reopen) {
 		"a page has bounds":                       pageBounds,
 		"a page sees what has been applied":       pageIsFresh,
 		"messages on the way are in no page":      pageWithoutReleased,
+		"a page that is not full is the last":     pageIsFull,
 		"a cancelled batch changes nothing":       cancelled,
 		"a large queue":                           largeQueue,
 	} {
