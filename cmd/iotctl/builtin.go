@@ -69,8 +69,9 @@ func openMem(*slog.Logger, struct{}) (store.Store, error) { return mem.New(), ni
 
 // scenarios is the table of what bench can do.
 func scenarios() []bench.Spec {
-	return []bench.Spec{
+	return append([]bench.Spec{
 		bench.Conn(), bench.Pub(), bench.Sub(),
-		bench.Pair(), bench.FanIn(), bench.FanOut(), bench.Shared(),
-	}
+		bench.Pair(), bench.FanIn(), bench.FanOut(), bench.Shared(), bench.Latency(),
+		bench.Retained(), bench.Resume(), bench.Storm(), bench.Churn(), bench.Slow(), bench.Will(),
+	}, bench.MQTTBS()...)
 }

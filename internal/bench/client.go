@@ -127,6 +127,9 @@ func (c *Client) arrived(n int) error {
 	in := c.in
 	in.n += n
 	now := c.s.now()
+	if c.pace != nil {
+		c.pace.read += n
+	}
 	used, err := c.batch(in.b[:in.n], now)
 	c.sh.mu.Lock()
 	c.sh.n.BytesIn += int64(n)
@@ -354,7 +357,10 @@ func (c *Client) account(p *mqtt.Publish, now int64) {
 		c.sh.n.Foreign++ // left over by another run
 		return
 	}
-	if c.s.rec.counts(due, now) {
+	if c.sub == nil && c.group == nil {
+		return // not accounted for
+	}
+	if !p.Retain && c.s.rec.counts(due, now) {
 		c.sh.latency.record(PhaseE2E, due, sent, now)
 	}
 	var a arrival

@@ -180,7 +180,7 @@ func (s *Session) connect(ctx context.Context, o *ClientOptions) (*Client, error
 	}
 	if o.Group != nil {
 		c.group = &o.Group.g
-	} else if o.Receives {
+	} else if c.sub = o.account; c.sub == nil && o.Receives {
 		c.sub = s.newTrackers()
 	}
 	if o.ReadRate > 0 {

@@ -32,7 +32,7 @@
 // # To add a scenario
 //
 //  1. scenario_x.go: a type with Open, whose Load works until it is told to
-//     end, and a [Spec] that names it. scenario_latency.go is the smallest.
+//     end, and a [Spec] that names it. scenario_churn.go is a small one.
 //  2. One line in the table of cmd/iotctl/builtin.go.
 //  3. benchtest.Run runs it against a broker, by that table.
 package bench

@@ -2,9 +2,12 @@ package bench
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
 )
 
 // flow is publishers that share a schedule.
@@ -272,4 +275,50 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// burst publishes n messages and waits for their acknowledgements. message i
+// is what make returns; its payload is the caller's again after the call.
+func (c *Client) burst(ctx context.Context, n int, make func(i int, now int64) mqtt.Publish) error {
+	for i := 0; ; {
+		c.wmu.Lock()
+		now, sent := c.s.now(), 0
+		for ; i < n && !c.full() && (len(c.free) > 0 || len(c.slots) < c.window); i++ {
+			m := make(i, now)
+			if m.QoS > 0 {
+				m.PacketID = c.take(now, now)
+			}
+			if err := c.add(m); err != nil {
+				c.wmu.Unlock()
+				return err
+			}
+			sent++
+		}
+		c.flush()
+		pending := len(c.slots) - len(c.free)
+		c.wmu.Unlock()
+		c.sh.count(func(k *Counters) { k.Sent += int64(sent) })
+		if i == n && pending == 0 {
+			return nil
+		}
+		select {
+		case <-c.done:
+			return fmt.Errorf("publish: %w", c.err)
+		default:
+		}
+		if !pause(ctx, time.Millisecond) {
+			return fmt.Errorf("publish: %w", ErrNoAnswer)
+		}
+	}
+}
+
+// aside is the stream of stamps that are not accounted for.
+const aside = 1<<24 - 1
+
+// filler is a payload with a stamp that is not accounted for.
+func (s *Session) filler(seq int) []byte {
+	b := noise(s.plan.Size, uint64(seq))
+	st := stamp{run: s.run, stream: aside, seq: uint64(seq), due: s.unix + s.now(), sent: s.unix + s.now()}
+	st.put(b)
+	return b
 }

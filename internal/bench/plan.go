@@ -49,7 +49,8 @@ type Plan struct {
 	// ClosedLoop sends as soon as the window allows, without a schedule.
 	ClosedLoop bool `json:"closed_loop,omitempty"`
 	// Window is how many messages of a client may wait for their
-	// acknowledgement, or at QoS 0 on a closed loop for their arrival. 0: 100.
+	// acknowledgement, and on a closed loop for their arrival. 0: 100, at QoS 2
+	// 20.
 	Window int `json:"window"`
 	// Steps replace Rate and Duration.
 	Steps []Step `json:"steps,omitempty"`
@@ -93,6 +94,7 @@ func Default[T comparable](v *T, d T) {
 
 // complete fills in defaults; run stands in identifiers and topics.
 func (p *Plan) complete(run string) {
+	p.QoS = max(p.QoS, 0)
 	Default(&p.Version, mqtt.V311)
 	Default(&p.KeepAlive, 300)
 	Default(&p.ConnParallel, 64)
@@ -101,12 +103,14 @@ func (p *Plan) complete(run string) {
 	Default(&p.Topic, "bench/"+run+"/%i")
 	Default(&p.Topics, 1)
 	Default(&p.Size, 64)
+	if p.Window == 0 && p.QoS == 2 {
+		p.Window = 20 // more would get a client of mosquitto cut off
+	}
 	Default(&p.Window, 100)
 	Default(&p.Duration, 10*time.Second)
 	Default(&p.Drain, 10*time.Second)
 	Default(&p.Sampling, time.Second)
 	Default(&p.Clients, max(p.Publishers, p.Subscribers, 1))
-	p.QoS = max(p.QoS, 0)
 	if p.SubQoS < 0 {
 		p.SubQoS = p.QoS
 	}

@@ -59,7 +59,9 @@ func (sub) Open(ctx context.Context, s *Session) (Load, error) {
 	err = s.each(all, func(i int, c *Client) error {
 		var filters []mqtt.Subscription
 		for t := range s.plan.Topics {
-			filters = append(filters, s.subscription(s.topic(i, t, c)))
+			if topic := s.topic(i, t, c); t == 0 || topic != filters[0].Filter {
+				filters = append(filters, s.subscription(topic))
+			}
 		}
 		return subscribeAll(ctx, c, filters)
 	})

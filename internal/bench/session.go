@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -250,7 +251,7 @@ func (s *Session) topic(i, t int, c *Client) string {
 		user = *s.o.Username
 	}
 	name := expand(s.plan.Topic, s.plan.StartNumber+i, id, user)
-	if s.plan.Topics > 1 {
+	if s.plan.Topics > 1 && !strings.HasSuffix(name, "#") {
 		name = fmt.Sprintf("%s/%d", name, t)
 	}
 	return name

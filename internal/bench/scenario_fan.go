@@ -60,6 +60,20 @@ func Shared() Spec {
 	}
 }
 
+// Latency is a load that a broker should not notice.
+func Latency() Spec {
+	return Spec{
+		Name: "latency", Summary: "20 pairs at 5,000 messages per second, QoS 1: how long a message takes",
+		Defaults: func(p *Plan) {
+			Default(&p.Publishers, firstNumber(p.Clients, 20))
+			p.Subscribers = p.Publishers
+			p.defaultRate(5000)
+			p.defaultQoS(1)
+		},
+		New: func() Scenario { return fan{} },
+	}
+}
+
 func firstNumber(a, b int) int {
 	if a != 0 {
 		return a
@@ -71,6 +85,12 @@ func firstNumber(a, b int) int {
 func (p *Plan) defaultRate(rate float64) {
 	if p.Rate == 0 && p.Interval == 0 && len(p.Steps) == 0 && !p.ClosedLoop {
 		p.Rate = rate
+	}
+}
+
+func (p *Plan) defaultQoS(qos int) {
+	if p.QoS < 0 {
+		p.QoS = qos
 	}
 }
 
