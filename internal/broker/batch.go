@@ -20,6 +20,7 @@ type batch struct {
 	sends    []send     // PUBREL for durable sessions: after the operations
 	fetches  []*Session // that need the next page of their queues
 	dirty    []*Link
+	crowding crowding
 	received []uint16        // new QoS 2 identifiers of a durable publisher
 	released []uint16        // those that it has let go
 	matches  []*subscription // scratch of Publish
@@ -72,7 +73,7 @@ func (bt *batch) flush() {
 // commit applies the operations and lets go what has waited for them. Those
 // who need no store are served first. The batch is that of own, or of the
 // broker itself when own is nil.
-func (b *Broker) commit(ctx context.Context, bt *batch, own *Link) error {
+func (b *Broker) commit(ctx context.Context, bt *batch, own *Link) (crowding, error) {
 	defer bt.reset()
 	bt.flush()
 	for len(bt.ops) > 0 || len(bt.offers) > 0 || len(bt.sends) > 0 || len(bt.fetches) > 0 {
@@ -82,7 +83,7 @@ func (b *Broker) commit(ctx context.Context, bt *batch, own *Link) error {
 		own.stored(bt, err) // whatever becomes of the rest
 		if err != nil {
 			b.abandon(&batch{offers: offers, fetches: fetches})
-			return err
+			return crowding{}, err
 		}
 		for _, o := range offers {
 			o.s.offer(o.seq, o.d, bt)
@@ -95,7 +96,7 @@ func (b *Broker) commit(ctx context.Context, bt *batch, own *Link) error {
 		}
 		bt.flush()
 	}
-	return nil
+	return bt.crowding, nil
 }
 
 // abandon gives up the messages of a batch that has not been stored.

@@ -81,11 +81,13 @@ func (l *Link) Writable() {
 	now := bt.begin()
 	s.mu.Lock()
 	if s.link == l {
+		s.moved()
 		s.run(s.out.Unblocked(now, s.actions[:0]), &bt)
 		s.pumpReplay(now, &bt)
 	}
 	s.mu.Unlock()
-	l.settle(l.b.commit(context.Background(), &bt, nil))
+	_, err := l.b.commit(context.Background(), &bt, nil)
+	l.settle(err)
 }
 
 // Acked takes an acknowledgement. Errors: session.ErrUnknownID,
@@ -98,6 +100,7 @@ func (l *Link) Acked(kind session.Ack, id uint16) error {
 	if s.link != l {
 		return ErrTakenOver
 	}
+	s.moved()
 	actions, err := s.out.Acked(now, kind, id, s.actions[:0])
 	s.run(actions, &l.batch)
 	s.pumpReplay(now, &l.batch)
@@ -126,7 +129,16 @@ func (l *Link) Release(id uint16) (known bool, err error) {
 // Commit stores what the batch has brought and flushes every receiver that it
 // has reached. Acknowledgements may leave after it has returned nil. When it
 // fails, none may.
-func (l *Link) Commit(ctx context.Context) error { return l.b.commit(ctx, &l.batch, l) }
+//
+// It takes a moment longer when the batch has only reached clients that cannot
+// keep up.
+func (l *Link) Commit(ctx context.Context) error {
+	met, err := l.b.commit(ctx, &l.batch, l)
+	if err == nil {
+		l.pace(met)
+	}
+	return err
+}
 
 // stored notes what has become of the inbound QoS 2 identifiers in a batch. When
 // the store has not taken it, they become what the store has: the client repeats

@@ -188,6 +188,7 @@ func (s *Session) offered(seq uint64) {
 
 func (s *Session) offerLocked(seq uint64, d message.Delivery, bt *batch) {
 	s.run(s.out.Offer(bt.begin(), seq, d, s.actions[:0]), bt)
+	bt.crowding.met(s)
 }
 
 // run carries out what the delivery state asks for. Called with mu held.

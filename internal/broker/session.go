@@ -55,6 +55,8 @@ type Session struct {
 	before   uint64                   // the places up to here may have been sent before the broker started
 	replay   []replay                 // retained messages that have not been sent yet
 	actions  []session.Action         // scratch
+	progress uint64                   // counts what the client takes
+	stuck    bool                     // somebody has waited for it in vain
 }
 
 // will is the will message of the connection of the moment, or one that waits
@@ -291,7 +293,7 @@ func (b *Broker) applyQuietly(ops []store.Op) {
 
 // commitQuietly commits a batch that no acknowledgement waits for.
 func (b *Broker) commitQuietly(bt *batch) {
-	if err := b.commit(context.Background(), bt, nil); err != nil {
+	if _, err := b.commit(context.Background(), bt, nil); err != nil {
 		b.cfg.Logger.Error("store", "err", err)
 	}
 }

@@ -7,22 +7,6 @@ import (
 	"github.com/iotctl/iotctl/internal/message"
 )
 
-// Limits bound what waits for one client.
-type Limits struct {
-	MaxQueued      int // messages; 0: 1000
-	MaxQueuedBytes int // 0: 16 MiB
-}
-
-func (l Limits) withDefaults() Limits {
-	if l.MaxQueued <= 0 {
-		l.MaxQueued = 1000
-	}
-	if l.MaxQueuedBytes <= 0 {
-		l.MaxQueuedBytes = 16 << 20
-	}
-	return l
-}
-
 // Window is what the client at the other end can take.
 type Window struct {
 	// ReceiveMaximum is how many QoS 1 and 2 messages may be unacknowledged
@@ -82,6 +66,13 @@ func (o *Outbound) Bytes() int { return o.waiting.bytes + o.paging.bytes }
 
 // Sent returns the last place in the queue from which anything has been sent.
 func (o *Outbound) Sent() uint64 { return o.sent }
+
+// Crowded reports whether more than half of what may wait does, or the client
+// has refused a Send.
+func (o *Outbound) Crowded() bool {
+	waiting, _ := o.Len()
+	return o.blocked || waiting > o.limits.MaxQueued/2 || o.Bytes() > o.limits.MaxQueuedBytes/2
+}
 
 // Blocked reports whether the client has refused a Send since it last said
 // that it can take more.
@@ -180,6 +171,9 @@ func (o *Outbound) exceeds() bool {
 func (o *Outbound) expendable(now time.Time) (i int, why Drop) {
 	found := false
 	for j := range min(o.waiting.n, expiredScan) {
+		if found && o.waiting.expiring == 0 {
+			break
+		}
 		it := o.waiting.at(j)
 		if it.expired(now) {
 			return j, DropExpired

@@ -26,6 +26,8 @@ type queue struct {
 	head  int
 	n     int
 	bytes int
+	// expiring counts the messages that expire at some time.
+	expiring int
 }
 
 // keptRing is the largest ring that an empty queue keeps.
@@ -40,6 +42,9 @@ func (q *queue) push(it item) {
 	q.n++
 	*q.at(q.n - 1) = it
 	q.bytes += it.d.Message.Size()
+	if !it.d.Message.Expires.IsZero() {
+		q.expiring++
+	}
 }
 
 func (q *queue) grow() {
@@ -56,6 +61,9 @@ func (q *queue) pop() item {
 	q.head = (q.head + 1) & (len(q.ring) - 1)
 	q.n--
 	q.bytes -= it.d.Message.Size()
+	if !it.d.Message.Expires.IsZero() {
+		q.expiring--
+	}
 	if q.n == 0 && len(q.ring) > keptRing {
 		*q = queue{}
 	}

@@ -26,12 +26,12 @@ type writer struct {
 
 	mu       sync.Mutex
 	drained  *sync.Cond // signalled when pending has been written, or never will be
-	pending  *buffer // nil when there is nothing to write
-	writing  bool  // a goroutine is at it
-	refused  bool  // a delivery was refused since
-	closing  bool  // the last packet has been appended
-	finished bool  // the sending direction is closed
-	err      error // the connection is beyond use
+	pending  *buffer    // nil when there is nothing to write
+	writing  bool       // a goroutine is at it
+	refused  bool       // a delivery was refused since
+	closing  bool       // the last packet has been appended
+	finished bool       // the sending direction is closed
+	err      error      // the connection is beyond use
 	wg       sync.WaitGroup
 }
 
