@@ -102,23 +102,26 @@ func (a Assertion) String() string { return a.text }
 
 // isLatency tells whether the name is a phase and a statistic.
 func (a Assertion) isLatency() bool {
-	phase, stat, ok := cutLast(a.name)
-	if !ok || !slices.Contains(PhaseNames(), strings.TrimSuffix(phase, Sent)) {
-		return false
-	}
-	_, ok = statistic(NewHistogram(), stat)
+	_, stat := splitLatency(a.name)
+	_, ok := statistic(NewHistogram(), stat)
 	return ok
 }
 
-func cutLast(s string) (before, after string, ok bool) {
-	i := strings.LastIndexByte(s, '.')
-	if i < 0 {
-		return s, "", false
+// splitLatency takes e2e.sent.p99 apart, behind "sent"; stat is "" where no
+// phase is named.
+func splitLatency(name string) (phase, stat string) {
+	for _, phase := range PhaseNames() {
+		if stat, ok := strings.CutPrefix(name, phase+Sent+"."); ok {
+			return phase + Sent, stat
+		}
+		if stat, ok := strings.CutPrefix(name, phase+"."); ok {
+			return phase, stat
+		}
 	}
-	return s[:i], s[i+1:], true
+	return "", ""
 }
 
-// statistic is p50, p99.9 (as p99_9 or p999, too), max, min or mean.
+// statistic is p50, p99.9 or p999, max, min or mean.
 func statistic(h *Histogram, name string) (float64, bool) {
 	switch name {
 	case "max":
@@ -132,10 +135,10 @@ func statistic(h *Histogram, name string) (float64, bool) {
 	if !ok || len(digits) < 1 {
 		return 0, false
 	}
-	if len(digits) > 2 && !strings.Contains(digits, "_") {
-		digits = digits[:2] + "_" + digits[2:] // p999 is p99.9
+	if len(digits) > 2 && digits != "100" && !strings.Contains(digits, ".") {
+		digits = digits[:2] + "." + digits[2:] // p999 is p99.9
 	}
-	q, err := strconv.ParseFloat(strings.Replace(digits, "_", ".", 1), 64)
+	q, err := strconv.ParseFloat(digits, 64)
 	if err != nil || q <= 0 || q > 100 {
 		return 0, false
 	}
@@ -150,8 +153,8 @@ func (f *Final) Value(name string) (float64, bool) {
 	if v, ok := f.Values[name]; ok {
 		return v, true
 	}
-	phase, stat, ok := cutLast(name)
-	if h := f.Latency[phase]; ok && h != nil {
+	phase, stat := splitLatency(name)
+	if h := f.Latency[phase]; h != nil {
 		return statistic(h, stat)
 	}
 	return 0, false

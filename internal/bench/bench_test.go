@@ -5,13 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/iotctl/iotctl/internal/serve/servetest"
 	"github.com/iotctl/iotctl/internal/transport"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // try runs a plan against a broker of its own.
 func try(t *testing.T, spec Spec, p Plan) (*Final, *Result) {

@@ -215,7 +215,9 @@ func (c *Client) packet(h mqtt.Header, body []byte, now int64) error {
 			return err
 		}
 		delete(c.held, p.PacketID)
-		return c.add(mqtt.Pubcomp{PacketID: p.PacketID})
+		o := c.output()
+		o.b, err = mqtt.Pubcomp{PacketID: p.PacketID}.Append(o.b, c.opts.Version)
+		return err
 	case mqtt.TypeConnack, mqtt.TypeSuback, mqtt.TypeUnsuback:
 		return c.answered(h, body)
 	case mqtt.TypePingresp:
@@ -230,7 +232,8 @@ func (c *Client) packet(h mqtt.Header, body []byte, now int64) error {
 	return fmt.Errorf("unexpected %v", h.Type)
 }
 
-// add appends a packet to what is to be written.
+// add appends a packet to what is to be written. What is sent often does
+// without the allocation of the interface.
 func (c *Client) add(p mqtt.Packet) (err error) {
 	o := c.output()
 	o.b, err = p.Append(o.b, c.opts.Version)
@@ -297,7 +300,7 @@ func (c *Client) acked(id uint16, code mqtt.ReasonCode, phase Phase, now int64) 
 }
 
 // received answers PUBREC.
-func (c *Client) received(id uint16, code mqtt.ReasonCode, now int64) error {
+func (c *Client) received(id uint16, code mqtt.ReasonCode, now int64) (err error) {
 	if code.IsError() {
 		c.acked(id, code, PhasePubcomp, now)
 		return nil
@@ -305,7 +308,9 @@ func (c *Client) received(id uint16, code mqtt.ReasonCode, now int64) error {
 	if i := int(id) - 1; i >= 0 && i < len(c.slots) && c.slots[i].state == slotPublish {
 		c.slots[i].state = slotRelease
 	}
-	return c.add(mqtt.Pubrel{PacketID: id})
+	o := c.output()
+	o.b, err = mqtt.Pubrel{PacketID: id}.Append(o.b, c.opts.Version)
+	return err
 }
 
 // publish takes a message and acknowledges it.

@@ -1,0 +1,111 @@
+//go:build unix
+
+package bench
+
+import (
+	"bufio"
+	"math"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/transport"
+)
+
+// startBroker runs a broker in a process of its own.
+func startBroker(t *testing.T) (e transport.Endpoint, p *os.Process) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), asBroker+"=1")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGCONT)
+		_ = in.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	url, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err = transport.Parse(strings.TrimSpace(url), nil); err != nil {
+		t.Fatal(err)
+	}
+	return e, cmd.Process
+}
+
+// TestStalledBroker freezes the broker for 2 s under 1,000 messages per second:
+// what the report says agrees with what the schedule says. A generator that
+// takes the time of sending for the intended one reports a tenth of it.
+func TestStalledBroker(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 8 s")
+	}
+	const (
+		rate  = 1000
+		whole = 8 * time.Second
+		stall = 2 * time.Second
+	)
+	e, process := startBroker(t)
+	var frozen time.Duration
+	errs := make(chan error, 1)
+	o := Options{
+		Spec: FanIn(), Endpoint: e,
+		Plan: Plan{Publishers: 10, Subscribers: 1, Rate: rate, QoS: 1, Window: 100, Duration: whole, WatchPID: process.Pid},
+	}
+	begun := false
+	o.Watch = func(record any) {
+		if i, ok := record.(*Interval); !ok || i.Stage != StageMeasure || i.At < whole/4 || begun {
+			return
+		}
+		begun = true
+		go func() {
+			err := process.Signal(syscall.SIGSTOP)
+			since := time.Now()
+			time.Sleep(stall)
+			if err == nil {
+				err = process.Signal(syscall.SIGCONT)
+			}
+			frozen = time.Since(since)
+			errs <- err
+		}()
+	}
+	f, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-errs; err != nil {
+		t.Fatal(err)
+	}
+	h := f.Latency["e2e"]
+	if n := int64(rate * whole.Seconds()); h.TotalCount() != n || f.Account.Sum().Lost > 0 {
+		t.Fatalf("%d of %d messages counted, %+v", h.TotalCount(), n, f.Account)
+	}
+	// What was due at x of the freeze waits for frozen-x. The others take no time.
+	byModel := func(q float64) float64 { return frozen.Seconds() - (1-q)*whole.Seconds() }
+	for _, q := range []float64{0.9, 0.99, 1} {
+		got, want := h.Quantile(q).Seconds(), byModel(q)
+		t.Logf("p%g: %.3f s, by the schedule %.3f s; from the time of sending %.3f s", q*100, got, want, f.Latency["e2e"+Sent].Quantile(q).Seconds())
+		if math.Abs(got-want) > 0.05*want {
+			t.Errorf("p%g: %.3f s, by the schedule %.3f s", q*100, got, want)
+		}
+	}
+	if f.Watch == nil || f.Watch.CPU <= 0 || f.Watch.RSS <= 0 {
+		t.Errorf("watched process: %+v", f.Watch)
+	}
+}
