@@ -195,9 +195,10 @@ func newStoreBackup() *cobra.Command {
 		Short: "Copy a store, of a running broker or not, at one moment",
 		Long: `Makes the directory, which must not be there yet, and puts a copy of the store
 into it: all that was acknowledged when the command began, and nothing half. A
-running broker goes on meanwhile. On the same file system the copy shares its
-files with the store and takes little room at first; a copy that is to survive
-the loss of the disk belongs on another one.`,
+running broker makes the copy, as the user that it runs as, and goes on
+meanwhile. On the same file system the copy shares its files with the store and
+takes little room at first; a copy that is to survive the loss of the disk
+belongs on another one.`,
 		Example: `  iotctl store backup /backups/monday
   iotctl serve --data /backups/monday`,
 		Args: oneDirectory,
@@ -231,7 +232,7 @@ func runStoreBackup(ctx context.Context, t *terminal, o *storeOptions, to string
 	if _, err := os.Lstat(to); err == nil {
 		return fail(exitUsage, fmt.Errorf("%s is there already, and a backup makes its directory itself", to))
 	}
-	running, err := ask(ctx, dir, commandBackup, backupArguments{To: to}, new(struct{}))
+	running, err := ask(ctx, dir, commandBackup, backupArguments{To: to}, nil)
 	if !running {
 		err = backupStopped(ctx, dir, to)
 	}

@@ -38,6 +38,9 @@ func (s storeSettings) Validate() error {
 }
 
 func openPebble(log *slog.Logger, s storeSettings) (store.Store, error) {
+	if s.Dir == "" {
+		return nil, errors.New("it needs a directory") // pebble would take the working directory
+	}
 	return pebble.Open(pebble.Config{
 		Dir: string(s.Dir), Durability: s.Durability, Interval: s.Interval, MinFree: uint64(s.MinFreeBytes), Logger: log,
 	})

@@ -22,8 +22,8 @@ import (
 //	{"error":"what went wrong"}
 //
 // A request is MaxRequestBytes at most and has controlTimeout to arrive, an
-// answer is MaxAnswerBytes at most. A client that hangs up takes its request
-// back. Who wants to add a command writes NewCommand into the table of the
+// answer is MaxAnswerBytes at most. A client that hangs up, or closes its half of
+// the connection before it has the answer, takes its request back. Who wants to add a command writes NewCommand into the table of the
 // program (Builtin.Commands) and calls it with Call.
 //
 // The socket is a file with mode 0600. Where the system tells who is at the
@@ -231,7 +231,7 @@ type CommandError struct{ Text string }
 func (e *CommandError) Error() string { return e.Text }
 
 // Call sends one request to the control socket at path, waits for the answer
-// and decodes it into answer.
+// and decodes it into answer, unless that is nil.
 func Call(ctx context.Context, path, command string, arguments, answer any) error {
 	nc, err := dialControl(ctx, path)
 	if err != nil {
@@ -263,6 +263,8 @@ func Call(ctx context.Context, path, command string, arguments, answer any) erro
 		return fmt.Errorf("ask the broker at %s: %w", path, err)
 	case a.Error != "":
 		return &CommandError{Text: a.Error}
+	case answer == nil:
+		return nil
 	}
 	return json.Unmarshal(a.Answer, answer)
 }
