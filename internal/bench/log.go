@@ -60,12 +60,11 @@ func (l *log) emit(record any) {
 	}
 }
 
-// sample ends an interval each time that Plan.Sampling has passed, and watches
+// sample ends an interval when it has lasted for Plan.Sampling, and watches
 // how late this goroutine wakes up.
 func (l *log) sample(ctx context.Context) {
 	const beat = 10 * time.Millisecond
-	every := int64(l.s.plan.Sampling)
-	for next := l.s.now() + every; ; {
+	for {
 		before := l.s.now()
 		if !pause(ctx, beat) {
 			return
@@ -74,9 +73,11 @@ func (l *log) sample(ctx context.Context) {
 		if late := now - before - int64(beat); late > l.lag.Load() {
 			l.lag.Store(late)
 		}
-		if now >= next {
+		l.mu.Lock()
+		due := now-l.since >= int64(l.s.plan.Sampling)
+		l.mu.Unlock()
+		if due {
 			l.cut()
-			next += every * ((now-next)/every + 1)
 		}
 	}
 }
