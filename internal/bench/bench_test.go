@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"testing"
 	"time"
 
@@ -51,4 +52,90 @@ func TestPairs(t *testing.T) {
 			}
 		}
 	}
+}
+
+// An interrupted run is drained and has its balance.
+func TestInterrupted(t *testing.T) {
+	e, err := transport.Parse(servetest.Start(t, nil).URLs()[0], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	f, err := Run(ctx, Options{
+		Spec: Pair(), Endpoint: e,
+		Plan: Plan{Publishers: 2, QoS: 1, Rate: 500, Duration: time.Hour, Sampling: 50 * time.Millisecond},
+		Watch: func(record any) {
+			if i, ok := record.(*Interval); ok && i.Stage == StageMeasure && i.Counters.Received > 0 {
+				cancel()
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := f.Account.QoS[1]
+	if f.Ended != "interrupted" || sum.Sent == 0 || sum.Lost+f.Account.Unsent+f.Account.Unacked > 0 || f.Measured > time.Minute {
+		t.Errorf("%s after %v: %+v", f.Ended, f.Measured, f.Account)
+	}
+}
+
+// A search ends at a rate that meets the conditions, next to one that does not.
+func TestFindMax(t *testing.T) {
+	e, err := transport.Parse(servetest.Start(t, nil).URLs()[0], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit, err := ParseAssertion("sent.rate<2000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var best, worst float64 = 0, 1e9
+	rate, confirmed, err := FindMax(t.Context(), Options{
+		Spec: Pair(), Endpoint: e, Asserts: []Assertion{limit},
+		Plan: Plan{Publishers: 2, Rate: 1000, Duration: 100 * time.Millisecond},
+	}, func(tr Trial) {
+		if tr.OK {
+			best = max(best, tr.Rate)
+		} else {
+			worst = min(worst, tr.Rate)
+		}
+	})
+	if err != nil || rate != best || confirmed > 3 || (worst-rate)/worst > precision {
+		t.Errorf("%v (%d), %v; the best was %v, the worst %v", rate, confirmed, err, best, worst)
+	}
+}
+
+// A message that the broker does not pass on is missed: here those that a
+// second client with the same identifier keeps from their subscriber.
+func TestLossIsNoticed(t *testing.T) {
+	spec := Pair()
+	inner := spec.New
+	spec.New = func() Scenario { return deaf{inner()} }
+	f, _ := try(t, spec, Plan{Publishers: 1, QoS: 1, Rate: 1000, Messages: 100, Drain: 100 * time.Millisecond})
+	if got := f.Account.QoS[1]; got.Lost != 100 || len(f.Account.Worst) != 1 || f.Total.Disconnects != 1 {
+		t.Errorf("%+v, %+v", got, f.Total)
+	}
+}
+
+// deaf is a scenario whose first client is taken over before the load begins.
+type deaf struct{ Scenario }
+
+func (d deaf) Open(ctx context.Context, s *Session) (Load, error) {
+	load, err := d.Scenario.Open(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	victim := s.all()[0]
+	for _, c := range s.all() {
+		if c.sub != nil {
+			victim = c
+		}
+	}
+	o := s.clientOptions(victim.index)
+	if _, err := s.Connect(ctx, o); err != nil {
+		return nil, err
+	}
+	<-victim.Done()
+	return load, nil
 }
