@@ -11,30 +11,60 @@ import (
 // the runtime's default, a broker with 5 MB collects every 5 MB.
 const heapRoom = 32 << 20
 
+// When the broker has become quiet, what a burst has left behind goes back to
+// the system: three collections halve the stacks of waiting goroutines as often.
+const (
+	quietBytes = 256 << 10 // allocated between two calls of adapt
+	burstBytes = 8 << 20   // allocated since the last time
+	trims      = 3
+)
+
 // heap adapts how often garbage is collected to the size of the heap.
 type heap struct {
 	fixed   bool // the user has decided
 	percent int
-	live    []metrics.Sample
+	samples []metrics.Sample
+	last    uint64 // bytes allocated at the last call
+	trimmed uint64 // bytes allocated at the last trim
+	left    int    // trims to come
 }
 
 func newHeap() *heap {
 	return &heap{
 		fixed: os.Getenv("GOGC") != "", percent: 100,
-		live: []metrics.Sample{{Name: "/gc/heap/live:bytes"}},
+		samples: []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}},
 	}
 }
 
-// adapt is called now and then.
+// adapt is called every second or so.
 func (h *heap) adapt() {
 	if h.fixed {
 		return
 	}
-	metrics.Read(h.live)
-	if p := gcPercent(h.live[0].Value.Uint64()); p != h.percent {
+	metrics.Read(h.samples)
+	if p := gcPercent(h.samples[0].Value.Uint64()); p != h.percent {
 		h.percent = p
 		debug.SetGCPercent(p)
 	}
+	if h.quiet(h.samples[1].Value.Uint64()) {
+		debug.FreeOSMemory()
+	}
+}
+
+// quiet reports whether it is time for a trim, given how much has ever been
+// allocated.
+func (h *heap) quiet(allocated uint64) bool {
+	rate := allocated - h.last
+	h.last = allocated
+	if allocated-h.trimmed > burstBytes {
+		h.left, h.trimmed = trims, allocated
+	}
+	if rate > quietBytes || h.left == 0 {
+		return false
+	}
+	h.left--
+	h.trimmed = allocated
+	return true
 }
 
 // gcPercent is how much may be allocated before the next collection, in percent

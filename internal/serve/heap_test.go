@@ -12,3 +12,30 @@ func TestSmallHeapsAreCollectedLessOften(t *testing.T) {
 		}
 	}
 }
+
+func TestQuietBrokerGivesMemoryBack(t *testing.T) {
+	const mb = 1 << 20
+	h := newHeap()
+	for i, c := range []struct {
+		allocated uint64
+		want      bool
+	}{
+		{4 * mb, false},
+		{4 * mb, false},  // too little to be worth it
+		{20 * mb, false}, // a burst
+		{30 * mb, false},
+		{30*mb + 1000, true},
+		{30*mb + 2000, true},
+		{32 * mb, false}, // somebody did something
+		{32*mb + 1000, true},
+		{32*mb + 2000, false},
+		{39 * mb, false},
+		{39*mb + 1000, false},
+		{41 * mb, false},
+		{41*mb + 1000, true},
+	} {
+		if got := h.quiet(c.allocated); got != c.want {
+			t.Errorf("step %d: %v, want %v", i, got, c.want)
+		}
+	}
+}

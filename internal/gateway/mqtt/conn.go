@@ -24,9 +24,8 @@ type conn struct {
 	g        *Gateway
 	listener transport.Listener
 	nc       transport.Conn
-	log      *slog.Logger
 	opts     mqtt.Options
-	creds    auth.Credentials
+	creds    *auth.Credentials // nil when nobody needs them any more
 
 	version  mqtt.Version
 	clientID string
@@ -66,7 +65,7 @@ type sessionState struct {
 }
 
 func newConn(g *Gateway, l transport.Listener, nc transport.Conn) *conn {
-	c := &conn{g: g, listener: l, nc: nc, log: g.cfg.Logger, why: "network", lastRead: time.Now()}
+	c := &conn{g: g, listener: l, nc: nc, why: "network", lastRead: time.Now()}
 	c.farewell.Abnormal = true
 	c.reader = func() []byte { return g.bufs.Get().(*[readBytes]byte)[:] }
 	c.opts.CheckPayload = true
@@ -97,24 +96,20 @@ var errBye = &ended{why: "disconnect", err: errors.New("client disconnected"), m
 // errKicked: Close came before the client has heard that it is connected.
 var errKicked = &ended{why: "kicked", err: errors.New("ended before it was connected"), mute: true}
 
-// serve handles the connection until its end.
+// log returns a logger for something rare; an idle connection needs none.
+func (c *conn) log() *slog.Logger {
+	return c.g.cfg.Logger.With("remote", c.nc.Info().Peer(), "client", c.clientID)
+}
+
+// serve handles the connection until its end. It has a small frame, and so has
+// all that waits below it: the stack of an idle connection is to fit into 1 KB,
+// or else it is not shrunk to its smallest size.
 func (c *conn) serve(ctx context.Context) {
 	defer c.close()
-	defer func() {
-		if p := recover(); p != nil {
-			c.why = "panic"
-			c.log.Error("panic while serving a client", "client", c.clientID, "panic", p, "stack", string(debug.Stack()))
-		}
-	}()
-	start := time.Now()
-	_ = c.nc.SetReadDeadline(start.Add(c.g.cfg.ConnectTimeout))
-	if err := c.nc.Handshake(ctx); err != nil {
-		c.why = "handshake"
-		c.log.Info("connection refused", "listener", c.listener.URL(), "remote", c.nc.Info().Peer(), "err", err)
+	defer c.survive()
+	if !c.open(ctx) {
 		return
 	}
-	_ = c.nc.SetReadDeadline(start.Add(c.g.cfg.ConnectTimeout))
-	c.log = c.log.With("remote", c.nc.Info().Peer())
 	lasting := context.WithoutCancel(ctx)
 	for {
 		if err := c.batch(ctx, lasting); err != nil {
@@ -122,6 +117,28 @@ func (c *conn) serve(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// survive is deferred: what one client makes us stumble over is the end of its
+// connection alone.
+func (c *conn) survive() {
+	if p := recover(); p != nil {
+		c.why = "panic"
+		c.log().Error("panic while serving a client", "panic", p, "stack", string(debug.Stack()))
+	}
+}
+
+// open does what precedes the first packet.
+func (c *conn) open(ctx context.Context) bool {
+	start := time.Now()
+	_ = c.nc.SetReadDeadline(start.Add(c.g.cfg.ConnectTimeout))
+	if err := c.nc.Handshake(ctx); err != nil {
+		c.why = "handshake"
+		c.g.cfg.Logger.Info("connection refused", "listener", c.listener.URL(), "remote", c.nc.Info().Peer(), "err", err)
+		return false
+	}
+	_ = c.nc.SetReadDeadline(start.Add(c.g.cfg.ConnectTimeout))
+	return true
 }
 
 // batch reads once and works off everything that the read has brought. What has
@@ -266,7 +283,7 @@ func (c *conn) answers() []byte {
 // c.answer(p.Append(c.answers(), c.version)).
 func (c *conn) answer(b []byte, err error) {
 	if err != nil { // our own packet
-		c.log.Error("packet not sent", "client", c.clientID, "err", err)
+		c.log().Error("packet not sent", "err", err)
 		return
 	}
 	c.g.count(b[len(c.acks.b):])
@@ -338,7 +355,7 @@ func (c *conn) finish(err error) {
 		if e == errBye {
 			level = slog.LevelDebug
 		}
-		c.log.Log(context.Background(), level, "connection ended", "client", c.clientID, "reason", e.why, "err", e.err)
+		c.log().Log(context.Background(), level, "connection ended", "reason", e.why, "err", e.err)
 	}
 	c.tellRefusals()
 	if l := c.link.Load(); l != nil {

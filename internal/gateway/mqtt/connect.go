@@ -65,6 +65,7 @@ func (c *conn) connect(ctx context.Context, h mqtt.Header, body []byte) error {
 	if err != nil {
 		return err
 	}
+	c.creds = nil
 	return c.accept(ctx, &p, id, nil)
 }
 
@@ -98,9 +99,9 @@ func (c *conn) chooseClientID(p *mqtt.Connect) error {
 	return nil
 }
 
-func (c *conn) credentials(p *mqtt.Connect) auth.Credentials {
+func (c *conn) credentials(p *mqtt.Connect) *auth.Credentials {
 	info := c.nc.Info()
-	creds := auth.Credentials{
+	creds := &auth.Credentials{
 		ClientID: c.clientID, HasUsername: p.HasUsername, Username: p.Username,
 		HasPassword: p.HasPassword, Password: append([]byte(nil), p.Password...),
 		TLS: info.TLS, Listener: info.Listener, Protocol: "mqtt",
@@ -119,10 +120,10 @@ func (c *conn) authenticate(ctx context.Context) (auth.Identity, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.g.cfg.ConnectTimeout)
 	defer cancel()
-	id, verdict, err := c.g.cfg.Authenticator.Authenticate(ctx, c.creds)
+	id, verdict, err := c.g.cfg.Authenticator.Authenticate(ctx, *c.creds)
 	c.creds.Password = nil // nobody needs it any more
 	if err != nil {
-		c.log.Error("authentication failed", "client", c.clientID, "err", err)
+		c.log().Error("authentication failed", "err", err)
 	}
 	if err == nil && verdict == auth.Allow {
 		id.ClientID = c.clientID
@@ -171,7 +172,7 @@ func (c *conn) accept(ctx context.Context, p *mqtt.Connect, id auth.Identity, au
 	}
 	c.w.append(b)
 	c.g.count(b)
-	c.log.Debug("client connected", "client", c.clientID, "user", id.Name, "version", c.version.String(), "present", resumed.Present)
+	c.log().Debug("client connected", "user", id.Name, "version", c.version.String(), "present", resumed.Present)
 	link.Start()
 	c.w.flush()
 	return nil
@@ -306,7 +307,7 @@ func (c *conn) beginExchange(ctx context.Context, p mqtt.Connect, method string,
 		return c.refuse(mqtt.BadAuthenticationMethod, "auth", fmt.Errorf("authentication method %q is not offered", method))
 	}
 	c.session.method = method
-	c.session.exchange = e.Begin(c.creds)
+	c.session.exchange = e.Begin(*c.creds)
 	c.pending = detachConnect(p)
 	return c.nextRound(ctx, data)
 }
@@ -337,7 +338,7 @@ func (c *conn) nextRound(ctx context.Context, data []byte) error {
 	switch {
 	case err != nil || verdict == auth.Deny:
 		if err != nil {
-			c.log.Info("enhanced authentication failed", "client", c.clientID, "method", c.session.method, "err", err)
+			c.log().Info("enhanced authentication failed", "method", c.session.method, "err", err)
 		}
 		return c.failExchange(mqtt.NotAuthorized, nil)
 	case verdict == auth.Ignore:
@@ -388,7 +389,7 @@ func (c *conn) auth(ctx context.Context, p mqtt.Auth) error {
 	switch {
 	case p.Code == mqtt.ContinueAuthentication && c.session.exchange != nil:
 	case p.Code == mqtt.Reauthenticate && c.session.exchange == nil && c.link.Load() != nil:
-		c.session.exchange = c.g.cfg.Enhanced.Find(method).Begin(c.creds) // CONNECT has found it
+		c.session.exchange = c.g.cfg.Enhanced.Find(method).Begin(*c.creds) // CONNECT has found it
 	default:
 		return c.authError(mqtt.ProtocolError, fmt.Errorf("AUTH with reason code %#02x at this point", uint8(p.Code)))
 	}

@@ -85,7 +85,7 @@ func (c *conn) Deliver(d *message.Delivery) bool {
 	if err != nil {
 		// A message that MQTT can not express, or one from another version's
 		// client: it is as good as delivered.
-		c.log.Error("message not deliverable", "client", c.clientID, "err", err)
+		c.log().Error("message not deliverable", "err", err)
 		return true
 	}
 	w.pending.b = b

@@ -26,12 +26,15 @@ func (c *conn) refused(what, topic string, err error) {
 	} else {
 		c.refusals.since++
 	}
-	c.log.Log(context.Background(), level, "request refused", "what", what, "client", c.clientID, "topic", clip(topic), "err", err, "more_before", more)
+	if !c.g.cfg.Logger.Enabled(context.Background(), level) {
+		return
+	}
+	c.log().Log(context.Background(), level, "request refused", "what", what, "topic", clip(topic), "err", err, "more_before", more)
 }
 
 // tellRefusals logs at the end of a connection what no line has told.
 func (c *conn) tellRefusals() {
 	if n := c.refusals.since; n > 0 {
-		c.log.Info("more was refused", "client", c.clientID, "count", n)
+		c.log().Info("more was refused", "count", n)
 	}
 }

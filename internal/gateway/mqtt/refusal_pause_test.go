@@ -7,11 +7,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/iotctl/iotctl/internal/transport"
 )
+
+// nowhere is a connection without an address.
+type nowhere struct{ transport.Conn }
+
+// Info implements transport.Conn.
+func (nowhere) Info() transport.Info { return transport.Info{} }
 
 func TestRefusalsAreToldAgainAfterThePause(t *testing.T) {
 	var log bytes.Buffer
-	c := &conn{log: slog.New(slog.NewTextHandler(&log, nil)), lastRead: time.Now()}
+	g := &Gateway{cfg: Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
+	c := &conn{g: g, nc: nowhere{}, lastRead: time.Now()}
 	for _, wait := range []time.Duration{0, 0, refusalPause / 2, refusalPause / 2, time.Second, refusalPause} {
 		c.lastRead = c.lastRead.Add(wait)
 		c.refused("subscription", "a/#", errors.New("not authorized"))
