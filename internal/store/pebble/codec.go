@@ -179,7 +179,11 @@ func (e entry) queued(client string, seq uint64, body []byte) (store.Queued, err
 	}
 	q := store.Queued{ClientID: client, Seq: seq, QoS: flags & entryQoS, Retain: flags&entryRetain != 0}
 	if flags&entryIDs != 0 {
-		q.SubscriptionIDs = make([]uint32, 0, r.length()) // each takes a byte at least
+		n := r.length() // each takes a byte at least
+		if n == 0 {
+			r.fail(errFlags)
+		}
+		q.SubscriptionIDs = make([]uint32, 0, n)
 		for range cap(q.SubscriptionIDs) {
 			q.SubscriptionIDs = append(q.SubscriptionIDs, uint32(r.uvarint()))
 		}
