@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
 
@@ -295,5 +296,33 @@ func TestSchema(t *testing.T) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestMigration(t *testing.T) {
+	disk := vfs.NewMem()
+	s := openMem(t, disk)
+	apply(t, s, create("c"))
+	fails := errors.New("not yet")
+	err := s.migrate(1, []step{func(*pebble.DB, *pebble.Batch) error { return fails }})
+	if !errors.Is(err, fails) || !strings.Contains(err.Error(), "data.before-schema-2") {
+		t.Errorf("%v", err)
+	}
+	apply(t, s, create("d"))
+	if err := s.migrate(1, []step{func(_ *pebble.DB, b *pebble.Batch) error {
+		return b.Delete(appendPart(nil, 1, partSession), nil)
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Stats(); st.Schema != 2 || st.Sessions != 1 {
+		t.Errorf("%+v", st)
+	}
+	before, err := Open(Config{Dir: "data.before-schema-2", fs: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Close()
+	if st := before.Stats(); st.Schema != 1 || st.Sessions != 1 {
+		t.Errorf("before: %+v", st)
 	}
 }

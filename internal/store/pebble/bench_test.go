@@ -210,3 +210,28 @@ func residentMiB(b *testing.B) float64 {
 	}
 	return resident * float64(os.Getpagesize()) / (1 << 20)
 }
+
+// BenchmarkFanOut queues one message for 1000 clients that are away.
+func BenchmarkFanOut(b *testing.B) {
+	s := openBench(b, Config{})
+	const clients = 1000
+	var batch []store.Op
+	for c := range clients {
+		batch = append(batch, store.Op{Record: store.Session{ClientID: fmt.Sprint("c", c)}})
+	}
+	if err := s.Apply(b.Context(), batch); err != nil {
+		b.Fatal(err)
+	}
+	rng, seq, start := rand.New(rand.NewPCG(1, 2)), uint64(0), written(s.db.Metrics())
+	for b.Loop() {
+		batch, seq = batch[:0], seq+1
+		m := telemetry(rng)
+		for c := range clients {
+			batch = append(batch, queued(fmt.Sprint("c", c), seq, m))
+		}
+		if err := s.Apply(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(written(s.db.Metrics())-start)/float64(seq), "B/publish")
+}

@@ -184,7 +184,7 @@ func (e entry) queued(client string, seq uint64, body []byte) (store.Queued, err
 			r.fail(errFlags)
 		}
 		q.SubscriptionIDs = make([]uint32, 0, n)
-		for range cap(q.SubscriptionIDs) {
+		for range n {
 			q.SubscriptionIDs = append(q.SubscriptionIDs, uint32(r.uvarint()))
 		}
 	}

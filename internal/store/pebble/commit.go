@@ -60,9 +60,11 @@ func (s *Store) commitAll(ctx context.Context) {
 			continue
 		}
 		g.err = s.commit(g.batch, s.config.Durability == Sync)
-		if g.err == nil {
-			s.recycle(g)
+		if g.err != nil {
+			close(g.done)
+			return
 		}
+		s.recycle(g)
 		close(g.done)
 		if s.config.Durability == Interval && sync == nil {
 			sync = time.After(s.config.Interval)

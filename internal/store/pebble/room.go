@@ -65,11 +65,17 @@ func (s *Store) measure(ctx context.Context, now time.Time) {
 	s.room.compacted = low
 }
 
+// worthCompacting is how much must lie in tables that were never compacted.
+const worthCompacting = 64 << 20
+
 // compact gives the room back of what has been removed, which otherwise waits
-// for the tables around it.
+// for more tables.
 func (s *Store) compact(ctx context.Context) {
 	s.use.RLock()
 	defer s.use.RUnlock()
+	if s.db.Metrics().Levels[0].TablesSize < worthCompacting {
+		return
+	}
 	var err error // which is no reason to give up
 	_ = s.guard(func() error {
 		err = s.db.Compact(ctx, []byte{familyMeta}, []byte{familyWill + 1}, false)

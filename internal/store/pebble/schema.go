@@ -1,9 +1,11 @@
 package pebble
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -16,8 +18,11 @@ const (
 	minReader = 1
 )
 
-// steps[n] leads from schema n+1 to n+2, in one batch.
-var steps = [schema - 1]func(*pebble.DB, *pebble.Batch) error{}
+// A step leads from one schema to the next, in one batch.
+type step func(*pebble.DB, *pebble.Batch) error
+
+// steps begin at schema 1.
+var steps = [schema - 1]step{}
 
 var errNoStore = errors.New("it holds no store of iotctl")
 
@@ -43,25 +48,31 @@ func (s *Store) checkSchema(readOnly bool) error {
 	case found >= schema || readOnly:
 		return nil
 	}
-	before := fmt.Sprintf("%s.before-schema-%d", s.config.Dir, schema)
-	if err := s.db.Checkpoint(before, pebble.WithFlushedWAL()); err != nil {
-		return fmt.Errorf("checkpoint before the migration: %w", err)
+	return s.migrate(found, steps[:])
+}
+
+// migrate leaves a copy of the store as it was beside the data directory; one
+// that is there comes from an attempt that did not reach its end.
+func (s *Store) migrate(from uint64, steps []step) error {
+	before := fmt.Sprintf("%s.before-schema-%d", s.config.Dir, len(steps)+1)
+	if _, err := s.config.fs.Stat(before); errors.Is(err, fs.ErrNotExist) {
+		checkpoint := func(dir string) error { return s.db.Checkpoint(dir, pebble.WithFlushedWAL()) }
+		if err := wholly(context.Background(), s.config.fs, before, checkpoint); err != nil {
+			return fmt.Errorf("copy before the migration: %w", err)
+		}
 	}
-	for n := found; n < schema; n++ {
-		if err := s.step(n); err != nil {
+	for n := from; n <= uint64(len(steps)); n++ {
+		b := s.db.NewBatch()
+		err := steps[n-1](s.db, b)
+		if err == nil {
+			_ = b.Set(keySchema, schemaValue(n+1, min(n+1, minReader)), nil)
+			err = s.commit(b, true)
+		}
+		if err != nil {
 			return fmt.Errorf("migrate from schema %d (%s is as it was): %w", n, before, err)
 		}
 	}
 	return nil
-}
-
-func (s *Store) step(from uint64) error {
-	b := s.db.NewBatch()
-	if err := steps[from-1](s.db, b); err != nil {
-		return errors.Join(err, b.Close())
-	}
-	_ = b.Set(keySchema, schemaValue(from+1, min(from+1, minReader)), nil)
-	return s.commit(b, true)
 }
 
 // create writes the meta records of a new store.
