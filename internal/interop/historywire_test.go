@@ -129,11 +129,11 @@ func (c *tap) progress() int {
 	return c.acked + c.arrived
 }
 
-// open returns how many messages of the client wait for their acknowledgement.
-func (c *tap) open() int {
+// settledSoFar returns how many messages of the client have been acknowledged.
+func (c *tap) settledSoFar() int {
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()
-	return len(c.sent)
+	return c.acked
 }
 
 // conn records what passes over nc.
