@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,9 +21,9 @@ type Link struct {
 	identity       auth.Identity
 	window         session.Window
 	receiveMaximum int
-	gone           atomic.Bool // another connection has the session, or it ended
-	dirty          atomic.Bool // in some batch's list of receivers to flush
-	batch          batch
+	gone           atomic.Bool      // another connection has the session, or it ended
+	dirty          atomic.Bool      // in some batch's list of receivers to flush
+	batch          *batch           // nil when there is none; see begin
 	last           string           // topic of the last message
 	lent           *message.Message // scratch of publish
 }
@@ -46,19 +47,36 @@ func (l *Link) SetIdentity(id auth.Identity) error {
 	return nil
 }
 
+// batches holds those that are not in use: an idle connection has none.
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// begin returns the batch, and its time.
+func (l *Link) begin() (*batch, time.Time) {
+	if l.batch == nil {
+		l.batch = batches.Get().(*batch)
+	}
+	return l.batch, l.batch.begin()
+}
+
+// done ends the use of the batch, which has been reset.
+func (l *Link) done() {
+	batches.Put(l.batch)
+	l.batch = nil
+}
+
 // Start begins deliveries: first what the last connection left unfinished,
 // then what has waited. The gateway calls it after it has written the answer to
 // the client's CONNECT.
 func (l *Link) Start() {
 	s := l.s
-	now := l.batch.begin()
+	bt, now := l.begin()
 	s.mu.Lock()
 	if s.link == l {
 		s.online.Store(true)
 		s.in.Resume()
-		s.filterLocked(l.b, &l.batch)
-		s.run(s.out.Resume(now, l.window, s.actions[:0]), &l.batch)
-		s.pumpReplay(now, &l.batch)
+		s.filterLocked(l.b, bt)
+		s.run(s.out.Resume(now, l.window, s.actions[:0]), bt)
+		s.pumpReplay(now, bt)
 	}
 	s.mu.Unlock()
 	l.settle(l.Commit(context.Background()))
@@ -94,7 +112,7 @@ func (l *Link) Writable() {
 // session.ErrWrongAck, ErrTakenOver.
 func (l *Link) Acked(kind session.Ack, id uint16) error {
 	s := l.s
-	now := l.batch.begin()
+	bt, now := l.begin()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.link != l {
@@ -102,15 +120,15 @@ func (l *Link) Acked(kind session.Ack, id uint16) error {
 	}
 	s.moved()
 	actions, err := s.out.Acked(now, kind, id, s.actions[:0])
-	s.run(actions, &l.batch)
-	s.pumpReplay(now, &l.batch)
+	s.run(actions, bt)
+	s.pumpReplay(now, bt)
 	return err
 }
 
 // Release takes the client's PUBREL for an inbound QoS 2 message.
 func (l *Link) Release(id uint16) (known bool, err error) {
 	s := l.s
-	l.batch.begin()
+	bt, _ := l.begin()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l.waitStored()
@@ -120,8 +138,8 @@ func (l *Link) Release(id uint16) (known bool, err error) {
 	known = s.in.Release(id)
 	if known && s.durable() {
 		s.storer = l
-		l.batch.op(store.Delete, store.Received{ClientID: s.id, PacketID: id})
-		l.batch.released = append(l.batch.released, id)
+		bt.op(store.Delete, store.Received{ClientID: s.id, PacketID: id})
+		bt.released = append(bt.released, id)
 	}
 	return known, nil
 }
@@ -133,7 +151,11 @@ func (l *Link) Release(id uint16) (known bool, err error) {
 // It takes a moment longer when the batch has only reached clients that cannot
 // keep up.
 func (l *Link) Commit(ctx context.Context) error {
-	met, err := l.b.commit(ctx, &l.batch, l)
+	if l.batch == nil {
+		return nil
+	}
+	met, err := l.b.commit(ctx, l.batch, l)
+	l.done()
 	if err == nil {
 		l.pace(met)
 	}
@@ -186,9 +208,13 @@ func (l *Link) waitStored() {
 // Detach ends the link. Nothing happens when another connection has taken the
 // session over meanwhile.
 func (l *Link) Detach(f Farewell) {
-	l.batch.flush() // what others rely on, if the batch is not committed any more
-	l.stored(&l.batch, ErrEnded)
-	l.b.abandon(&l.batch)
+	if bt := l.batch; bt != nil {
+		bt.flush() // what others rely on, if the batch is not committed any more
+		l.stored(bt, ErrEnded)
+		l.b.abandon(bt)
+		bt.reset()
+		l.done()
+	}
 	l.s.life.Lock()
 	if l.s.unlink(l, f) {
 		l.s.settle()
@@ -205,7 +231,7 @@ func (l *Link) Publish(v message.View) (matched int, err error) {
 	if l.gone.Load() {
 		return 0, ErrTakenOver
 	}
-	now := l.batch.begin()
+	bt, _ := l.begin()
 	if v.QoS == 2 {
 		isNew, err := l.receive(v.PacketID)
 		if err != nil {
@@ -215,15 +241,15 @@ func (l *Link) Publish(v message.View) (matched int, err error) {
 			return 1, nil
 		}
 	}
-	matched, err = l.publish(v, now)
+	matched, err = l.publish(v, bt)
 	if err != nil && v.QoS == 2 { // refused: the identifier is free again // [MQTT-4.3.3-9]
 		_, _ = l.Release(v.PacketID)
 	}
 	return matched, err
 }
 
-func (l *Link) publish(v message.View, now time.Time) (matched int, err error) {
-	b, s, bt := l.b, l.s, &l.batch
+func (l *Link) publish(v message.View, bt *batch) (matched int, err error) {
+	b, s, now := l.b, l.s, bt.now
 	b.stats.PublishReceived.Add(1)
 	b.stats.PublishBytesReceived.Add(uint64(len(v.Payload)))
 	if err := b.checkPublish(&l.identity, v.Topic); err != nil {
@@ -297,8 +323,9 @@ func (l *Link) receive(id uint16) (isNew bool, err error) {
 	isNew, err = s.in.Publish(id, l.receiveMaximum)
 	if isNew && s.durable() {
 		s.storer = l
-		l.batch.op(store.Put, store.Received{ClientID: s.id, PacketID: id})
-		l.batch.received = append(l.batch.received, id)
+		bt, _ := l.begin()
+		bt.op(store.Put, store.Received{ClientID: s.id, PacketID: id})
+		bt.received = append(bt.received, id)
 	}
 	return isNew, err
 }

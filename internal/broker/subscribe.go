@@ -128,7 +128,8 @@ func (l *Link) replace(sub *subscription) (old *subscription, err error) {
 		}
 	}
 	if s.durable() {
-		l.batch.op(store.Put, sub.record())
+		bt, _ := l.begin()
+		bt.op(store.Put, sub.record())
 	}
 	return old, nil
 }
@@ -136,11 +137,11 @@ func (l *Link) replace(sub *subscription) (old *subscription, err error) {
 // Ready lets retained messages follow the answer to a SUBSCRIBE.
 func (l *Link) Ready() {
 	s := l.s
-	now := l.batch.begin()
+	bt, now := l.begin()
 	l.listFirst()
 	s.mu.Lock()
 	if s.link == l {
-		s.pumpReplay(now, &l.batch)
+		s.pumpReplay(now, bt)
 	}
 	s.mu.Unlock()
 }
@@ -173,7 +174,8 @@ func (l *Link) unsubscribe(filter string) error {
 	l.b.removeSub(sub)
 	s.dropReplay(sub)
 	if s.durable() {
-		l.batch.op(store.Delete, sub.record())
+		bt, _ := l.begin()
+		bt.op(store.Delete, sub.record())
 	}
 	return nil
 }

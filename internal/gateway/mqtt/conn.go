@@ -37,9 +37,8 @@ type conn struct {
 	lastRead  time.Time
 	deadline  time.Time // that is set on nc
 
-	partial []byte // of a packet that is not complete
-	want    int    // size of that packet, 0 when its header is incomplete
-	reader  func() []byte
+	partial []byte   // of a packet that is not complete
+	want    int      // size of that packet, 0 when its header is incomplete
 	acks    *buffer  // of this batch, nil for none; they leave after it has been committed
 	ready   bool     // retained messages follow the acknowledgements
 	qos1    int      // QoS 1 messages of this batch
@@ -67,7 +66,6 @@ type sessionState struct {
 func newConn(g *Gateway, l transport.Listener, nc transport.Conn) *conn {
 	c := &conn{g: g, listener: l, nc: nc, why: "network", lastRead: time.Now()}
 	c.farewell.Abnormal = true
-	c.reader = func() []byte { return g.bufs.Get().(*[readBytes]byte)[:] }
 	c.opts.CheckPayload = true
 	c.w.init(nc, g.cfg.PendingBytes, g.cfg.SendTimeout, func() {
 		if l := c.link.Load(); l != nil {
@@ -151,7 +149,7 @@ func (c *conn) batch(ctx, lasting context.Context) error {
 	if c.kicked.Load() && c.link.Load() == nil {
 		return errKicked // its deadline may have been overwritten
 	}
-	buf, n, err := c.nc.ReadWith(c.reader)
+	buf, n, err := c.nc.ReadWith(c.g.read)
 	if err != nil {
 		c.release(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -420,7 +418,7 @@ const lingerBytes = 1 << 20
 func (c *conn) linger() {
 	_ = c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
 	for total := 0; total < lingerBytes; {
-		buf, n, err := c.nc.ReadWith(c.reader)
+		buf, n, err := c.nc.ReadWith(c.g.read)
 		c.release(buf)
 		if err != nil {
 			return

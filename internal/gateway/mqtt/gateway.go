@@ -37,7 +37,8 @@ import (
 type Gateway struct {
 	cfg   Config
 	b     *broker.Broker
-	bufs  sync.Pool // *[readBytes]byte
+	bufs  sync.Pool     // *[readBytes]byte
+	read  func() []byte // borrows one
 	mu    sync.Mutex
 	conns map[*conn]struct{}
 }
@@ -52,6 +53,7 @@ func New(cfg Config, b *broker.Broker) (*Gateway, error) {
 	}
 	g := &Gateway{cfg: cfg.withDefaults(), b: b, conns: map[*conn]struct{}{}}
 	g.bufs.New = func() any { return new([readBytes]byte) }
+	g.read = func() []byte { return g.bufs.Get().(*[readBytes]byte)[:] }
 	return g, nil
 }
 

@@ -25,7 +25,7 @@ type writer struct {
 	writable func()        // called after a refused delivery, when there is room
 
 	mu       sync.Mutex
-	drained  *sync.Cond // signalled when pending has been written, or never will be
+	drained  *sync.Cond // signalled when pending has been written, or never will be; nil: nobody waits
 	pending  *buffer    // nil when there is nothing to write
 	writing  bool       // a goroutine is at it
 	refused  bool       // a delivery was refused since
@@ -40,7 +40,6 @@ const chunkBytes = 32 << 10
 
 func (w *writer) init(nc transport.Conn, limit int, timeout time.Duration, writable func()) {
 	w.nc, w.limit, w.timeout, w.writable = nc, limit, timeout, writable
-	w.drained = sync.NewCond(&w.mu)
 }
 
 // append adds bytes that no limit refuses: answers to what the client sent.
@@ -72,7 +71,7 @@ func (w *writer) finish(last []byte) bool {
 	}
 	w.closing = true
 	_ = w.nc.SetWriteDeadline(time.Now().Add(goodbyeTimeout)) // for a write under way
-	w.drained.Broadcast()
+	w.wake()
 	if !w.writing {
 		w.writing = true
 		w.wg.Go(w.drain)
@@ -110,7 +109,7 @@ func (w *writer) fail(err error) {
 	w.err = err
 	giveBack(w.pending)
 	w.pending = nil
-	w.drained.Broadcast()
+	w.wake()
 	// The reader wakes up and ends the connection.
 	_ = w.nc.SetReadDeadline(time.Unix(1, 0))
 }
@@ -134,7 +133,7 @@ func (w *writer) drain() {
 	w.refused = false
 	finish := w.closing && !w.finished
 	w.finished = w.finished || finish
-	w.drained.Broadcast()
+	w.wake()
 	w.mu.Unlock()
 	if finish {
 		_ = w.nc.CloseWrite()
@@ -172,9 +171,19 @@ func (w *writer) throttle() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for w.writing && w.pending.len() > w.limit && w.err == nil && !w.closing {
+		if w.drained == nil {
+			w.drained = sync.NewCond(&w.mu)
+		}
 		w.drained.Wait()
 	}
 	return w.err
+}
+
+// wake lets throttle look again. Called with mu held.
+func (w *writer) wake() {
+	if w.drained != nil {
+		w.drained.Broadcast()
+	}
 }
 
 // stop ends writing for good and returns when the goroutine, if there is one,
