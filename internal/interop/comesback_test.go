@@ -3,7 +3,9 @@
 package interop
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"testing"
 	"time"
@@ -217,7 +219,11 @@ func TestWillsAndExpiryComeBack(t *testing.T) {
 	connect("late", 2, 3600)
 	_ = connect("waiting", 2, 3600).nc.Close() // its delay runs already
 	connect("ends", 3600, 2)                   // at the latest with the session
-	connect("polite", 0, 3600).send(mqtt.Disconnect{})
+	polite := connect("polite", 0, 3600)
+	polite.send(mqtt.Disconnect{})
+	if _, err := polite.read(patience); !errors.Is(err, io.EOF) {
+		t.Fatalf("after DISCONNECT: %v", err)
+	}
 	heir.nothing()
 	d.restart()
 	heir = d.session(named("heir"), true)
