@@ -27,38 +27,41 @@ const (
 
 var benchGroups = []string{groupLoad, groupSchedule, groupResult, groupConnection, groupSession, groupTLS, groupGeneral}
 
-// benchShared are the options that pub and sub have, too; those with a letter
-// keep it.
-var benchShared = []struct {
-	long   string
-	letter bool
-}{
-	{"host", true},
-	{"port", true},
-	{"unix", false},
-	{"ws", false},
-	{"ws-path", false},
-	{"ws-header", false},
-	{"bind", false},
-	{"srv", false},
-	{"proxy", false},
-	{"protocol-version", true},
-	{"username", true},
-	{"pw", true},
-	{"password-file", false},
-	{"ask-password", false},
-	{"tls", false},
-	{"cafile", false},
-	{"capath", false},
-	{"no-tls", false},
-	{"cert", false},
-	{"key", false},
-	{"ciphers", false},
-	{"tls-version", false},
-	{"tls-alpn", false},
-	{"tls-server-name", false},
-	{"insecure", false},
-	{"tls-keylog", false},
+// benchShared are the options that pub and sub have, too, with the letters that
+// they have here.
+var benchShared = []struct{ long, letter string }{
+	{"host", "h"},
+	{"port", "p"},
+	{"unix", ""},
+	{"ws", ""},
+	{"ws-path", ""},
+	{"ws-header", ""},
+	{"bind", ""},
+	{"srv", ""},
+	{"proxy", ""},
+	{"protocol-version", "V"},
+	{"username", "u"},
+	{"pw", "P"},
+	{"password-file", ""},
+	{"ask-password", ""},
+	{"tls", "S"},
+	{"cafile", ""},
+	{"capath", ""},
+	{"no-tls", ""},
+	{"cert", ""},
+	{"key", ""},
+	{"ciphers", ""},
+	{"tls-version", ""},
+	{"tls-alpn", ""},
+	{"tls-server-name", ""},
+	{"insecure", ""},
+	{"tls-keylog", ""},
+}
+
+// benchAliases are emqtt_bench's names of options that have another one here.
+var benchAliases = map[string]string{
+	"ssl": "tls", "cacertfile": "cafile", "certfile": "cert", "keyfile": "key", "ifaddr": "bind",
+	"version": "protocol-version", "password": "pw",
 }
 
 // benchOptions is the command line of `iotctl bench`.
@@ -81,6 +84,12 @@ type benchOptions struct {
 func (o *benchOptions) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if own := benchAliases[name]; own != "" {
+			name = own
+		}
+		return pflag.NormalizedName(name)
+	})
 	in := func(group string, names ...string) {
 		for _, n := range names {
 			_ = f.SetAnnotation(n, "group", []string{group})
@@ -137,11 +146,7 @@ func (o *benchOptions) register(cmd *cobra.Command) {
 	all := optionsFor(progPub, false)
 	for _, s := range benchShared {
 		opt := findOption(all, "--"+s.long)
-		short := ""
-		if s.letter {
-			short = opt.short
-		}
-		v := f.VarPF(&flagValue{opt, &o.given}, opt.long, short, opt.help)
+		v := f.VarPF(&flagValue{opt, &o.given}, opt.long, s.letter, opt.help)
 		if opt.arg == "" {
 			v.NoOptDefVal = "true"
 		}

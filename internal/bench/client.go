@@ -358,7 +358,8 @@ func (c *Client) account(p *mqtt.Publish, now int64) {
 	if c.onArrive != nil {
 		c.onArrive(p.Topic, p.Payload, due, now)
 	}
-	if !st.compact && st.run != c.s.run && c.s.own {
+	made := c.s.live.Load()
+	if !st.compact && st.run != c.s.run && made != nil && made.own {
 		c.sh.n.Foreign++ // left over by another run
 		return
 	}
@@ -384,7 +385,9 @@ func (c *Client) account(p *mqtt.Publish, now int64) {
 	case reordered:
 		c.sh.n.Reordered++
 	}
-	c.s.delivered(c, st.stream)
+	if made != nil {
+		made.delivered(c, st.stream)
+	}
 }
 
 // flush writes what is there, with wmu held.
@@ -433,9 +436,10 @@ func (c *Client) writeRest() {
 		c.out = nil
 		if o == nil || len(o.b) == 0 || c.broken {
 			c.writing = false
+			pub := c.pub
 			c.wmu.Unlock()
-			if c.pub != nil {
-				c.pub.pump()
+			if pub != nil {
+				pub.pump()
 			}
 			return
 		}

@@ -229,7 +229,7 @@ func (s *Session) operate(ctx context.Context, workers int, fn func(ctx context.
 					if due = at.due(seq); due == never {
 						return
 					}
-					due += s.start
+					due += s.start.Load()
 				}
 				if wait := due - s.now(); wait > 0 && !pause(ctx, time.Duration(wait)) {
 					return

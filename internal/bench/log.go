@@ -164,12 +164,16 @@ func (l *log) keep(i *Interval, lat *latencies) {
 
 func (l *log) gauges(now int64) Gauges {
 	g := Gauges{Connections: l.s.rec.connections.Load()}
-	for _, f := range l.s.flows {
+	made, start := l.s.live.Load(), l.s.start.Load()
+	if made == nil {
+		return g
+	}
+	for _, f := range made.flows {
 		if f.qos > 0 {
 			g.Inflight = l.total.Sent - l.total.Acked - l.total.AckFails
 		}
-		if f.sched != nil && f.start > 0 {
-			g.Behind = max(0, f.sched.count(min(now-f.start, f.until.Load()))-l.total.Sent)
+		if f.sched != nil {
+			g.Behind = max(0, f.sched.count(min(now-start, f.until.Load()))-l.total.Sent)
 		}
 	}
 	return g
@@ -177,12 +181,13 @@ func (l *log) gauges(now int64) Gauges {
 
 // target is the mean rate that the schedule has for an interval.
 func (l *log) target(i *Interval) float64 {
-	if l.s.start == 0 || i.Stage != StageWarmup && i.Stage != StageMeasure {
+	made, start := l.s.live.Load(), l.s.start.Load()
+	if made == nil || i.Stage != StageWarmup && i.Stage != StageMeasure {
 		return 0
 	}
-	for _, f := range l.s.flows {
-		if f.sched != nil && f.start > 0 {
-			at := int64(i.At) - f.start
+	for _, f := range made.flows {
+		if f.sched != nil {
+			at := int64(i.At) - start
 			return float64(f.sched.count(at+int64(i.Duration))-f.sched.count(at)) / i.Duration.Seconds()
 		}
 	}

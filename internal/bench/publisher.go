@@ -155,7 +155,7 @@ func (p *publisher) pump() {
 }
 
 // delivered opens the window of a stream's publisher, after an arrival at c.
-func (s *Session) delivered(c *Client, id uint32) {
+func (s *scene) delivered(c *Client, id uint32) {
 	if int(id) >= len(s.streams) {
 		return
 	}

@@ -136,11 +136,13 @@ func (r *runner) stages(ctx context.Context) error {
 // schedule sets the times of what is to come.
 func (r *runner) schedule() {
 	s := r.s
-	s.start = s.now()
-	s.rec.from.Store(s.start + int64(s.plan.Warmup))
-	s.rec.to.Store(s.start + int64(s.plan.Warmup+s.plan.Duration))
+	start, made := s.now(), s.scene
+	s.live.Store(&made)
+	s.start.Store(start)
+	s.rec.from.Store(start + int64(s.plan.Warmup))
+	s.rec.to.Store(start + int64(s.plan.Warmup+s.plan.Duration))
 	for _, f := range s.flows {
-		f.begin(s.start)
+		f.begin(start)
 	}
 }
 
@@ -153,7 +155,7 @@ func (r *runner) measure(ctx context.Context, finish func(), finished <-chan err
 		stage Stage
 		step  int
 	}
-	at := s.start
+	at := s.start.Load()
 	var marks []mark
 	if s.plan.Warmup > 0 {
 		marks = append(marks, mark{at, StageWarmup, 0})
@@ -183,7 +185,7 @@ func (r *runner) measure(ctx context.Context, finish func(), finished <-chan err
 		case err := <-finished: // nothing left to do
 			timer.Stop()
 			if m.stage == StageMeasure && s.plan.Warmup > 0 { // before anything was measured
-				s.rec.from.Store(s.start)
+				s.rec.from.Store(s.start.Load())
 			}
 			return err
 		}

@@ -44,13 +44,14 @@ func (storm) Open(ctx context.Context, s *Session) (Load, error) {
 			o := s.clientOptions(i)
 			o.Due = cut
 			c, err := s.Connect(ctx, o)
-			if err != nil {
-				missing.Add(1)
-				return nil // counted; it tries again in the next storm
+			switch {
+			case err == nil:
+				all[i] = c
+			case ctx.Err() == nil:
+				missing.Add(1) // it tries again in the next storm
 			}
-			all[i] = c
-			if c.SessionPresent {
-				return nil
+			if err != nil || c.SessionPresent {
+				return ctx.Err()
 			}
 			return subscribe(i, c)
 		})

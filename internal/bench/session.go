@@ -21,11 +21,10 @@ type Session struct {
 	ctx    context.Context
 	rec    *recorder
 	dialer *dialer
-	start  int64 // of the load
+	start  atomic.Int64 // of the load
 
-	streams []*stream // set up before the load, then only read
-	flows   []*flow
-	own     bool // what arrives should have been published here
+	scene                         // made by the scenario
+	live    atomic.Pointer[scene] // the same, once the load begins; before, nil
 	torn    [3]atomic.Int64
 	blocked atomic.Int64
 	dials   atomic.Int64
@@ -41,6 +40,13 @@ type Session struct {
 	problems map[string]*Event
 	first    error // the first problem
 	emit     func(record any)
+}
+
+// scene is what a scenario sets up; nothing changes it while the load runs.
+type scene struct {
+	streams []*stream
+	flows   []*flow
+	own     bool // what arrives should have been published here
 }
 
 // Now is the time in nanoseconds since the session began.
@@ -134,11 +140,6 @@ func (s *Session) problem(what string, err error) {
 	first := *e
 	s.mu.Unlock()
 	s.emit(&first)
-}
-
-// event reports something worth a line.
-func (s *Session) event(format string, a ...any) {
-	s.emit(&Event{At: time.Duration(s.now()), Text: fmt.Sprintf(format, a...)})
 }
 
 // ErrNobody says that no client could connect.

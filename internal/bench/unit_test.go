@@ -245,6 +245,7 @@ func steady(qos uint8) (*Client, *publisher) {
 	f.pubs = []*publisher{p}
 	s.own = true
 	s.streams = []*stream{{topic: "bench/1/0", name: []byte("bench/1/0"), qos: qos, targets: 1, pub: p}}
+	s.live.Store(&s.scene)
 	return c, p
 }
 
