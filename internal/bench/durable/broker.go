@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// broker is a child process.
+type broker struct {
+	addr string
+	cmd  *exec.Cmd
+}
+
+func startBroker(program string, args ...string) (*broker, error) {
+	args = append([]string{"serve", "--listen", "mqtt://127.0.0.1:0", "--ports", "-", "--log-level", "warn"}, args...)
+	b := &broker{cmd: exec.Command(program, args...)}
+	stdout, err := b.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := b.cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read the ports: %w", err), b.stop())
+	}
+	var ports []struct{ Address string }
+	if err := json.Unmarshal(line, &ports); err != nil || len(ports) != 1 {
+		return nil, errors.Join(fmt.Errorf("ports %q: %w", line, err), b.stop())
+	}
+	b.addr = ports[0].Address
+	return b, nil
+}
+
+func (b *broker) stop() error {
+	_ = b.cmd.Process.Signal(syscall.SIGTERM)
+	timer := time.AfterFunc(20*time.Second, func() { _ = b.cmd.Process.Kill() })
+	defer timer.Stop()
+	return b.cmd.Wait()
+}
+
+// written is how many bytes the process has given to the disk, 0 where nobody
+// counts.
+func (b *broker) written() float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", b.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), "\nwrite_bytes:")
+	var n float64
+	_, _ = fmt.Sscan(rest, &n)
+	return n
+}
