@@ -84,6 +84,36 @@ func (h *Histogram) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("histogram: %w", err)
 	}
+	if d.LowestTrackableValue() != leastLatency || d.HighestTrackableValue() != greatestLatency || d.SignificantFigures() != latencyDigits {
+		return fmt.Errorf("histogram: from %d to %d ns with %d digits is not how latencies are recorded", d.LowestTrackableValue(), d.HighestTrackableValue(), d.SignificantFigures())
+	}
 	h.Histogram = *d
+	return nil
+}
+
+// Latencies are histograms by the names of phases, with and without [Sent].
+type Latencies map[string]*Histogram
+
+// UnmarshalJSON implements json.Unmarshaler. It passes over names that are no
+// phase's, so that a short text cannot become many histograms.
+func (l *Latencies) UnmarshalJSON(b []byte) error {
+	var texts map[string]json.RawMessage
+	if err := json.Unmarshal(b, &texts); err != nil {
+		return err
+	}
+	*l = Latencies{}
+	for _, phase := range phaseNames {
+		for _, name := range [...]string{phase, phase + Sent} {
+			text := texts[name]
+			if text == nil || string(text) == "null" {
+				continue
+			}
+			h := new(Histogram)
+			if err := h.UnmarshalJSON(text); err != nil {
+				return fmt.Errorf("latency %s: %w", name, err)
+			}
+			(*l)[name] = h
+		}
+	}
 	return nil
 }

@@ -77,9 +77,9 @@ type Interval struct {
 	Counters Counters      `json:"counters"`
 	Gauges   Gauges        `json:"gauges"`
 	// Latency by phase: "e2e" from the intended time, "e2e.sent" from sending.
-	Latency map[string]*Histogram `json:"latency,omitempty"`
-	Self    Self                  `json:"self"`
-	Watch   *Watch                `json:"watch,omitempty"`
+	Latency Latencies `json:"latency,omitempty"`
+	Self    Self      `json:"self"`
+	Watch   *Watch    `json:"watch,omitempty"`
 	// Limited tells why the generator itself was the limit: "cpu", "lag",
 	// "descriptors", "ports". Empty: it was not.
 	Limited []string `json:"limited,omitempty"`
@@ -141,16 +141,16 @@ type Event struct {
 
 // Final ends a run that was not cut off.
 type Final struct {
-	Kind     string                `json:"kind"`
-	At       time.Duration         `json:"at"`
-	Ended    string                `json:"ended"`    // "complete", "interrupted", or the error
-	Measured time.Duration         `json:"measured"` // length of StageMeasure
-	Counters Counters              `json:"counters"` // of StageMeasure
-	Total    Counters              `json:"total"`    // of the whole run
-	Latency  map[string]*Histogram `json:"latency"`
-	Account  Account               `json:"account"`
-	Self     Self                  `json:"self"` // CPU of StageMeasure, the greatest Lag, RSS at its end
-	Watch    *Watch                `json:"watch,omitempty"`
+	Kind     string        `json:"kind"`
+	At       time.Duration `json:"at"`
+	Ended    string        `json:"ended"`    // "complete", "interrupted", or the error
+	Measured time.Duration `json:"measured"` // length of StageMeasure
+	Counters Counters      `json:"counters"` // of StageMeasure
+	Total    Counters      `json:"total"`    // of the whole run
+	Latency  Latencies     `json:"latency"`
+	Account  Account       `json:"account"`
+	Self     Self          `json:"self"` // CPU of StageMeasure, the greatest Lag, RSS at its end
+	Watch    *Watch        `json:"watch,omitempty"`
 	// LimitedIntervals of MeasureIntervals in which the generator was the limit.
 	LimitedIntervals int `json:"limited_intervals"`
 	MeasureIntervals int `json:"measure_intervals"`
