@@ -11,7 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-const cacheBytes = 16 << 20
+const cacheBytes = 8 << 20
 
 // options is tuned for little writing: a message is written to the log, most
 // often once more when the memory table is flushed, and seldom again, because
@@ -36,8 +36,8 @@ func (c Config) options(f *failure) *pebble.Options {
 }
 
 // l0Threshold is half the number of flushes after which tables are compacted:
-// 16 memory tables, so at most 512 MiB, of which much has been removed by then.
-const l0Threshold = 32
+// 32 memory tables, so at most 512 MiB, of which much has been removed by then.
+const l0Threshold = 64
 
 func (c Config) listener(f *failure) *pebble.EventListener {
 	var l pebble.EventListener

@@ -265,7 +265,7 @@ func (c Config) withDefaults() Config {
 		c.fs = vfs.Default
 	}
 	if c.memTable == 0 {
-		c.memTable = 32 << 20
+		c.memTable = 16 << 20
 	}
 	return c
 }
