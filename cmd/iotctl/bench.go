@@ -171,7 +171,7 @@ func (r *benchRun) target(ctx context.Context) (stop func(), err error) {
 	stop = func() {}
 	e := r.s.endpoint()
 	if r.o.serve {
-		srv, err := serve.Start(ctx, serve.Config{
+		srv, err := serve.Start(context.WithoutCancel(ctx), serve.Config{ // it outlives the drain after Ctrl-C
 			Builtin: builtin(), Store: storeMem,
 			Logger:    serve.NewLogger(r.t.err, serve.Text, slog.LevelError),
 			Listeners: []serve.Listener{{URL: "mqtt://127.0.0.1:0", ListenConfig: transport.ListenConfig{MaxConnRate: -1, MaxConnections: -1}}},

@@ -108,7 +108,7 @@ func (o *benchOptions) register(cmd *cobra.Command) {
 	f.IntVarP(&p.Size, "size", "s", 0, "payload `bytes`, at least 16 (default 64)")
 	f.StringVar(&o.payloadHeaders, "payload-hdrs", "", "understood for emqtt_bench's sake: payloads always carry time and number")
 	f.Int64VarP(&p.Messages, "limit", "L", 0, "publish so many `messages` in all, then end")
-	f.IntVarP(&o.window, "inflight", "F", 0, "how many messages a client may have on their way (default 100)")
+	f.IntVarP(&o.window, "inflight", "F", 0, "how many `messages` a client may have on their way (default 100, at QoS 2 20)")
 	f.StringArrayVarP(&o.options, "set", "", nil, "`name=number` of a scenario's own option; repeatable")
 	in(groupLoad, "count", "publishers", "subscribers", "topic", "topics", "qos", "sub-qos", "retain", "size", "payload-hdrs", "limit", "inflight", "set")
 

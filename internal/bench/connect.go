@@ -129,15 +129,15 @@ func (s *Session) Connect(ctx context.Context, o ClientOptions) (*Client, error)
 	if o.Due == 0 {
 		o.Due = s.now()
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.plan.ConnectTimeout)
+	timed, cancel := context.WithTimeout(ctx, s.plan.ConnectTimeout)
 	defer cancel()
-	c, err := s.connect(ctx, &o)
+	c, err := s.connect(timed, &o)
 	if err == nil {
 		s.up(c)
 		return c, nil
 	}
-	if ctx.Err() != nil && context.Cause(s.ctx) != nil {
-		return nil, context.Cause(s.ctx) // the run is over
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx) // nobody wants it any more
 	}
 	sh := s.rec.shard()
 	sh.count(func(n *Counters) { n.ConnectFails++ })
@@ -301,13 +301,16 @@ func (c *Client) Unsubscribe(ctx context.Context, due int64, filters ...string) 
 const requestID = 65535
 
 func (c *Client) request(ctx context.Context, due int64, filters int, p mqtt.Packet, want mqtt.Type) error {
-	ctx, cancel := context.WithTimeout(ctx, c.s.plan.ConnectTimeout)
+	timed, cancel := context.WithTimeout(ctx, c.s.plan.ConnectTimeout)
 	defer cancel()
 	sent := c.s.now()
 	if due == 0 {
 		due = sent
 	}
-	a, err := c.ask(ctx, p, want)
+	a, err := c.ask(timed, p, want)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx) // nobody wants to know
+	}
 	if err == nil {
 		c.sh.phase(PhaseSuback, due, sent, c.s.now())
 		for _, code := range a.codes {
@@ -323,7 +326,7 @@ func (c *Client) request(ctx context.Context, due int64, filters int, p mqtt.Pac
 			n.SubscribeFail += int64(filters)
 		}
 	})
-	if err != nil && c.s.ctx.Err() == nil {
+	if err != nil {
 		c.s.problem(strings.ToLower(p.Type().String()), err)
 	}
 	return err

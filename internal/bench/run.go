@@ -171,28 +171,16 @@ func (r *runner) measure(ctx context.Context, finish func(), finished <-chan err
 	}
 	marks = append(marks, mark{at, StageDrain, 0})
 	for _, m := range marks {
-		timer := time.NewTimer(time.Duration(max(m.at-s.now(), 0)))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			r.ended = "interrupted"
-			for _, f := range s.flows {
-				f.until.Store(s.now() - f.start)
-			}
+		if over, err := r.await(ctx, m.at, &finished); over {
 			finish()
-			return <-finished
-		case err := <-finished: // nothing left to do
-			timer.Stop()
-			if m.stage == StageMeasure && s.plan.Warmup > 0 { // before anything was measured
-				s.rec.from.Store(s.start.Load())
+			if finished != nil {
+				err = <-finished
 			}
 			return err
 		}
-		if m.stage == StageDrain {
-			break
+		if m.stage != StageDrain {
+			r.log.enter(m.stage, m.step)
 		}
-		r.log.enter(m.stage, m.step)
 	}
 	for _, f := range s.flows {
 		if f.sched == nil {
@@ -200,7 +188,37 @@ func (r *runner) measure(ctx context.Context, finish func(), finished <-chan err
 		}
 	}
 	finish()
+	if finished == nil {
+		return nil
+	}
 	return <-finished
+}
+
+// await waits for a time of the session, unless the run is over before: when
+// ctx ends, or the load has failed, or has sent all that it was to send. A load
+// that has only come to the end of its schedule ends with the clock.
+func (r *runner) await(ctx context.Context, at int64, finished *<-chan error) (over bool, err error) {
+	s := r.s
+	timer := time.NewTimer(time.Duration(max(at-s.now(), 0)))
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return false, nil
+		case <-ctx.Done():
+			r.ended = "interrupted"
+			for _, f := range s.flows {
+				f.until.Store(s.now() - f.start)
+			}
+			return true, nil
+		case err := <-*finished:
+			*finished = nil
+			if err != nil || s.plan.Messages > 0 {
+				s.rec.from.Store(min(s.rec.from.Load(), s.now())) // it may have been the warm-up
+				return true, err
+			}
+		}
+	}
 }
 
 // quiet is how long nothing must have arrived for the rest to count as lost.
@@ -221,6 +239,11 @@ func (r *runner) drain(ctx context.Context) {
 	if ctx.Err() == nil {
 		stop := context.AfterFunc(ctx, cancel)
 		defer stop()
+	}
+	for _, f := range s.flows {
+		for _, p := range f.pubs { // what was due when the drivers ended
+			p.pump()
+		}
 	}
 	_ = r.load.Drain(waiting)
 	last, since := int64(-1), s.now()

@@ -34,7 +34,7 @@ func newSchedule(warmup time.Duration, steps []Step, limit int64) *schedule {
 		s.add(step)
 	}
 	last := s.parts[len(s.parts)-1]
-	s.limit = int64(last.first + last.count)
+	s.limit = int64(math.Ceil(last.first + last.count - 1e-6)) // all that are due before the end
 	if limit > 0 {
 		s.limit = min(s.limit, limit)
 	}
@@ -79,7 +79,7 @@ func (s *schedule) count(at int64) int64 {
 			n = p.first + p.from*t + p.slope/2*t*t
 		}
 	}
-	return min(int64(n), s.limit)
+	return min(int64(math.Ceil(n)), s.limit)
 }
 
 // never is due after everything else.
