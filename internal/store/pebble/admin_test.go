@@ -98,7 +98,10 @@ func TestCancelledBackupLeavesNothing(t *testing.T) {
 // filled makes a store with tables and a log, and returns its directory.
 func filled(t *testing.T) string {
 	dir := filepath.Join(t.TempDir(), "data")
-	s := openDir(t, dir)
+	s, err := Open(Config{Dir: dir, Durability: Memory, memTable: smallTables}) // a disk may be slow
+	if err != nil {
+		t.Fatal(err)
+	}
 	w := newWriter("w", 1)
 	if err := w.run(s, func() bool { return len(w.batches) == 1000 }); err != nil {
 		t.Fatal(err)
