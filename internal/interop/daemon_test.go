@@ -5,7 +5,9 @@ package interop
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -51,31 +53,40 @@ func (d *daemon) data() string { return filepath.Join(d.dir, "data") }
 // start returns the time until clients can connect.
 func (d *daemon) start() time.Duration {
 	d.t.Helper()
+	cmd := d.command(d.log)
+	began := time.Now()
+	if err := d.run(cmd); err != nil {
+		d.t.Fatalf("the broker does not start: %v", err)
+	}
+	return time.Since(began)
+}
+
+func (d *daemon) command(log io.Writer) *exec.Cmd {
 	cmd := exec.Command(program, d.args...)
 	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+d.dir, "XDG_RUNTIME_DIR="+d.dir)
-	cmd.Stderr = d.log
+	cmd.Stderr = log
+	return cmd
+}
+
+// run starts the process and returns once clients can connect. On error it has
+// ended.
+func (d *daemon) run(cmd *exec.Cmd) error {
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		d.t.Fatal(err)
+		return err
 	}
-	began := time.Now()
 	if err := cmd.Start(); err != nil {
-		d.t.Fatal(err)
+		return err
 	}
 	var ports []struct{ Address string }
-	err = json.NewDecoder(out).Decode(&ports)
-	took := time.Since(began)
-	d.mu.Lock()
-	d.cmd = cmd
-	d.mu.Unlock()
-	if err != nil || len(ports) == 0 {
-		d.t.Fatalf("open ports %v: %v", ports, err)
+	if err := json.NewDecoder(out).Decode(&ports); err != nil || len(ports) == 0 {
+		return errors.Join(err, cmd.Wait())
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.addr = netip.MustParseAddrPort(ports[0].Address).String()
+	d.cmd, d.addr = cmd, netip.MustParseAddrPort(ports[0].Address).String()
 	close(d.up)
-	return took
+	return nil
 }
 
 // halt lets clients wait for the next start, sends the signal and returns how
