@@ -11,7 +11,7 @@ import (
 // Resume is sessions with a backlog.
 func Resume() Spec {
 	return Spec{
-		Name: "resume", Summary: "sessions get messages while their clients are away (resume.backlog, 100); an operation is a return",
+		Name: "resume", Summary: "sessions get messages while their clients are away (resume.backlog, 100; resume.cut, 0: 1 breaks connections off); an operation is a return",
 		Defaults: func(p *Plan) {
 			Default(&p.Clients, 20)
 			p.defaultRate(20)
@@ -86,7 +86,11 @@ func (resume) Open(ctx context.Context, s *Session) (Load, error) {
 
 // cycle leaves, has the queue filled, and comes back for what is in it.
 func (l *sleeper) cycle(ctx context.Context, s *Session, backlog int) error {
-	l.c.Cut()
+	if s.plan.Option("resume.cut", 0) > 0 {
+		l.c.Cut() // acknowledgements on their way are lost, and QoS 1 may repeat
+	} else {
+		l.c.Disconnect()
+	}
 	st := s.streams[l.stream]
 	err := l.author.burst(ctx, backlog, func(_ int, now int64) mqtt.Publish {
 		stamp := stamp{run: s.run, stream: uint32(l.stream), seq: st.sent.Add(1) - 1, due: s.unix + now, sent: s.unix + now}
