@@ -358,5 +358,8 @@ func (r *benchRun) findMax(ctx context.Context) error {
 		}
 	}
 	fmt.Fprintf(r.t.out, "highest rate %.0f per second; it met the conditions in %d of 3 more runs of %v\n", rate, confirmed, r.head.Plan.Duration.Round(time.Millisecond))
+	if confirmed == 0 {
+		return fail(exitThreshold, errors.New("the rate that was found did not hold"), "longer runs tell more: --duration 30s")
+	}
 	return nil
 }

@@ -220,6 +220,9 @@ func (o *benchOptions) complete() error {
 			return usagef("--payload-hdrs %q: must be cnt64, ts or both, with a comma between", name)
 		}
 	}
+	if o.findMax && o.record != "" {
+		return usagef("-o records one run, and --find-max makes many")
+	}
 	if p.WatchPID > 0 {
 		if err := bench.CheckPID(p.WatchPID); err != nil {
 			return usagef("--watch-pid: %w", err)

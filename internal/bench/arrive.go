@@ -114,4 +114,3 @@ func (c *Client) account(p *mqtt.Publish, now int64) {
 		made.delivered(c, st.stream)
 	}
 }
-

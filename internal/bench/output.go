@@ -110,4 +110,3 @@ func (c *Client) send(p mqtt.Packet) error {
 	c.flush()
 	return nil
 }
-
