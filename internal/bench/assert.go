@@ -69,7 +69,7 @@ func ParseAssertion(text string) (Assertion, error) {
 	}
 	a := Assertion{text: text, name: strings.TrimSpace(text[:at]), op: op}
 	value := strings.TrimSpace(text[at+len(op):])
-	if a.isLatency() {
+	if a.IsLatency() {
 		d, err := time.ParseDuration(value)
 		if err != nil {
 			return a, fmt.Errorf("%q: %q is no duration; one looks like 50ms", text, value)
@@ -100,8 +100,8 @@ func ParseAssertion(text string) (Assertion, error) {
 
 func (a Assertion) String() string { return a.text }
 
-// isLatency tells whether the name is a phase and a statistic.
-func (a Assertion) isLatency() bool {
+// IsLatency tells whether the name is a phase and a statistic.
+func (a Assertion) IsLatency() bool {
 	_, stat := splitLatency(a.name)
 	_, ok := statistic(NewHistogram(), stat)
 	return ok

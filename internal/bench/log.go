@@ -98,7 +98,7 @@ func (l *log) progress() Counters {
 	for i := range l.s.rec.shards {
 		sh := &l.s.rec.shards[i]
 		sh.mu.Lock()
-		n.add(&sh.n)
+		n.Add(&sh.n)
 		sh.mu.Unlock()
 	}
 	return n
@@ -120,7 +120,7 @@ func (l *log) cut() {
 		Latency: lat.byName(),
 		Self:    Self{Lag: time.Duration(l.lag.Swap(0)), Goroutines: runtime.NumGoroutine(), RSS: processRSS()},
 	}
-	l.total.add(&n)
+	l.total.Add(&n)
 	i.Gauges = l.gauges(now)
 	i.Target = l.target(i)
 	cpu := processCPU()
@@ -145,7 +145,7 @@ func (l *log) keep(i *Interval, lat *latencies) {
 	if i.Stage != StageMeasure {
 		return
 	}
-	l.measured.add(&i.Counters)
+	l.measured.Add(&i.Counters)
 	l.self.CPU += i.Self.CPU
 	l.self.Lag = max(l.self.Lag, i.Self.Lag)
 	l.self.RSS = i.Self.RSS

@@ -100,7 +100,7 @@ func (r *recorder) collect() (Counters, *latencies) {
 	for i := range r.shards {
 		s := &r.shards[i]
 		s.mu.Lock()
-		n.add(&s.n)
+		n.Add(&s.n)
 		s.n = Counters{}
 		taken := s.latency
 		s.latency = r.spare
@@ -139,7 +139,8 @@ func (l *latencies) merge(o *latencies, connecting bool) {
 	}
 }
 
-func (c *Counters) add(o *Counters) {
+// Add adds what o has counted.
+func (c *Counters) Add(o *Counters) {
 	c.Connects += o.Connects
 	c.ConnectFails += o.ConnectFails
 	c.Disconnects += o.Disconnects

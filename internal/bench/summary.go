@@ -195,7 +195,7 @@ func (p *summary) machines() {
 func (p *summary) asserts() {
 	for _, v := range p.f.Assertions {
 		value := fmt.Sprintf("%.6g", v.Value)
-		if a, err := ParseAssertion(v.Expression); err == nil && a.isLatency() {
+		if a, err := ParseAssertion(v.Expression); err == nil && a.IsLatency() {
 			value = time.Duration(v.Value).Round(time.Microsecond).String()
 		}
 		switch {
