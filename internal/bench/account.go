@@ -145,9 +145,9 @@ type group struct {
 // worstStreams is how many streams an Account lists.
 const worstStreams = 20
 
-// account compares streams with trackers. streams are those of this run; of
-// other trackers only gaps are known.
-func account(streams []*stream, all []*trackers) Account {
+// account compares streams with trackers. streams are those of this run, the
+// first of which has the number first; of other trackers only gaps are known.
+func account(streams []*stream, first int, all []*trackers) Account {
 	type sum struct{ got, dups, late, torn uint64 }
 	var a Account
 	sums := map[uint32]sum{}
@@ -156,7 +156,7 @@ func account(streams []*stream, all []*trackers) Account {
 			s := sums[id]
 			s.got, s.dups, s.late, s.torn = s.got+t.got, s.dups+t.dups, s.late+t.late, s.torn+t.torn
 			sums[id] = s
-			if int(id) >= len(streams) { // somebody else's
+			if i := int(id) - first; i < 0 || i >= len(streams) { // somebody else's
 				q := &a.QoS[0]
 				q.Expected += int64(t.next - t.first)
 				q.Received += int64(t.got)
@@ -168,7 +168,7 @@ func account(streams []*stream, all []*trackers) Account {
 	}
 	var worst []StreamTally
 	for id, st := range streams {
-		s := sums[uint32(id)]
+		s := sums[uint32(first+id)]
 		t := StreamTally{Topic: st.topic, QoS: st.qos, Tally: Tally{
 			Sent: int64(st.sent.Load()), Received: int64(s.got),
 			Duplicated: int64(s.dups), Reordered: int64(s.late), Corrupted: int64(s.torn),

@@ -224,9 +224,9 @@ func firstOf(a, b string) string {
 func (s *Session) connectPacket(o *ClientOptions) (mqtt.Connect, Identity) {
 	var identity Identity
 	if n := len(s.o.Identities); n > 0 {
-		identity = s.o.Identities[o.Index%n]
+		identity = s.o.Identities[(s.o.Part.FirstClient+o.Index)%n]
 	}
-	number := s.plan.StartNumber + o.Index
+	number := s.plan.StartNumber + s.o.Part.FirstClient + o.Index
 	user := identity.Username
 	if user == "" && s.o.Username != nil {
 		user = expand(*s.o.Username, number, "", "")

@@ -34,6 +34,11 @@ type Options struct {
 	Watch func(record any)
 	// Asserts are evaluated at the end.
 	Asserts []Assertion
+
+	// Part and Company are for a run that shares its load with others. Its plan
+	// is a [Share]'s.
+	Part    Part
+	Company Company
 }
 
 // Identity of one client. Empty fields take what is given for all.

@@ -114,7 +114,7 @@ func (p *publisher) append(due, now int64) {
 		m.PacketID = c.take(due, now)
 	}
 	stamp := stamp{
-		run: f.s.run, stream: uint32(id), seq: st.sent.Add(1) - 1,
+		run: f.s.run, stream: uint32(f.s.base + id), seq: st.sent.Add(1) - 1,
 		due: f.s.unix + due, sent: f.s.unix + now,
 	}
 	stamp.put(p.payload)
@@ -156,10 +156,10 @@ func (p *publisher) pump() {
 
 // delivered opens the window of a stream's publisher, after an arrival at c.
 func (s *scene) delivered(c *Client, id uint32) {
-	if int(id) >= len(s.streams) {
+	st := s.local(id)
+	if st == nil {
 		return
 	}
-	st := s.streams[id]
 	p := st.pub
 	if p == nil || p.f == nil || !p.f.credit {
 		return

@@ -23,10 +23,13 @@ func Run(ctx context.Context, o Options) (*Final, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &runner{o: &o}
-	run := rand.Uint32()
+	run := o.Part.Run
+	if run == 0 {
+		run = max(rand.Uint32(), 1)
+	}
 	plan := o.Plan
 	plan.Scenario = o.Spec.Name
-	if o.Spec.Defaults != nil {
+	if o.Spec.Defaults != nil && o.Part.Run == 0 {
 		o.Spec.Defaults(&plan)
 	}
 	plan.complete(fmt.Sprintf("%08x", run))
@@ -42,7 +45,7 @@ func Run(ctx context.Context, o Options) (*Final, error) {
 	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	r.s = &Session{
-		clock: newClock(), o: &o, plan: &o.Plan, run: run, ctx: inner, dialer: d,
+		clock: newClock(o.Part.Shift), o: &o, plan: &o.Plan, run: run, ctx: inner, dialer: d,
 		rec:     newRecorder(8 * runtime.GOMAXPROCS(0)),
 		planned: max(o.Plan.Clients, o.Plan.Publishers+o.Plan.Subscribers),
 		values:  map[string]float64{}, problems: map[string]*Event{},
@@ -115,8 +118,17 @@ func (r *runner) stages(ctx context.Context) error {
 	if s.plan.Warmup > 0 {
 		first = StageWarmup
 	}
+	start, err := r.begin(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			r.ended = "interrupted"
+			return nil
+		}
+		r.ended = err.Error()
+		return err
+	}
 	r.log.enter(first, min(len(s.plan.Steps), 1))
-	r.schedule()
+	r.schedule(start)
 	loading, finish := context.WithCancel(ctx)
 	defer finish()
 	finished := make(chan error, 1)
@@ -133,10 +145,27 @@ func (r *runner) stages(ctx context.Context) error {
 	return nil
 }
 
-// schedule sets the times of what is to come.
-func (r *runner) schedule() {
+// begin waits for the others, and returns when the load starts.
+func (r *runner) begin(ctx context.Context) (int64, error) {
 	s := r.s
-	start, made := s.now(), s.scene
+	if r.o.Company == nil {
+		return s.now(), nil
+	}
+	common, err := r.o.Company.Opened(ctx)
+	if err != nil {
+		return 0, err
+	}
+	start := common.UnixNano() - s.unix
+	if wait := start - s.now(); wait > 0 && !pause(ctx, time.Duration(wait)) {
+		return 0, context.Cause(ctx)
+	}
+	return start, nil
+}
+
+// schedule sets the times of what is to come.
+func (r *runner) schedule(start int64) {
+	s := r.s
+	made := s.scene
 	s.live.Store(&made)
 	s.start.Store(start)
 	s.rec.from.Store(start + int64(s.plan.Warmup))
@@ -249,7 +278,7 @@ func (r *runner) drain(ctx context.Context) {
 	last, since := int64(-1), s.now()
 	for pause(waiting, 5*time.Millisecond) {
 		n := r.log.progress()
-		if settled, seen := r.settled(n); settled {
+		if settled, seen := r.settled(n); r.together(n, settled) {
 			return
 		} else if seen != last {
 			last, since = seen, s.now()
@@ -278,8 +307,19 @@ func (r *runner) settled(n Counters) (ok bool, seen int64) {
 			ok = false
 		}
 	}
+	if r.o.Part.Crosses {
+		expected = 0 // the others know
+	}
 	arrived := n.Received - n.Duplicated
 	return ok && arrived >= expected, n.Received + n.Acked + n.Sent
+}
+
+// together asks the others, if what they do matters here.
+func (r *runner) together(n Counters, settled bool) bool {
+	if r.o.Company == nil || !r.o.Part.Crosses {
+		return settled
+	}
+	return r.o.Company.Settled(Progress{Sent: n.Sent, Arrived: n.Received - n.Duplicated - n.Foreign, Settled: settled})
 }
 
 // close ends every connection.
@@ -312,7 +352,10 @@ func (r *runner) final(err error, unsent int64) *Final {
 	for _, g := range s.groups {
 		trackers = append(trackers, &g.g.trackers)
 	}
-	f.Account = account(s.streams, trackers)
+	f.Account = account(s.streams, s.base, trackers)
+	if r.o.Company != nil && r.o.Part.Crosses {
+		r.o.Company.Streams(s.counts(trackers))
+	}
 	f.Account.Unsent = unsent
 	for q := range f.Account.QoS {
 		f.Account.QoS[q].Corrupted += s.torn[q].Load()

@@ -103,6 +103,10 @@ func (f fan) Open(ctx context.Context, s *Session) (Load, error) {
 	if f.shared {
 		g = s.NewGroup()
 	}
+	part := &s.o.Part
+	if part.Crosses {
+		s.own, s.base = true, part.FirstPublisher*s.plan.Topics
+	}
 	pubs, subs := s.plan.Publishers, s.plan.Subscribers
 	clients, err := s.connectAll(ctx, pubs+subs, func(i int, o *ClientOptions) {
 		o.Receives, o.Group = i < subs, nil
@@ -143,18 +147,26 @@ func (f fan) Open(ctx context.Context, s *Session) (Load, error) {
 			up, number = append(up, c), append(number, i)
 		}
 	}
-	if len(up) == 0 {
+	if len(up) == 0 && pubs > 0 {
 		return nil, ErrNobody
+	} else if pubs == 0 {
+		return idle{}, nil
 	}
 	return s.newFlow(up, func(i, t int) string { return s.topic(number[i], t, up[i]) }, func(i int) int {
 		switch {
 		case f.all:
 			return n
-		case number[i] < subs && taken[number[i]]:
+		case f.takes(s, number[i], taken):
 			return 1
 		}
 		return 0
 	}), nil
+}
+
+// takes tells whether publisher i has its subscriber here.
+func (f fan) takes(s *Session, i int, taken []bool) bool {
+	sub := i + s.o.Part.FirstPublisher - s.o.Part.FirstSubscriber
+	return sub >= 0 && sub < len(taken) && taken[sub]
 }
 
 // filters are what subscriber i subscribes to.
@@ -162,15 +174,22 @@ func (f fan) filters(s *Session, i int, pubs []*Client) []string {
 	if f.shared {
 		return []string{"$share/bench/" + s.everything()}
 	}
-	if f.all && (len(pubs) > 1 || s.plan.Topics > 1) {
+	part := &s.o.Part
+	if f.all && (max(len(pubs), part.AllPublishers) > 1 || s.plan.Topics > 1) {
 		return []string{s.everything()}
 	}
 	if f.all {
-		i = 0
+		i = -part.FirstPublisher // the only one, who may be another part's
+	} else {
+		i += part.FirstSubscriber - part.FirstPublisher
+	}
+	var pub *Client
+	if i >= 0 && i < len(pubs) {
+		pub = pubs[i]
 	}
 	var all []string
 	for t := range s.plan.Topics {
-		all = append(all, s.topic(i, t, pubs[i]))
+		all = append(all, s.topic(i, t, pub))
 	}
 	return all
 }

@@ -47,6 +47,7 @@ type scene struct {
 	streams []*stream
 	flows   []*flow
 	own     bool // what arrives should have been published here
+	base    int  // the number of streams[0]
 }
 
 // Now is the time in nanoseconds since the session began.
@@ -251,7 +252,7 @@ func (s *Session) topic(i, t int, c *Client) string {
 	if s.o.Username != nil {
 		user = *s.o.Username
 	}
-	name := expand(s.plan.Topic, s.plan.StartNumber+i, id, user)
+	name := expand(s.plan.Topic, s.plan.StartNumber+s.o.Part.FirstPublisher+i, id, user)
 	if s.plan.Topics > 1 && !strings.HasSuffix(name, "#") {
 		name = fmt.Sprintf("%s/%d", name, t)
 	}

@@ -114,7 +114,7 @@ func TestAccountNamesTheWorst(t *testing.T) {
 		}
 	}
 	one.of(1).see(9)
-	got := account(streams, []*trackers{&one, &two})
+	got := account(streams, 0, []*trackers{&one, &two})
 	want := Account{
 		QoS: [3]Tally{
 			{Sent: 10},
@@ -236,7 +236,7 @@ func TestSourceAddressesAreSpread(t *testing.T) {
 
 // steady is a client with one publisher, without a connection.
 func steady(qos uint8) (*Client, *publisher) {
-	s := &Session{clock: newClock(), rec: newRecorder(1), plan: &Plan{Size: 64}}
+	s := &Session{clock: newClock(0), rec: newRecorder(1), plan: &Plan{Size: 64}}
 	s.rec.from.Store(0)
 	c := &Client{s: s, sh: s.rec.shard(), opts: mqtt.Options{Version: mqtt.V311, FromServer: true}, window: 100, sub: new(trackers)}
 	f := &flow{s: s, qos: qos}
