@@ -1,0 +1,87 @@
+package report
+
+import (
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/iotctl/iotctl/internal/bench"
+)
+
+// spread is a histogram of which only the buckets in use are kept, in
+// ascending order: thousands of them fit where one dense histogram would.
+type spread []cell
+
+type cell struct {
+	bucket int32
+	count  int64
+}
+
+// scale has the greatest latency, in nanoseconds, of each bucket.
+type scale []int64
+
+func newScale() scale {
+	h := bench.NewHistogram()
+	h.Record(math.MaxInt64)
+	var s scale
+	for _, bar := range h.Distribution() {
+		s = append(s, bar.To)
+	}
+	return s
+}
+
+// bucketScale is what all recorded histograms have.
+var bucketScale = sync.OnceValue(newScale)
+
+func newSpread(h *bench.Histogram) spread {
+	var s spread
+	for i, n := range h.Export().Counts[:len(bucketScale())] {
+		if n > 0 {
+			s = append(s, cell{int32(i), n})
+		}
+	}
+	return s
+}
+
+func (s spread) total() int64 {
+	var n int64
+	for _, c := range s {
+		n += c.count
+	}
+	return n
+}
+
+// merge returns the sum of two.
+func (s spread) merge(o spread) spread {
+	out := make(spread, 0, max(len(s), len(o)))
+	for len(s) > 0 && len(o) > 0 {
+		switch a, b := s[0], o[0]; {
+		case a.bucket < b.bucket:
+			out, s = append(out, a), s[1:]
+		case a.bucket > b.bucket:
+			out, o = append(out, b), o[1:]
+		default:
+			out, s, o = append(out, cell{a.bucket, a.count + b.count}), s[1:], o[1:]
+		}
+	}
+	return slices.Clip(append(append(out, s...), o...))
+}
+
+// quantiles are the latencies in nanoseconds that the shares qs, ascending, of
+// all do not exceed.
+func (s spread) quantiles(qs ...float64) []int64 {
+	out := make([]int64, len(qs))
+	total := s.total()
+	seen, at := int64(0), 0
+	for i, q := range qs {
+		rank := min(max(int64(math.Ceil(q*float64(total)-1e-9)), 1), total)
+		for at < len(s) && seen < rank {
+			seen += s[at].count
+			at++
+		}
+		if at > 0 {
+			out[i] = bucketScale()[s[at-1].bucket]
+		}
+	}
+	return out
+}
