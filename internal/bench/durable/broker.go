@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -18,8 +19,15 @@ type broker struct {
 	cmd  *exec.Cmd
 }
 
-func startBroker(program string, args ...string) (*broker, error) {
-	args = append([]string{"serve", "--listen", "mqtt://127.0.0.1:0", "--ports", "-", "--log-level", "warn"}, args...)
+// queues have no bound worth the name: what a limit drops is not measured.
+const queues = "broker: {queue: {messages: 100000000, bytes: 100GiB}}\n"
+
+func startBroker(program, dir string, args ...string) (*broker, error) {
+	config := filepath.Join(dir, "iotctl.yaml")
+	if err := os.WriteFile(config, []byte(queues), 0o600); err != nil {
+		return nil, err
+	}
+	args = append([]string{"serve", "-c", config, "--listen", "mqtt://127.0.0.1:0", "--ports", "-", "--log-level", "warn"}, args...)
 	b := &broker{cmd: exec.Command(program, args...)}
 	stdout, err := b.cmd.StdoutPipe()
 	if err != nil {

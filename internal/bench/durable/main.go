@@ -82,7 +82,7 @@ func (o options) durable(ctx context.Context, out io.Writer, dir string, kind se
 	var all []result
 	for i := range o.rounds {
 		data := filepath.Join(dir, fmt.Sprint(kind, i))
-		r, err := o.once(ctx, kind, "--data", data)
+		r, err := o.once(ctx, dir, kind, "--data", data)
 		if err != nil {
 			return err
 		}
@@ -100,11 +100,11 @@ func (o options) clean(ctx context.Context, out io.Writer, dir string) error {
 	var with, without []result
 	var ratios []float64
 	for i := range o.rounds {
-		a, err := o.once(ctx, clean, "--data", filepath.Join(dir, fmt.Sprint("clean", i)))
+		a, err := o.once(ctx, dir, clean, "--data", filepath.Join(dir, fmt.Sprint("clean", i)))
 		if err != nil {
 			return err
 		}
-		b, err := o.once(ctx, clean, "--ephemeral")
+		b, err := o.once(ctx, dir, clean, "--ephemeral")
 		if err != nil {
 			return err
 		}
@@ -122,8 +122,8 @@ func (o options) clean(ctx context.Context, out io.Writer, dir string) error {
 }
 
 // once starts a broker for one run.
-func (o options) once(ctx context.Context, kind sessions, args ...string) (result, error) {
-	b, err := startBroker(o.iotctl, args...)
+func (o options) once(ctx context.Context, dir string, kind sessions, args ...string) (result, error) {
+	b, err := startBroker(o.iotctl, dir, args...)
 	if err != nil {
 		return result{}, err
 	}
