@@ -9,6 +9,10 @@
 // sending. A broker, or a generator, that falls behind makes the first one
 // grow, so nothing is left out because nobody was there to send it.
 //
+// TestStalledBroker is the experiment that shows it: a broker is frozen for 2 s
+// under 1,000 messages per second, and p90, p99 and maximum agree with what the
+// schedule says, 1.2 s, 1.92 s and 2 s, while p90 from the time of sending is 2 ms.
+//
 // What was published is compared with what arrived by sequence numbers and
 // checksums in the payloads: lost, duplicated, reordered and corrupted messages
 // are counted per topic and QoS, in memory that is bounded per stream.

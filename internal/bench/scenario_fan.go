@@ -172,7 +172,7 @@ func (f fan) takes(s *Session, i int, taken []bool) bool {
 // filters are what subscriber i subscribes to.
 func (f fan) filters(s *Session, i int, pubs []*Client) []string {
 	if f.shared {
-		return []string{"$share/bench/" + s.everything()}
+		return []string{"$share/benchmark/" + s.everything()}
 	}
 	part := &s.o.Part
 	if f.all && (max(len(pubs), part.AllPublishers) > 1 || s.plan.Topics > 1) {

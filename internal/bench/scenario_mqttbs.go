@@ -33,11 +33,13 @@ func MQTTBS() []Spec {
 			p.defaultRate(float64(p.Publishers))
 		}),
 		mqttbs("mqttbs/fanin", "1,000 publishers at 1 per second each, a shared subscription of 5", Shared, func(p *Plan) {
+			Default(&p.Topic, "test/%i")
 			Default(&p.Publishers, 1000)
 			Default(&p.Subscribers, 5)
 			p.defaultRate(float64(p.Publishers))
 		}),
 		mqttbs("mqttbs/fanin-enterprise", "50,000 publishers at 1 per second each, a shared subscription of 500", Shared, func(p *Plan) {
+			Default(&p.Topic, "test/%i")
 			Default(&p.Publishers, 50_000)
 			Default(&p.Subscribers, 500)
 			p.defaultRate(float64(p.Publishers))
