@@ -68,12 +68,13 @@ func (s *scene) local(id uint32) *stream {
 	return s.streams[i]
 }
 
-// counts are the part's half of the account.
-func (s *scene) counts(all []*trackers) []StreamCount {
+// counts are the part's half of the account. A publisher's number is its
+// client's and number.
+func (s *scene) counts(all []*trackers, number int) []StreamCount {
 	byID := map[uint32]*StreamCount{}
 	for i, st := range s.streams {
 		id := uint32(s.base + i)
-		byID[id] = &StreamCount{ID: id, Topic: st.topic, QoS: st.qos, Client: st.pub.index, Sent: st.sent.Load()}
+		byID[id] = &StreamCount{ID: id, Topic: st.topic, QoS: st.qos, Client: st.pub.c.index + number, Sent: st.sent.Load()}
 	}
 	for _, ts := range all {
 		for id, t := range ts.all {

@@ -158,6 +158,10 @@ type Final struct {
 	// can name them.
 	Values     map[string]float64 `json:"values,omitempty"`
 	Assertions []Verdict          `json:"assertions,omitempty"`
+	// Agents are the machines of a run that had several, and ClockError is how
+	// wrong latencies from one to another can be.
+	Agents     []PartResult  `json:"agents,omitempty"`
+	ClockError time.Duration `json:"clock_error,omitempty"`
 }
 
 // Account compares what was published with what arrived, over the whole run.

@@ -354,7 +354,7 @@ func (r *runner) final(err error, unsent int64) *Final {
 	}
 	f.Account = account(s.streams, s.base, trackers)
 	if r.o.Company != nil && r.o.Part.Crosses {
-		r.o.Company.Streams(s.counts(trackers))
+		r.o.Company.Streams(s.counts(trackers, r.o.Part.FirstPublisher-s.plan.Subscribers))
 	}
 	f.Account.Unsent = unsent
 	for q := range f.Account.QoS {

@@ -28,6 +28,7 @@ func WriteSummary(w io.Writer, h *Header, f *Final, paint func(Mood, string) str
 	p.head()
 	p.rates()
 	p.latencies()
+	p.agents()
 	p.account()
 	p.machines()
 	p.asserts()
@@ -117,6 +118,25 @@ func (p *summary) latencies() {
 	if any {
 		p.WriteString("\n")
 	}
+}
+
+// agents are the machines, and what their clocks leave uncertain.
+func (p *summary) agents() {
+	if len(p.f.Agents) == 0 {
+		return
+	}
+	if p.f.ClockError > 0 {
+		p.line(Plain, "e2e latencies between agents are exact to ±%s ms, which their clocks leave open", millis(p.f.ClockError))
+	}
+	for _, a := range p.f.Agents {
+		mood := Plain
+		if a.Ended != "complete" {
+			mood = Bad
+		}
+		p.line(mood, "agent %-12s %s; clock %+.3f ms ± %s; %.2f s of CPU, %s late at most", a.Name, a.Ended,
+			float64(a.Offset)/1e6, millis(a.Error), a.Self.CPU.Seconds(), a.Self.Lag.Round(100*time.Microsecond))
+	}
+	p.WriteString("\n")
 }
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.3f", float64(d)/1e6) }
