@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/iotctl/iotctl/internal/serve"
+	"github.com/iotctl/iotctl/internal/store"
 	"github.com/iotctl/iotctl/internal/store/pebble"
 	"github.com/iotctl/iotctl/internal/transport"
 )
@@ -180,6 +181,8 @@ func runServe(ctx context.Context, t *terminal, o *serveOptions) error {
 	var cut *serve.SignalError
 	var broken *serve.StoreError
 	switch {
+	case errors.Is(err, store.ErrDamaged):
+		return explainDamaged(err)
 	case errors.As(err, &cut):
 		return signalled{cut.Signal}
 	case errors.As(err, &broken):

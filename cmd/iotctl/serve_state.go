@@ -59,6 +59,13 @@ func tellState(t *terminal, c serve.Config) {
 	t.notef("no state is kept: sessions and retained messages end with this process")
 }
 
+// explainDamaged says what to do about a store that cannot be read.
+func explainDamaged(err error) error {
+	return fail(exitStore, err,
+		"what is wrong, as far as it can be read:  iotctl store check --data DIR",
+		"to go back to a backup:  iotctl store restore BACKUP --data NEW")
+}
+
 // explainBroken says what has become of messages when the store has failed.
 func explainBroken(c serve.Config, broken *serve.StoreError) error {
 	s, ok := c.StoreSettings.(storeSettings)

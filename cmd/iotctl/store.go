@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/iotctl/iotctl/internal/serve"
+	"github.com/iotctl/iotctl/internal/store"
 	"github.com/iotctl/iotctl/internal/store/pebble"
 )
 
@@ -97,6 +98,9 @@ func explainStore(dir string, err error) error {
 	if errors.Is(err, pebble.ErrInUse) {
 		return fail(exitFailed, err,
 			"to look at a copy:  iotctl store backup --data "+quoteShell(dir)+" BACKUP, then the same with --data BACKUP")
+	}
+	if errors.Is(err, store.ErrDamaged) {
+		return explainDamaged(err)
 	}
 	return err
 }

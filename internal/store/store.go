@@ -55,6 +55,10 @@ const (
 // ErrClosed is what a store answers after Close.
 var ErrClosed = errors.New("the store is closed")
 
+// ErrDamaged is part of the error when a store cannot be opened or read because
+// what it has written is not what it finds.
+var ErrDamaged = errors.New("the store is damaged")
+
 // Fallible is a store that may break for good: a disk that has refused to write
 // or to sync holds nobody knows what. From then on every Apply returns an error.
 type Fallible interface {

@@ -2,9 +2,16 @@ package pebble
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/iotctl/iotctl/internal/store"
 )
 
 // failure is why a store can be trusted no more. The first one counts.
@@ -44,6 +51,23 @@ func (f *failure) cause() error {
 // noSpace notes that the disk has had no room for a table. What is in the log
 // is safe, and pebble tries again.
 func (f *failure) noSpace() { f.lastFull.Store(time.Now().Unix()) }
+
+// damaged marks errors that mean store.ErrDamaged, and leaves out what pebble
+// says twice.
+func damaged(err error) error {
+	if !pebble.IsCorruptionError(err) && !errors.Is(err, fs.ErrNotExist) || errors.Is(err, store.ErrDamaged) {
+		return err
+	}
+	return fmt.Errorf("%w: %s", store.ErrDamaged, brief(err.Error()))
+}
+
+// brief takes the first line of what pebble says, without the details that it
+// repeats.
+func brief(text string) string {
+	text, _, _ = strings.Cut(text, "\n")
+	text, _, _ = strings.Cut(text, ": corruption detail carrier")
+	return strings.TrimPrefix(text, "pebble: ")
+}
 
 var errReadOnly = errors.New("the store is open for reading only")
 

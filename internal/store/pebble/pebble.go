@@ -62,6 +62,7 @@ type Store struct {
 	lastMID atomic.Uint64
 	poke    chan struct{}      // there is something to commit
 	due     chan struct{}      // there are removals that will have to be written
+	created bool               // there was nothing in the directory
 	cancel  context.CancelFunc // ends the goroutines
 	wait    sync.WaitGroup
 
@@ -88,6 +89,13 @@ func Open(c Config) (*Store, error) {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	s, err := open(c, false)
+	if err == nil && s.created {
+		// Pebble notes in a log how much of it has been synced, by which damage
+		// is told from its end, but not in the very first one.
+		if err = s.closeFiles(); err == nil {
+			s, err = open(c, false)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -136,14 +144,14 @@ func open(c Config, readOnly bool) (_ *Store, err error) {
 		if errors.Is(err, pebble.ErrDBDoesNotExist) {
 			return nil, fmt.Errorf("data directory %q holds no store: %w", c.Dir, err)
 		}
-		return nil, fmt.Errorf("open %q: %w", c.Dir, err)
+		return nil, fmt.Errorf("open %q: %w", c.Dir, damaged(err))
 	}
 	s.failure.opened.Store(true)
 	if err := s.failure.cause(); err != nil {
 		return nil, fmt.Errorf("open %q: %w", c.Dir, err)
 	}
 	if err := s.prepare(readOnly); err != nil {
-		return nil, fmt.Errorf("open %q: %w", c.Dir, err)
+		return nil, fmt.Errorf("open %q: %w", c.Dir, damaged(err))
 	}
 	s.open = s.newGroup()
 	return s, nil

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/iotctl/iotctl/internal/store"
 )
 
 // The layout of keys and values has a number. Steps lead from one to the next,
@@ -24,7 +26,7 @@ type step func(*pebble.DB, *pebble.Batch) error
 // steps begin at schema 1.
 var steps = [schema - 1]step{}
 
-var errNoStore = errors.New("it holds no store of iotctl")
+var errNoStore = fmt.Errorf("%w, or was not written by iotctl: it has no schema", store.ErrDamaged)
 
 // checkSchema refuses what a newer program has written, and brings up to date
 // what an older one has, after a checkpoint beside the data directory.
@@ -88,6 +90,7 @@ func (s *Store) create(readOnly bool) error {
 	if !empty || readOnly {
 		return errNoStore
 	}
+	s.created = true
 	b := s.db.NewBatch()
 	_ = b.Set(keySchema, schemaValue(schema, minReader), nil)
 	_ = b.Set(keyCreated, appendTime([]byte{version}, time.Now()), nil)
