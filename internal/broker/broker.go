@@ -202,12 +202,11 @@ func (b *Broker) allowed(id *auth.Identity, act auth.Action, topic string) bool 
 	return a == nil || (*a).Authorize(context.Background(), id, act, topic) == auth.Allow
 }
 
-// publishInternal routes a message of the broker's own making: wills, $SYS.
-func (b *Broker) publishInternal(m *message.Message) {
-	var bt batch
+// publishInternal adds a message of the broker's own making to a batch: wills,
+// $SYS.
+func (b *Broker) publishInternal(m *message.Message, bt *batch) {
 	if m.Retain {
-		_ = b.retain(m, &bt) // over quota: still delivered to those who are there
+		_ = b.retain(m, bt) // over quota: still delivered to those who are there
 	}
-	b.route(m, nil, &bt)
-	b.commitQuietly(&bt)
+	b.route(m, nil, bt)
 }

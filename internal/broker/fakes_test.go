@@ -12,12 +12,14 @@ import (
 	"github.com/iotctl/iotctl/internal/store/mem"
 )
 
-// faulty is a store that can be told to fail, and to call before it applies.
+// faulty is a store that can be told to fail, and to call before and after it
+// applies.
 type faulty struct {
 	*mem.Store
 	mu     sync.Mutex
 	err    error
 	before func([]store.Op)
+	after  func([]store.Op)
 	waits  <-chan error
 }
 
@@ -26,7 +28,7 @@ func newFaulty() *faulty { return &faulty{Store: mem.New()} }
 // Apply implements store.Store.
 func (f *faulty) Apply(ctx context.Context, batch []store.Op) error {
 	f.mu.Lock()
-	err, before, waits := f.err, f.before, f.waits
+	err, before, after, waits := f.err, f.before, f.after, f.waits
 	f.mu.Unlock()
 	if waits != nil {
 		err = <-waits
@@ -37,7 +39,11 @@ func (f *faulty) Apply(ctx context.Context, batch []store.Op) error {
 	if before != nil {
 		before(batch)
 	}
-	return f.Store.Apply(ctx, batch)
+	err = f.Store.Apply(ctx, batch)
+	if after != nil {
+		after(batch)
+	}
+	return err
 }
 
 func (f *faulty) fail(err error) {
@@ -56,6 +62,12 @@ func (f *faulty) slow(outcome <-chan error) {
 func (f *faulty) hook(fn func([]store.Op)) {
 	f.mu.Lock()
 	f.before = fn
+	f.mu.Unlock()
+}
+
+func (f *faulty) hookAfter(fn func([]store.Op)) {
+	f.mu.Lock()
+	f.after = fn
 	f.mu.Unlock()
 }
 

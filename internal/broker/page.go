@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/iotctl/iotctl/internal/message"
 	"github.com/iotctl/iotctl/internal/session"
@@ -73,8 +74,8 @@ func delivery(q store.Queued, dup bool) message.Delivery {
 
 // redeliverParked gives what a session that ends has in the store, from shared
 // subscriptions, to their other members. What it may have been sent at QoS 2 is
-// not repeated. // [MQTT-4.8.2-5]
-func (s *Session) redeliverParked(after uint64) {
+// not repeated. What was being stored is left to offer. // [MQTT-4.8.2-5]
+func (s *Session) redeliverParked(after uint64, storing []uint64) {
 	b := s.b
 	for {
 		page, err := b.cfg.Store.Queue(context.Background(), s.id, after, math.MaxUint64)
@@ -83,6 +84,9 @@ func (s *Session) redeliverParked(after uint64) {
 		}
 		var bt batch
 		for _, q := range page {
+			if _, found := slices.BinarySearch(storing, q.Seq); found {
+				continue
+			}
 			if q.Share == "" || q.QoS == 2 && q.Seq <= s.before {
 				b.stats.dropped(session.DropEnded)
 				continue

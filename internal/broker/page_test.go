@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -289,5 +290,42 @@ func TestFullStoreRefusesWhatItWouldHaveToKeep(t *testing.T) {
 		st.full.Store(false)
 		p.publish("a=6", 2, 2)
 		s.want("a=6 q2")
+	})
+}
+
+// A message that has been stored when the session of a member ends, and not been
+// offered to it yet, goes to another member once.
+func TestSharedMessageGoesOnOnceWhenItsMemberEnds(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		f := newFaulty()
+		b.cfg.Store = f
+		one, two, p := attach(t, b, durable("one")), attach(t, b, durable("two")), attach(t, b, options("p"))
+		one.subscribe(Subscription{Filter: "$share/g/a", QoS: 2})
+		one.leave()
+		p.publish("a=0", 2, 1)
+		two.subscribe(Subscription{Filter: "$share/g/a", QoS: 2})
+		two.leave()
+		ended := false
+		f.hookAfter(func(ops []store.Op) {
+			for _, op := range ops {
+				if q, ok := op.Record.(store.Queued); ok && op.Kind == store.Put && q.ClientID == "one" && !ended {
+					ended = true
+					s := b.lookup("one")
+					s.life.Lock()
+					s.end()
+					s.life.Unlock()
+				}
+			}
+		})
+		p.publish("a=1", 2, 1)
+		p.publish("a=2", 2, 1)
+		if !ended {
+			t.Fatal("no message was for the member that ends")
+		}
+		got := attach(t, b, durable("two")).drain()
+		slices.Sort(got)
+		if want := []string{"a=0 q2", "a=1 q2", "a=2 q2"}; !slices.Equal(got, want) {
+			t.Errorf("received %q, want %q", got, want)
+		}
 	})
 }

@@ -47,6 +47,7 @@ func (b *Broker) loadRecord(r store.Record) {
 		s.identity = auth.Identity{Name: r.Owner, ClientID: r.ClientID, Username: r.Owner}
 		s.since = r.Ended
 		s.before = r.Sent
+		s.out.Skip(r.Sent) // what comes now has not been sent
 		s.keep()
 		b.owners.add(r.Owner, 1)
 		b.shard(r.ClientID).sessions[r.ClientID] = s

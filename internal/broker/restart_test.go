@@ -101,6 +101,24 @@ func TestRestartKeepsIdentifiersOfQoS2(t *testing.T) {
 	})
 }
 
+// [MQTT-3.3.1-1]
+func TestRestartMarksNothingThatIsNew(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		s, p := attach(t, b, durable("s")), attach(t, b, options("p"))
+		s.subscribe(Subscription{Filter: "a", QoS: 2})
+		p.publish("a=0", 1, 1)
+		s.want("a=0 q1")
+		s.ackAll()
+		s.leave()
+
+		after := restart(t, b)
+		p = attach(t, after, options("p"))
+		p.publish("a=1", 2, 1)
+		p.publish("a=2", 1, 1)
+		attach(t, after, durable("s")).want("a=1 q2", "a=2 q1")
+	})
+}
+
 func TestRestartCountsExpiry(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, b *Broker) {
 		p := attach(t, b, options("p"))

@@ -157,6 +157,8 @@ func (s *Session) end() {
 	s.subs = nil
 	s.replay = nil
 	parked, after := s.out.Parked()
+	storing := s.storing // nothing is added any more, and offer sees to what is in it
+	s.storing = nil
 	var left []message.Delivery
 	s.out.Drain(func(d message.Delivery, sent bool) {
 		if d.Share != "" && (!sent || d.QoS < 2) {
@@ -172,7 +174,7 @@ func (s *Session) end() {
 	}
 	switch {
 	case parked > 0 && shared:
-		s.redeliverParked(after)
+		s.redeliverParked(after, storing)
 	case parked > 0:
 		b.stats.Drops[session.DropEnded].Add(uint64(parked))
 	}
@@ -183,12 +185,12 @@ func (s *Session) end() {
 	for _, d := range left {
 		b.redeliver(d, &bt)
 	}
+	if s.will != nil {
+		s.publishWill(&bt)
+	}
 	s.applying.Lock() // after the last batch of its own; the next is filtered
 	b.commitQuietly(&bt)
 	s.applying.Unlock()
-	if s.will != nil {
-		s.fireWill()
-	}
 	b.forget(s) // last: a new session under this identifier finds the store clean
 }
 
@@ -206,16 +208,24 @@ func (b *Broker) forget(s *Session) {
 	}
 }
 
-// fireWill publishes the will, if the session may still publish it. Called
-// with life held.
+// fireWill publishes the will. Called with life held.
 func (s *Session) fireWill() {
+	var bt batch
+	s.publishWill(&bt)
+	s.b.commitQuietly(&bt)
+}
+
+// publishWill adds the will to a batch, if the session may still publish it. It
+// is forgotten in the same batch, so that a crash neither loses it nor repeats
+// it. Called with life held.
+func (s *Session) publishWill(bt *batch) {
 	w := s.will
 	s.will = nil
 	s.mu.Lock()
-	id, stored := s.identity, s.durable() && !s.ended.Load() // the end has removed it
+	id, stored := s.identity, s.durable() && !s.ended.Load() // the end removes it
 	s.mu.Unlock()
 	if stored {
-		s.b.applyQuietly([]store.Op{{Kind: store.Delete, Record: store.Will{ClientID: s.id}}})
+		bt.op(store.Delete, store.Will{ClientID: s.id})
 	}
 	if !s.b.allowed(&id, auth.Publish, w.message.Topic) {
 		s.b.stats.dropped(session.DropNotAllowed)
@@ -226,7 +236,7 @@ func (s *Session) fireWill() {
 	if w.expiry > 0 {
 		m.Expires = m.Published.Add(w.expiry)
 	}
-	s.b.publishInternal(&m)
+	s.b.publishInternal(&m, bt)
 }
 
 // filterLocked drops what the session may not receive any more.

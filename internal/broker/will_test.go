@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/session"
+	"github.com/iotctl/iotctl/internal/store"
 	"github.com/iotctl/iotctl/internal/store/mem"
 )
 
@@ -226,4 +228,32 @@ func TestWillSurvivesARestart(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		count(t, after, 1, 1)
 	})
+}
+
+// Wherever a crash comes, the will is stored or has been published.
+func TestWillIsStoredUntilItIsPublished(t *testing.T) {
+	for _, delay := range []time.Duration{0, time.Minute, 2 * time.Hour} { // at once, later, with the session
+		bubble(t, Config{}, func(t *testing.T, b *Broker) {
+			f := newFaulty()
+			b.cfg.Store = f
+			o := durable("s")
+			o.Expiry = Never
+			s := attach(t, b, o)
+			s.subscribe(Subscription{Filter: "w", QoS: 1})
+			s.leave()
+			o = durable("dies")
+			o.Will = &Will{Message: view("w=gone", 1), Delay: delay}
+			dies := attach(t, b, o)
+			f.hookAfter(func([]store.Op) {
+				all := records(t, f.Store)
+				if slices.Contains(all, "will dies") == slices.Contains(all, "queued s gone") {
+					t.Errorf("a crash leaves %q", all)
+				}
+			})
+			dies.lose()
+			time.Sleep(61 * time.Minute)
+			f.hookAfter(nil)
+			wantRecords(t, f, "session s", "subscription s w", "queued s gone")
+		})
+	}
 }
