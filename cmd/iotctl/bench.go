@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/iotctl/iotctl/internal/bench"
+	"github.com/iotctl/iotctl/internal/bench/agents"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/transport"
@@ -62,7 +63,8 @@ QoS 2 came twice, or one could not be sent when it was due.`,
   iotctl bench fanout --subscribers 1000 --closed --assert loss==0
   iotctl bench conn -c 10000 -R 1000 -h broker.example
   iotctl bench pair --rate 1000 --find-max --assert 'e2e.p99<20ms' --assert loss==0
-  iotctl bench latency --watch-pid "$(pidof mosquitto)" -o run.res`,
+  iotctl bench latency --watch-pid "$(pidof mosquitto)" -o run.res
+  iotctl bench report run.res -o run.html`,
 		GroupID:               groupRun,
 		ValidArgs:             names,
 		DisableFlagsInUseLine: true,
@@ -71,7 +73,9 @@ QoS 2 came twice, or one could not be sent when it was due.`,
 		},
 	}
 	o.register(cmd)
+	cmd.AddCommand(newBenchReport(), newBenchCompare())
 	cmd.SetUsageFunc(benchUsage)
+	cmd.AddCommand(newBenchAgent())
 	return cmd
 }
 
@@ -93,7 +97,7 @@ func runBench(ctx context.Context, t *terminal, o *benchOptions, args []string) 
 	if err := o.complete(); err != nil {
 		return err
 	}
-	s, err := o.settings(url)
+	s, err := benchSettings(o.given, url)
 	if err != nil {
 		return err
 	}
@@ -152,17 +156,9 @@ func (r *benchRun) read() error {
 		}
 		r.opts.Asserts = append(r.opts.Asserts, a)
 	}
-	if r.o.identities != "" {
-		f, err := os.Open(r.o.identities)
-		if err != nil {
-			return fail(exitUsage, err)
-		}
-		defer f.Close()
-		if r.opts.Identities, err = bench.ReadIdentities(f); err != nil {
-			return usagef("--identities %s: %w", r.o.identities, err)
-		}
-	}
-	return nil
+	var err error
+	r.opts.Identities, err = readIdentities(r.o.identities)
+	return err
 }
 
 // target settles where to connect to, starts the broker of --serve, and
@@ -198,6 +194,9 @@ func (r *benchRun) target(ctx context.Context) (stop func(), err error) {
 	if r.opts.Spec.Defaults != nil {
 		r.opts.Spec.Defaults(&planned)
 	}
+	if len(r.o.agents) > 0 {
+		return stop, r.checkAgents(e)
+	}
 	spread := strings.HasPrefix(e.Host, "127.") || e.Host == "localhost" || e.Scheme.Network == "unix"
 	err = bench.CheckLimits(max(planned.Clients, planned.Publishers+planned.Subscribers), r.o.serve, spread)
 	if s := (*bench.Shortage)(nil); errors.As(err, &s) {
@@ -210,11 +209,17 @@ func (r *benchRun) target(ctx context.Context) (stop func(), err error) {
 func (r *benchRun) run(ctx context.Context) (*bench.Final, error) {
 	r.view = newBenchView(r.t, r.o.quiet || r.o.findMax)
 	o := r.opts
+	live, err := r.o.outputs.start(r.t)
+	if err != nil {
+		return nil, err
+	}
+	defer live.stop()
 	o.Watch = func(record any) {
 		if h, ok := record.(*bench.Header); ok {
 			r.head = h
 		}
 		r.view.see(record)
+		live.see(record)
 	}
 	if r.o.record != "" {
 		f, err := os.Create(r.o.record)
@@ -224,7 +229,7 @@ func (r *benchRun) run(ctx context.Context) (*bench.Final, error) {
 		defer f.Close()
 		o.Record = f
 	}
-	final, err := bench.Run(ctx, o)
+	final, err := r.lead(ctx, o)
 	r.view.end()
 	return final, err
 }
@@ -232,6 +237,9 @@ func (r *benchRun) run(ctx context.Context) (*bench.Final, error) {
 // once is a run, its summary and its verdict.
 func (r *benchRun) once(ctx context.Context) error {
 	f, err := r.run(ctx)
+	if err := r.o.outputs.writeJUnit(r.head, f); err != nil {
+		return err
+	}
 	if f != nil && (err == nil || f.Total.Connects > 0) {
 		if err := r.summary(r.t.out, f); err != nil {
 			return err
@@ -298,11 +306,14 @@ func (r *benchRun) failRun(err error) error {
 	var own *failure
 	var network *transport.Error
 	var refused *bench.Refused
+	var absent *agents.Absent
 	switch {
 	case errors.As(err, &own):
 		return err
 	case errors.As(err, &network) && network.Hint != "":
 		return fail(exitConnect, err, network.Hint)
+	case errors.As(err, &absent):
+		return fail(exitTimeout, err, "on its machine: iotctl bench agent "+r.viaURL()+" --name "+absent.Names[0])
 	case errors.As(err, &refused) && refused.Type == mqtt.TypeConnack:
 		return fail(exitRefused, err)
 	case errors.As(err, &refused):

@@ -23,9 +23,10 @@ const (
 	groupLoad     = "Load"
 	groupSchedule = "Schedule"
 	groupResult   = "Result"
+	groupAgents   = "Several machines"
 )
 
-var benchGroups = []string{groupLoad, groupSchedule, groupResult, groupConnection, groupSession, groupTLS, groupGeneral}
+var benchGroups = []string{groupLoad, groupSchedule, groupResult, groupAgents, groupConnection, groupSession, groupTLS, groupGeneral}
 
 // benchShared are the options that pub and sub have, too, with the letters that
 // they have here.
@@ -77,19 +78,17 @@ type benchOptions struct {
 	identities, record                string
 	asserts, steps, options           []string
 	serve, findMax, quiet             bool
+	outputs                           benchOutputs
 	warmup, duration, drain, sampling time.Duration
 	wait                              int // milliseconds
+	agents                            []string
+	via                               string
 }
 
 func (o *benchOptions) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if own := benchAliases[name]; own != "" {
-			name = own
-		}
-		return pflag.NormalizedName(name)
-	})
+	f.SetNormalizeFunc(benchName)
 	in := func(group string, names ...string) {
 		for _, n := range names {
 			_ = f.SetAnnotation(n, "group", []string{group})
@@ -129,10 +128,17 @@ func (o *benchOptions) register(cmd *cobra.Command) {
 	f.StringArrayVar(&o.asserts, "assert", nil, "end with code 99 unless this `condition` holds: e2e.p99<50ms, loss==0, rate>=1000; repeatable")
 	f.BoolVar(&o.findMax, "find-max", false, "search the highest rate that meets the conditions, beginning at --rate")
 	f.StringVarP(&o.record, "out", "o", "", "record the run in this `file`")
+	f.StringVar(&o.outputs.junit, "junit", "", "write the conditions to this `file` as JUnit's XML")
+	f.StringVar(&o.outputs.prometheus, "prometheus", "", "keep a `file` in Prometheus' text format up to date")
+	f.StringVar(&o.outputs.listen, "prometheus-listen", "", "answer Prometheus at this `address` while the run goes on; a port alone is one of 127.0.0.1")
 	f.IntVar(&p.WatchPID, "watch-pid", 0, "report CPU and memory of this `process`, the broker")
 	f.DurationVar(&o.sampling, "sample", 0, "a record and a line per this `time` (default 1s)")
 	f.BoolVar(&o.quiet, "quiet", false, "show nothing while it runs")
-	in(groupResult, "serve", "assert", "find-max", "out", "watch-pid", "sample", "quiet")
+	in(groupResult, "serve", "assert", "find-max", "out", "junit", "prometheus", "prometheus-listen", "watch-pid", "sample", "quiet")
+
+	f.StringSliceVar(&o.agents, "agents", nil, "`names` of bench agents that carry the load together, with commas between")
+	f.StringVar(&o.via, "via", "", "talk to the agents through the broker at this `URL` (default: the one under test)")
+	in(groupAgents, "agents", "via")
 
 	f.StringVar(&p.ClientID, "id", "", "client identifier `template` with %i and %u")
 	f.StringVar(&o.prefix, "prefix", "", "client identifiers begin with this")
@@ -143,32 +149,38 @@ func (o *benchOptions) register(cmd *cobra.Command) {
 	f.Uint32VarP(&p.Expiry, "session-expiry", "x", 0, "session expiry interval in `seconds`, MQTT 5.0")
 	in(groupSession, "id", "prefix", "startnumber", "identities", "keepalive", "clean", "session-expiry")
 
+	registerShared(f, &o.given)
+}
+
+// registerShared adds the options of benchShared.
+func registerShared(f *pflag.FlagSet, given *[]assignment) {
 	all := optionsFor(progPub, false)
 	for _, s := range benchShared {
 		opt := findOption(all, "--"+s.long)
-		v := f.VarPF(&flagValue{opt, &o.given}, opt.long, s.letter, opt.help)
+		v := f.VarPF(&flagValue{opt, given}, opt.long, s.letter, opt.help)
 		if opt.arg == "" {
 			v.NoOptDefVal = "true"
 		}
 	}
 }
 
-// settings are the connection options, those of the environment first.
-func (o *benchOptions) settings(url string) (*settings, error) {
+// benchSettings are connection options, those of the environment first.
+func benchSettings(given []assignment, url string) (*settings, error) {
+	given = slices.Clone(given)
 	s := newSettings(progPub, false)
 	all := optionsFor(progPub, false)
 	for _, e := range environment {
 		if v := os.Getenv(e.variable); v != "" && !(e.option == "--url" && url != "") {
-			o.given = slices.Insert(o.given, 0, assignment{findOption(all, e.option), v, e.variable})
+			given = slices.Insert(given, 0, assignment{findOption(all, e.option), v, e.variable})
 		}
 	}
 	if url != "" {
 		if !strings.Contains(url, "://") {
 			url = "mqtt://" + url
 		}
-		o.given = append([]assignment{{findOption(all, "--url"), url, ""}}, o.given...)
+		given = append([]assignment{{findOption(all, "--url"), url, ""}}, given...)
 	}
-	for _, a := range o.given {
+	for _, a := range given {
 		if err := s.apply(a); err != nil {
 			return nil, fail(exitUsage, err)
 		}
@@ -228,6 +240,9 @@ func (o *benchOptions) complete() error {
 			return usagef("--watch-pid: %w", err)
 		}
 	}
+	if o.findMax && o.outputs != (benchOutputs{}) {
+		return usagef("--find-max is many runs; --junit, --prometheus and --prometheus-listen are for one")
+	}
 	if err := p.Validate(); err != nil {
 		return fail(exitUsage, err, "iotctl bench --help")
 	}
@@ -259,7 +274,11 @@ func parseStep(text string) (s bench.Step, err error) {
 // benchUsage lists the options by group.
 func benchUsage(cmd *cobra.Command) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Usage:\n  %s\n\nExamples:\n%s\n", cmd.UseLine(), cmd.Example)
+	fmt.Fprintf(&b, "Usage:\n  %s\n", cmd.UseLine())
+	for _, sub := range cmd.Commands() {
+		fmt.Fprintf(&b, "  %s\n", sub.UseLine())
+	}
+	fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
 	for _, group := range benchGroups {
 		set := pflag.NewFlagSet(group, pflag.ContinueOnError)
 		set.SortFlags = false

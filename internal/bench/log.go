@@ -40,7 +40,7 @@ func newLog(s *Session) *log {
 		l.writer = NewResultWriter(s.o.Record)
 	}
 	l.cpu = processCPU()
-	l.watchCPU, _ = watched(s.plan.WatchPID)
+	l.watchCPU, _ = Watched(s.plan.WatchPID)
 	l.idle = readMachine()
 	return l
 }
@@ -126,7 +126,7 @@ func (l *log) cut() {
 	cpu := processCPU()
 	i.Self.CPU, l.cpu = cpu-l.cpu, cpu
 	if s.plan.WatchPID > 0 {
-		cpu, rss := watched(s.plan.WatchPID)
+		cpu, rss := Watched(s.plan.WatchPID)
 		i.Watch = &Watch{CPU: max(cpu-l.watchCPU, 0), RSS: rss}
 		l.watchCPU = cpu
 	}

@@ -71,7 +71,7 @@ func (r *runner) run(ctx context.Context) (*Final, error) {
 	s := r.s
 	r.log = newLog(s)
 	s.emit = r.log.emit
-	r.log.emit(&Header{Started: s.epoch.UTC(), Environment: readEnvironment(r.o.Tool), Plan: *s.plan})
+	r.log.emit(&Header{Started: s.epoch.UTC(), Environment: ReadEnvironment(r.o.Tool), Plan: *s.plan})
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() { defer close(done); r.log.sample(background) }()

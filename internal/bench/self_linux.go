@@ -20,7 +20,7 @@ func processCPU() time.Duration {
 }
 
 func processRSS() int64 {
-	_, rss := watched(os.Getpid())
+	_, rss := Watched(os.Getpid())
 	return rss
 }
 
@@ -28,9 +28,9 @@ func processRSS() int64 {
 // platform that Go supports.
 const clockTick = 10 * time.Millisecond
 
-// watched is what a process has used, in steps of 10 ms, and its resident
+// Watched is what a process has used, in steps of 10 ms, and its resident
 // memory. Zero if there is no such process.
-func watched(pid int) (cpu time.Duration, rss int64) {
+func Watched(pid int) (cpu time.Duration, rss int64) {
 	if pid <= 0 {
 		return 0, 0
 	}
