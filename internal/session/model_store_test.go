@@ -10,7 +10,6 @@ func (w *world) offerStored(i int) {
 	it := w.storing[i]
 	w.storing = slices.Delete(w.storing, i, i+1)
 	w.run(w.o.Offer(w.now, it.Seq, it.Delivery, nil))
-	w.run(w.o.Continue(nil))
 }
 
 // page answers a Fetch.

@@ -132,7 +132,6 @@ func (w *world) offer(qos uint8, arg int) {
 		return
 	}
 	w.run(w.o.Offer(w.now, seq, d, nil))
-	w.run(w.o.Continue(nil))
 }
 
 // run carries out actions as the broker does.

@@ -122,7 +122,7 @@ func (o *Outbound) Offer(now time.Time, seq uint64, d message.Delivery, dst []Ac
 	waiting, _ := o.Len()
 	if size > o.limits.MaxQueuedBytes && (waiting > 0 || !o.open()) {
 		// It would displace everything and still not fit.
-		return append(dst, Action{Kind: Dropped, Seq: seq, Delivery: d, Reason: DropQueueFull})
+		return o.fetch(append(dst, Action{Kind: Dropped, Seq: seq, Delivery: d, Reason: DropQueueFull}))
 	}
 	if o.parks(seq, size) {
 		o.park(seq, size)

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/iotctl/iotctl/internal/message"
@@ -161,4 +162,21 @@ func TestUnansweredFetchIsAskedForAgain(t *testing.T) {
 	c.o.Unfetched()
 	c.want(c.o.Continue(nil), "a@1")
 	c.want(c.o.Continue(nil), "")
+}
+
+// What is being stored ends a page; the queue behind goes on when it has been,
+// also when it is given up at once.
+func TestMessageThatDoesNotFitDoesNotHoldUpThePage(t *testing.T) {
+	c := paged(t, Limits{MaxQueuedBytes: 1000}, 10)
+	late := c.o.Reserve()
+	c.put(deliver("a", 1), "")
+	if got := c.o.Resume(c.now, Window{ReceiveMaximum: 9}, nil); len(got) != 1 || got[0].Kind != Fetch {
+		t.Fatalf("asks for %+v, want a page", got)
+	}
+	c.o.Unfetched() // nothing may be read before late
+	large := deliver(strings.Repeat("x", 2000), 1)
+	got := c.fetch(c.o.Offer(c.now, late, large, nil))
+	if len(got) != 2 || got[0].Kind != Dropped || got[1].Kind != Send || got[1].Seq != late+1 {
+		t.Errorf("%d actions, want the message dropped and the next one sent: %+v", len(got), got)
+	}
 }
