@@ -104,7 +104,7 @@ func (l *Link) Writable() {
 		s.pumpReplay(now, &bt)
 	}
 	s.mu.Unlock()
-	_, err := l.b.commit(context.Background(), &bt, nil)
+	_, err := l.b.commit(context.Background(), &bt, l)
 	l.settle(err)
 }
 

@@ -324,6 +324,38 @@ func TestWipedSessionLeavesNothingToItsSuccessor(t *testing.T) {
 	})
 }
 
+// The same for a release that waited for the client to take it.
+func TestWipedSessionLeavesNoReleaseBehind(t *testing.T) {
+	f := newFaulty()
+	b := start(t, Config{Store: f, SysInterval: -1})
+	s, p := attach(t, b, durable("s")), attach(t, b, options("p"))
+	s.subscribe(Subscription{Filter: "a", QoS: 2})
+	p.publish("a=1", 2, 1)
+	s.setFull(true)
+	p.publish("a=2", 2, 1) // refused
+	s.ack()
+	session, wiped := s.l.s, make(chan struct{})
+	f.hook(func(ops []store.Op) {
+		if _, ok := ops[0].Record.(store.Released); !ok {
+			return
+		}
+		f.hook(nil)
+		go func() {
+			defer close(wiped)
+			session.life.Lock()
+			session.end()
+			session.life.Unlock()
+		}()
+		for len(records(t, f)) > 0 && session.applying.TryLock() { // wiped already, or waits for us
+			session.applying.Unlock()
+		}
+	})
+	s.setFull(false)
+	<-wiped
+	attach(t, b, durable("s"))
+	wantRecords(t, f, "session s")
+}
+
 // Batches of two publishers may be stored in another order than that in which
 // they were published; what is kept in the end is what clients have been shown.
 func TestStoredRetainedMessageIsTheLastOne(t *testing.T) {
