@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +49,9 @@ type mark struct {
 	At, Width   float64
 	Class, Text string
 }
+
+// Labelled tells whether there is room for the text.
+func (m mark) Labelled() bool { return m.Class == "stage" && m.Width >= 7 }
 
 // hit is where a tooltip appears.
 type hit struct {
@@ -137,7 +141,7 @@ func line(x, y axis, points []point) string {
 		b.WriteString(pen)
 		place(&b, x, y, p)
 		if pen == "M" && (n+1 == len(points) || math.IsNaN(points[n+1].y)) {
-			b.WriteString("h.1") // a point alone is seen, too
+			b.WriteString("m-3 0h6") // a point alone is seen, too
 		}
 		pen = "L"
 	}
@@ -200,7 +204,7 @@ func newTimeline(r *Run) *timeline {
 	}
 	last := &r.Intervals[len(r.Intervals)-1]
 	t.x = axis{from: r.Intervals[0].At.Seconds(), to: (last.At + last.Duration).Seconds()}
-	step := timeStep((t.x.to - t.x.from) / 8)
+	step := timeStep((t.x.to - t.x.from) / 10)
 	for n := math.Ceil(t.x.from / step); n*step <= t.x.to; n++ {
 		d := time.Duration(n * step * float64(time.Second))
 		t.ticks = append(t.ticks, tick{At: 100 * t.x.share(n*step), Text: clockText(d), Odd: int(n)%2 != 0})
@@ -305,5 +309,9 @@ func (t *timeline) series(value func(i *Interval) float64) []point {
 
 // chart begins one.
 func (t *timeline) chart(title string) chart {
-	return chart{Title: title, X: t.ticks, Marks: t.marks, Bottom: "since the start"}
+	c := chart{Title: title, X: t.ticks, Marks: t.marks, Bottom: "since the start"}
+	if slices.ContainsFunc(t.marks, func(m mark) bool { return m.Class == "limited" }) {
+		c.Legend = []entry{{"limited", "the generator was the limit"}}
+	}
+	return c
 }

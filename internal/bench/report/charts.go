@@ -28,33 +28,39 @@ func (r *Run) charts() []chart {
 	for _, phase := range working {
 		all = append(all, t.latency(phase))
 	}
-	if len(working) > 0 {
-		var names []string
-		for _, phase := range working {
-			names = append(names, phase, phase+bench.Sent)
-		}
-		all = append(all, r.spectrum("Percentile spectrum", names))
+	var names []string
+	for _, phase := range working {
+		names = append(names, phase, phase+bench.Sent)
+	}
+	if names = r.having(fewest, names...); len(names) > 0 {
+		c := r.spectrum("Percentile spectrum", names)
+		c.Note += " Dashed is from the time of sending."
+		all = append(all, c)
 	}
 	for _, c := range []*chart{t.throughput(), t.connections(), t.backlog(), t.processors()} {
 		if c != nil {
 			all = append(all, *c)
 		}
 	}
-	if names := r.having("dial", "tls", "connack", "suback"); len(names) > 0 {
+	if names := r.having(fewest, "dial", "tls", "connack", "suback"); len(names) > 0 {
 		all = append(all, r.spectrum("Connecting", names))
 	}
 	return all
 }
 
-func (r *Run) having(names ...string) []string {
+// fewest latencies make a spectrum.
+const fewest = 10
+
+// having leaves the phases of which there are so many latencies.
+func (r *Run) having(least int64, names ...string) []string {
 	return slices.DeleteFunc(names, func(name string) bool {
 		h := r.Final.Latency[name]
-		return h == nil || h.TotalCount() == 0
+		return h == nil || h.TotalCount() < least
 	})
 }
 
 // workPhases are those of the load itself.
-func (r *Run) workPhases() []string { return r.having("e2e", "op", "pubcomp", "puback") }
+func (r *Run) workPhases() []string { return r.having(1, "e2e", "op", "pubcomp", "puback") }
 
 // latency is a band of percentiles over time.
 func (t *timeline) latency(phase string) chart {
@@ -83,7 +89,6 @@ func (t *timeline) latency(phase string) chart {
 	if y.to == 0 {
 		y.from, y.to = 1e6, 1e7
 	}
-	c.Y = yTicks(y, nil, nil)
 	ticks := y.round(6)
 	c.Y = yTicks(y, ticks, shortNanos)
 	c.Paths = []path{
@@ -93,7 +98,7 @@ func (t *timeline) latency(phase string) chart {
 		{line(t.x, y, lines[4]), "max", false},
 		{line(t.x, y, lines[0]), "p50", false},
 	}
-	c.Legend = []entry{{"p50", "p50"}, {"band1", "to p90"}, {"band2", "to p99"}, {"band3", "to p99.9"}, {"max", "maximum"}}
+	c.Legend = append([]entry{{"p50", "p50"}, {"band1", "to p90"}, {"band2", "to p99"}, {"band3", "to p99.9"}, {"max", "maximum"}}, c.Legend...)
 	c.Hits = t.hits(func(i *Interval) string {
 		v := at[i]
 		if v == nil {
@@ -107,11 +112,11 @@ func (t *timeline) latency(phase string) chart {
 // spectrum has the percentiles of a run, with a tenth of the rest at each tick.
 func (r *Run) spectrum(title string, names []string) chart {
 	c := chart{Title: title, Bottom: "percentile"}
-	c.Note = "The share of all that was at least so fast. Both axes are logarithmic; dashed is from the time of sending."
+	c.Note = "The share of all that was at least so fast. Both axes are logarithmic."
 	most := int64(1)
 	x, y := axis{}, axis{from: math.Inf(1), log: true}
 	spreads := map[string]spread{}
-	for _, name := range r.having(names...) {
+	for _, name := range names {
 		s := newSpread(r.Final.Latency[name])
 		spreads[name] = s
 		most = max(most, s.total())
@@ -123,7 +128,7 @@ func (r *Run) spectrum(title string, names []string) chart {
 	ticks := y.round(6)
 	c.Y = yTicks(y, ticks, shortNanos)
 	for n := 0; n <= int(nines); n++ {
-		c.X = append(c.X, tick{At: 100 * x.share(float64(n)), Text: percentile(1 - math.Pow(10, -float64(n)))})
+		c.X = append(c.X, tick{At: 100 * x.share(float64(n)), Text: percentile(1 - math.Pow(10, -float64(n))), Odd: nines > 3 && n%2 != 0})
 	}
 	const steps = 24 // to each nine
 	var shares []float64
@@ -220,11 +225,12 @@ func (t *timeline) lines(title, note string, text func(float64) string, curves [
 	if len(shown) == 0 {
 		return nil
 	}
+	y.to *= 1.04 // the highest is not on the edge
 	ticks := y.round(5)
 	c.Y = yTicks(y, ticks, text)
-	for _, cu := range shown {
+	for n, cu := range shown {
 		c.Paths = append(c.Paths, path{line(t.x, y, all[cu.name]), cu.class, false})
-		c.Legend = append(c.Legend, entry{cu.class, cu.name})
+		c.Legend = slices.Insert(c.Legend, n, entry{cu.class, cu.name})
 	}
 	c.Hits = t.hits(func(i *Interval) string {
 		var parts []string
@@ -242,12 +248,16 @@ func (t *timeline) throughput() *chart {
 	per := func(n func(*bench.Counters) int64) func(i *Interval) float64 {
 		return func(i *Interval) float64 { return float64(n(&i.Counters)) / i.Duration.Seconds() }
 	}
+	connects := per(func(c *bench.Counters) int64 { return c.Connects })
+	if !t.reconnects() {
+		connects = func(*Interval) float64 { return math.NaN() }
+	}
 	return t.lines("Throughput", "Per second.", count, []curve{
 		{"received", "s1", per(func(c *bench.Counters) int64 { return c.Received })},
 		{"sent", "s2", per(func(c *bench.Counters) int64 { return c.Sent })},
 		{"acknowledged", "s3", per(func(c *bench.Counters) int64 { return c.Acked })},
 		{"operations", "s4", per(func(c *bench.Counters) int64 { return c.Operations })},
-		{"connected", "s5", per(func(c *bench.Counters) int64 { return c.Connects })},
+		{"connected", "s5", connects},
 		{"scheduled", "target dashed", func(i *Interval) float64 {
 			if i.Target == 0 {
 				return math.NaN()
@@ -255,6 +265,14 @@ func (t *timeline) throughput() *chart {
 			return i.Target
 		}},
 	})
+}
+
+// reconnects tells whether connecting is part of the load.
+func (t *timeline) reconnects() bool {
+	return slices.ContainsFunc(t.intervals, func(i Interval) bool { return i.Stage == bench.StageMeasure && i.Counters.Connects > 0 }) ||
+		!slices.ContainsFunc(t.intervals, func(i Interval) bool {
+			return i.Counters.Sent+i.Counters.Received+i.Counters.Operations > 0
+		})
 }
 
 func (t *timeline) connections() *chart {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strconv"
 	"time"
+
+	"github.com/iotctl/iotctl/internal/bench"
 )
 
 // The part of JUnit's XML that the readers of it agree on.
@@ -48,14 +50,15 @@ type junitProblem struct {
 	Type    string `xml:"type,attr"`
 }
 
-// WriteJUnit writes a test suite: a case that the run came to its end, and one
-// for each condition.
+// WriteJUnit writes a test suite: a case that the run came to its end, those
+// that nothing went wrong on the way, and one for each condition.
 func WriteJUnit(w io.Writer, r *Run) error {
+	r = r.visible()
 	f, plan := r.Final, &r.Header.Plan
-	class := "iotctl.bench." + visible(plan.Scenario)
+	class := "iotctl.bench." + plan.Scenario
 	took := strconv.FormatFloat(f.At.Seconds(), 'f', 3, 64)
 	s := junitSuite{
-		Name: "iotctl bench " + visible(plan.Scenario), Time: took,
+		Name: "iotctl bench " + plan.Scenario, Time: took,
 		Timestamp: r.Header.Started.UTC().Format(time.RFC3339),
 		Properties: []junitProperty{
 			{"target", plan.Target},
@@ -70,6 +73,18 @@ func WriteJUnit(w io.Writer, r *Run) error {
 		s.Errors++
 	}
 	s.Cases = append(s.Cases, whole)
+	check := func(name, problem string) {
+		c := junitCase{Class: class, Name: name, Time: "0"}
+		if problem != "" {
+			c.Failure = &junitProblem{problem, "trouble"}
+			s.Failures++
+		}
+		s.Cases = append(s.Cases, c)
+	}
+	check("every connection was made and kept", connectionTrouble(f))
+	if !r.CutOff && f.Account.Sum().Expected > 0 {
+		check("the QoS was kept", qosTrouble(&f.Account))
+	}
 	for _, v := range f.Assertions {
 		c := junitCase{Class: class, Name: v.Expression, Time: "0"}
 		if !v.OK {
@@ -89,4 +104,20 @@ func WriteJUnit(w io.Writer, r *Run) error {
 	}
 	_, err := io.WriteString(w, "\n")
 	return err
+}
+
+func connectionTrouble(f *bench.Final) string {
+	if f.Total.ConnectFails+f.Total.Disconnects == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d connections failed, %d were lost", f.Total.ConnectFails, f.Total.Disconnects)
+}
+
+// qosTrouble is what QoS 1 and 2 forbid, and what no QoS allows.
+func qosTrouble(a *bench.Account) string {
+	lost, again, corrupted := a.QoS[1].Lost+a.QoS[2].Lost, a.QoS[2].Duplicated, a.Sum().Corrupted
+	if lost+again+corrupted == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d messages of QoS 1 and 2 were lost, %d of QoS 2 came again, %d were corrupted", lost, again, corrupted)
 }

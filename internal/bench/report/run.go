@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/iotctl/iotctl/internal/bench"
 )
@@ -221,12 +220,5 @@ func (r *Run) Err() error {
 	return nil
 }
 
-// visible replaces what would steer a terminal.
-func visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
+// New is a run that has just ended, without its intervals.
+func New(h bench.Header, f *bench.Final) *Run { return &Run{Header: h, Final: f, Folded: 1} }
