@@ -152,12 +152,15 @@ func (r *Run) spectrum(title string, names []string) chart {
 			}
 		}
 		base, sent := strings.CutSuffix(name, bench.Sent)
-		class, text := "", phaseTitles[base]
+		text := phaseTitles[base]
 		if sent {
-			class, text = "s"+strconv.Itoa(color)+" dashed", text+", from sending"
+			text += ", from sending"
 		} else {
 			color++
-			class = "s" + strconv.Itoa(color)
+		}
+		class := "s" + strconv.Itoa(color)
+		if sent {
+			class += " dashed"
 		}
 		c.Paths = append(c.Paths, path{line(x, y, points), class, false})
 		c.Legend = append(c.Legend, entry{class, text})

@@ -55,7 +55,7 @@ func Read(name string, r io.Reader) (*Run, error) {
 	}
 	if run.Final == nil {
 		run.CutOff = true
-		run.Final = run.balance.final()
+		run.Final = run.balance.f
 	}
 	return run, nil
 }
@@ -151,14 +151,9 @@ func (r *Run) measured() []Interval {
 }
 
 // balance adds up intervals, for a run that has no final.
-type balance struct {
-	f       *bench.Final
-	started bool
-}
+type balance struct{ f *bench.Final }
 
-func newBalance() balance {
-	return balance{f: &bench.Final{Ended: CutOff, Latency: bench.Latencies{}}}
-}
+func newBalance() balance { return balance{&bench.Final{Ended: CutOff, Latency: bench.Latencies{}}} }
 
 func (b *balance) keep(i *bench.Interval, sampling time.Duration) {
 	f := b.f
@@ -196,8 +191,6 @@ func (b *balance) keep(i *bench.Interval, sampling time.Duration) {
 		}
 	}
 }
-
-func (b *balance) final() *bench.Final { return b.f }
 
 // connecting tells whether a phase belongs to connecting, which counts from
 // the beginning of a run.
