@@ -189,7 +189,10 @@ func addLatencies(all, o map[string]*Histogram, connecting bool) {
 
 // keep adds an interval to the balance.
 func (m *Merger) keep(i *Interval) {
-	addLatencies(m.latency, i.Latency, i.Stage == StageConnect || i.Stage == StageWarmup)
+	// A part that begins a little late still connects when the first messages of
+	// others come.
+	early := i.Stage == StageConnect && (m.d.Plan.Warmup > 0 || !m.d.crosses())
+	addLatencies(m.latency, i.Latency, early || i.Stage == StageWarmup)
 	m.total.Add(&i.Counters)
 	m.self.Goroutines = max(m.self.Goroutines, i.Self.Goroutines)
 	if i.Stage != StageMeasure {

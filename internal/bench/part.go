@@ -144,17 +144,38 @@ func Divide(spec Spec, plan Plan, n int, run uint32) (*Division, error) {
 			part.FirstSubscriber, p.Subscribers = a, b-a
 			first += p.Publishers + p.Subscribers
 		} else {
-			p.Clients = to - from
-			if plan.Topic == "" {
-				p.Topic = fmt.Sprintf("bench/%s/%d/%%i", text, k)
-			}
-			first = to
+			part.FirstClient = from + d.split(&p, from, to, k, n, text)
 		}
-		p.scale(float64(to-from)/float64(clients), k, n)
+		if d.isFan || p.Subscribers == 0 {
+			p.scale(float64(to-from)/float64(clients), k, n)
+		}
 		d.Shares = append(d.Shares, Share{p, part})
 	}
 	return d, nil
 }
+
+// split gives a part clients and topics of its own, from one number to another
+// of all clients. It returns how many numbers are left out before them: some
+// scenarios have clients beside those of the plan.
+func (d *Division) split(p *Plan, from, to, k, n int, run string) (gap int) {
+	p.Clients = to - from
+	if p.Subscribers > 0 { // of publishers that each part has
+		a, b := cut(d.Plan.Subscribers, k, n)
+		p.Subscribers = b - a
+	}
+	if slices.Contains(numbered, p.Scenario) {
+		if d.Plan.Scenario == "sub" && p.Topic == "#" {
+			p.Topic = "bench/#" // without what agents say
+		}
+		return 0
+	}
+	p.Topic = fmt.Sprintf("bench/%s/%d/%%i", run, k)
+	return from + 16*k
+}
+
+// numbered scenarios have the clients of the plan and no others, and take
+// topics as they are given.
+var numbered = []string{"conn", "pub", "sub", "mqttbs/conn", "mqttbs/conn-enterprise"}
 
 // divisible tells what keeps a load from being shared.
 func (d *Division) divisible(n int) error {
@@ -162,11 +183,11 @@ func (d *Division) divisible(n int) error {
 	switch name := p.Scenario; {
 	case n < 1:
 		return errors.New("no agents")
-	case !d.isFan && max(p.Clients, 1) < n:
-		return fmt.Errorf("%d clients are too few for %d agents", max(p.Clients, 1), n)
+	case !d.isFan && max(p.Clients, p.Subscribers) < n:
+		return fmt.Errorf("%d clients are too few for %d agents", max(p.Clients, p.Subscribers), n)
 	case d.isFan && p.Publishers+p.Subscribers < n:
 		return fmt.Errorf("%d publishers and subscribers are too few for %d agents", p.Publishers+p.Subscribers, n)
-	case !d.isFan && p.Topic != "" && !slices.Contains([]string{"pub", "sub", "conn"}, name):
+	case !d.isFan && p.Topic != "" && !slices.Contains(numbered, name):
 		return fmt.Errorf("%s has topics of its own on each agent, and none can be given", name)
 	case d.isFan && d.fan.all && p.ClosedLoop && p.QoS <= 0 && n > 1:
 		return errors.New("a closed loop at QoS 0 is closed by arrivals, which agents do not see of each other: give a rate, or QoS 1")

@@ -134,8 +134,11 @@ func (r *runner) stages(ctx context.Context) error {
 	finished := make(chan error, 1)
 	go func() { finished <- r.load.Run(loading) }()
 	err = r.measure(ctx, finish, finished)
-	s.rec.to.Store(min(s.rec.to.Load(), s.now()))
-	r.measured = time.Duration(max(s.rec.to.Load()-s.rec.from.Load(), 0))
+	end := min(s.rec.to.Load(), s.now())
+	r.measured = time.Duration(max(end-s.rec.from.Load(), 0))
+	if !r.o.Part.Crosses { // others may have more to send
+		s.rec.to.Store(end)
+	}
 	r.log.enter(StageDrain, 0)
 	if err != nil {
 		r.ended = err.Error()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/bench"
@@ -170,6 +169,10 @@ func (s *serving) order(m letter) {
 
 // open begins a run if it may.
 func (s *serving) open(o *order) error {
+	if s.job != nil && s.job.over.Load() {
+		<-s.job.done
+		s.job = nil
+	}
 	if s.job != nil {
 		return errors.New("busy with another run")
 	}
@@ -259,6 +262,3 @@ func (s *serving) bounded(p *bench.Plan, part *bench.Part) error {
 
 // errStopped is what ends a run by order.
 var errStopped = errors.New("stopped by whoever leads")
-
-// freed gives memory back that a run has left.
-func freed() { debug.FreeOSMemory() }

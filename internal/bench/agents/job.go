@@ -3,6 +3,7 @@ package agents
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ type job struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	done   chan struct{}
+	over   atomic.Bool // all but told
 
 	mu   sync.Mutex // keeps reports in the order of their numbers
 	seq  int
@@ -48,8 +50,9 @@ func (j *job) work(o bench.Options) {
 	} else if err != nil {
 		r.Text = err.Error()
 	}
+	debug.FreeOSMemory()
+	j.over.Store(true)
 	j.tell(r)
-	freed()
 }
 
 // patience is how long a report may wait for the broker after the run's end.

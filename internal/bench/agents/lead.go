@@ -25,6 +25,7 @@ type Order struct {
 }
 
 const (
+	helloAgain   = 200 * time.Millisecond
 	clockRounds  = 20
 	clockAfter   = 10
 	pongTime     = time.Second
@@ -193,7 +194,7 @@ func (l *lead) gather(ctx context.Context) error {
 				return err
 			}
 		}
-		err := l.pump(ctx, time.Second, func() bool { return l.every(func(p *peer) bool { return p.hello }) })
+		err := l.pump(ctx, helloAgain, func() bool { return l.every(func(p *peer) bool { return p.hello }) })
 		if err != nil && !errors.Is(err, errTime) {
 			return err
 		}
@@ -303,7 +304,9 @@ func (l *lead) load(ctx context.Context) error {
 		if ctx.Err() != nil {
 			err = nil // interrupted, which is no failure
 		}
-		if e := l.all(rest, order{Kind: orderStop}, 1); e != nil {
+		soon, cancel := context.WithTimeout(rest, farewell)
+		defer cancel()
+		if e := l.all(soon, order{Kind: orderStop}, 1); e != nil {
 			return errors.Join(err, e)
 		}
 		if e := l.pump(rest, goodbyeTime, over); e != nil {
