@@ -305,7 +305,7 @@ func (t *timeline) processors() *chart {
 
 // nanos is a latency with three digits.
 func nanos(n int64) string {
-	switch d := time.Duration(n); {
+	switch d := time.Duration(max(n, -n)); {
 	case d < 10*time.Microsecond:
 		return decimal(float64(n)/1e3, 1) + " µs"
 	case d < time.Millisecond:

@@ -289,6 +289,11 @@ func notes(a, b []*Run) []string {
 			all = append(all, fmt.Sprintf("%s: the generator itself was the limit in %d of %d intervals", r.Name, f.LimitedIntervals, f.MeasureIntervals))
 		}
 	}
+	for _, r := range runs {
+		if e := r.Final.ClockError; e > 0 {
+			all = append(all, fmt.Sprintf("%s: latencies between agents are exact to ± %s", r.Name, nanos(int64(e))))
+		}
+	}
 	first := facts(runs[0])
 	for _, r := range runs[1:] {
 		for i, f := range facts(r) {

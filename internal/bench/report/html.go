@@ -41,6 +41,8 @@ type page struct {
 	Phases                     []phaseRow
 	Assertions                 []assertionRow
 	Account                    *accountTable
+	Agents                     [][]string
+	ClockError                 string
 	Events                     []eventRow
 	MoreEvents                 int
 	Plan, Environment, Counted []fact
@@ -97,6 +99,7 @@ func WriteHTML(w io.Writer, r *Run) error {
 	p.figures(r)
 	p.account(r)
 	p.asserts(r)
+	p.agents(r)
 	p.plan(r)
 	p.intervals(r)
 	out := bufio.NewWriter(w)
@@ -282,6 +285,19 @@ func (p *page) asserts(r *Run) {
 			text += fmt.Sprintf(" (%d times)", e.Count)
 		}
 		p.Events = append(p.Events, eventRow{clockText(e.At), text})
+	}
+}
+
+// agents are the machines of a run that had several.
+func (p *page) agents(r *Run) {
+	if e := r.Final.ClockError; e > 0 {
+		p.ClockError = nanos(int64(e))
+	}
+	for _, a := range r.Final.Agents {
+		p.Agents = append(p.Agents, []string{
+			a.Name, a.Ended, nanos(int64(a.Offset)), "± " + nanos(int64(a.Error)), decimal(a.Self.CPU.Seconds(), 2), nanos(int64(a.Self.Lag)),
+			fmt.Sprintf("%d × %s", a.Environment.CPUs, a.Environment.CPU),
+		})
 	}
 }
 

@@ -36,6 +36,8 @@ type document struct {
 	MeasureIntervals int                `json:"measure_intervals"`
 	Values           map[string]float64 `json:"values,omitempty"`
 	Assertions       []bench.Verdict    `json:"assertions"`
+	Agents           []bench.PartResult `json:"agents,omitempty"`
+	ClockError       time.Duration      `json:"clock_error,omitempty"`
 	Events           []bench.Event      `json:"events"`
 	MoreEvents       int                `json:"more_events,omitempty"`
 	// Folded is how many recorded intervals one of Intervals stands for at most.
@@ -123,7 +125,7 @@ func WriteJSON(w io.Writer, r *Run) error {
 			"received": f.PerSecond(f.Counters.Received), "operations": f.PerSecond(f.Counters.Operations),
 		},
 		Self: f.Self, Watch: f.Watch, LimitedIntervals: f.LimitedIntervals, MeasureIntervals: f.MeasureIntervals,
-		Values: f.Values, Assertions: f.Assertions, Events: r.Events, MoreEvents: r.More, Folded: r.Folded,
+		Values: f.Values, Assertions: f.Assertions, Agents: f.Agents, ClockError: f.ClockError, Events: r.Events, MoreEvents: r.More, Folded: r.Folded,
 		Intervals: []intervalDocument{},
 	}
 	if !r.CutOff {

@@ -201,6 +201,9 @@ func (m *Metrics) verdicts(e *exposition) {
 		complete = 1
 	}
 	e.one("iotctl_bench_complete", "gauge", "1: the run came to its planned end.", complete)
+	if f.ClockError > 0 {
+		e.one("iotctl_bench_clock_error_seconds", "gauge", "How wrong latencies between agents can be.", f.ClockError.Seconds())
+	}
 	e.family("iotctl_bench_lost", "gauge", "Messages lost, by QoS.")
 	for qos, t := range f.Account.QoS {
 		e.sample("iotctl_bench_lost", label("qos", strconv.Itoa(qos)), float64(t.Lost))

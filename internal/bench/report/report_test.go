@@ -260,6 +260,8 @@ func TestHostileRecords(t *testing.T) {
 				v.Assertions = []bench.Verdict{{Expression: hostile, Value: math.MaxFloat64}}
 				v.Values = map[string]float64{hostile: 1}
 				v.Account.Worst[0].Topic = hostile
+				v.Agents = []bench.PartResult{{Name: hostile, Ended: hostile, Environment: bench.Environment{CPU: hostile}}}
+				v.ClockError = time.Millisecond
 			}
 		}
 	})

@@ -21,13 +21,11 @@ func visible(s string) string {
 // visible is the run with all its texts made so, for people to look at.
 func (r *Run) visible() *Run {
 	c := *r
-	p, e := &c.Header.Plan, &c.Header.Environment
-	for _, s := range []*string{
-		&p.Scenario, &p.Target, &p.ClientID, &p.Topic,
-		&e.Tool, &e.Go, &e.OS, &e.Arch, &e.Kernel, &e.CPU,
-	} {
+	p := &c.Header.Plan
+	for _, s := range []*string{&p.Scenario, &p.Target, &p.ClientID, &p.Topic} {
 		*s = visible(*s)
 	}
+	visibleEnvironment(&c.Header.Environment)
 	p.Options = visibleKeys(p.Options)
 	f := *r.Final
 	c.Final = &f
@@ -40,6 +38,12 @@ func (r *Run) visible() *Run {
 	f.Account.Worst = slices.Clone(f.Account.Worst)
 	for i := range f.Account.Worst {
 		f.Account.Worst[i].Topic = visible(f.Account.Worst[i].Topic)
+	}
+	f.Agents = slices.Clone(f.Agents)
+	for i := range f.Agents {
+		a := &f.Agents[i]
+		a.Name, a.Ended = visible(a.Name), visible(a.Ended)
+		visibleEnvironment(&a.Environment)
 	}
 	c.Events = slices.Clone(c.Events)
 	for i := range c.Events {
@@ -55,6 +59,12 @@ func (r *Run) visible() *Run {
 		}
 	}
 	return &c
+}
+
+func visibleEnvironment(e *bench.Environment) {
+	for _, s := range []*string{&e.Tool, &e.Go, &e.OS, &e.Arch, &e.Kernel, &e.CPU} {
+		*s = visible(*s)
+	}
 }
 
 func visibleKeys(m map[string]float64) map[string]float64 {
