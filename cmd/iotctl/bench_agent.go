@@ -186,6 +186,9 @@ func (r *benchRun) checkAgents(target transport.Endpoint) error {
 			return usagef("--agents: %w", err)
 		}
 	}
+	if _, err := bench.Divide(r.opts.Spec, r.opts.Plan, len(r.o.agents), 1); err != nil {
+		return usagef("--agents: %w", err)
+	}
 	return nil
 }
 

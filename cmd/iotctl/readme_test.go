@@ -41,6 +41,7 @@ iotctl() {
 	case $verb in
 	serve) case " $* " in *" --listen "*|*" -c "*) ;; *) set -- --listen "mqtt://127.0.0.1:$PORT" "$@" ;; esac ;;
 	pub|sub|rr) set -- $(at "$@") $DEBUG "$@" ;;
+	bench) case " $* " in *" --serve "*|" report "*|" compare "*) ;; *) set -- "$@" -p "$PORT" ;; esac ;;
 	esac
 	command iotctl "$verb" "$@"
 }
@@ -96,7 +97,7 @@ func (b readmeBlock) script() (commands, shown []string) {
 
 var (
 	serves = regexp.MustCompile(`^iotctl serve\b`)
-	waits  = regexp.MustCompile(`^(iotctl |mosquitto_)sub\b`)
+	waits  = regexp.MustCompile(`^((iotctl |mosquitto_)sub|iotctl bench agent)\b`)
 	leaves = regexp.MustCompile(` (-C|-W|-E|--test-config)\b`)
 )
 
@@ -206,7 +207,7 @@ func start(t *testing.T, bin, dir, port string, commands []string) *terminalBloc
 	return tb
 }
 
-// ready waits until a server listens or a subscriber has subscribed.
+// ready waits until a server listens, or a subscriber or an agent has subscribed.
 func (tb *terminalBlock) ready(t *testing.T) {
 	t.Helper()
 	tb.until(t, "not ready", func() bool {
@@ -217,7 +218,8 @@ func (tb *terminalBlock) ready(t *testing.T) {
 			}
 			return err == nil
 		}
-		return strings.Contains(tb.stdout.String()+tb.stderr.String(), "SUBACK")
+		said := tb.stdout.String() + tb.stderr.String()
+		return strings.Contains(said, "SUBACK") || strings.Contains(said, "msg=ready")
 	})
 }
 
