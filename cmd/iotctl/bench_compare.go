@@ -79,6 +79,11 @@ func runBenchCompare(t *terminal, o *compareOptions, args []string) error {
 		if err != nil {
 			return err
 		}
+		for _, other := range sides[i%2] {
+			if other.Same(run) {
+				return usagef("%s and %s are the same run, which does not count twice", other.Name, name)
+			}
+		}
 		sides[i%2] = append(sides[i%2], run)
 	}
 	c := report.Compare(sides[0], sides[1])

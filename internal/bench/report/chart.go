@@ -53,6 +53,9 @@ type mark struct {
 // Labelled tells whether there is room for the text.
 func (m mark) Labelled() bool { return m.Class == "stage" && m.Width >= 7 }
 
+// Narrow tells whether there is not, on a small screen.
+func (m mark) Narrow() bool { return m.Width < 22 }
+
 // hit is where a tooltip appears.
 type hit struct {
 	At, Width float64

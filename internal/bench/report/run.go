@@ -202,6 +202,11 @@ func connecting(phase string) bool {
 	return false
 }
 
+// Same tells whether two records are of one run.
+func (r *Run) Same(o *Run) bool {
+	return r.Header.Started.Equal(o.Header.Started) && r.Final.At == o.Final.At && r.Final.Total == o.Final.Total
+}
+
 // Err is why the run is not what its figures seem to say, nil if it is.
 func (r *Run) Err() error {
 	switch {

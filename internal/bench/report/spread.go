@@ -74,8 +74,7 @@ func (s spread) quantiles(qs ...float64) []int64 {
 	total := s.total()
 	seen, at := int64(0), 0
 	for i, q := range qs {
-		rank := min(max(int64(math.Ceil(q*float64(total)-1e-9)), 1), total)
-		for at < len(s) && seen < rank {
+		for at < len(s) && seen < rank(q, total) {
 			seen += s[at].count
 			at++
 		}
@@ -84,4 +83,10 @@ func (s spread) quantiles(qs ...float64) []int64 {
 		}
 	}
 	return out
+}
+
+// rank is which of so many latencies, from 1, stands for a quantile: the one
+// that bench.Histogram takes, so that all formats say the same.
+func rank(q float64, total int64) int64 {
+	return int64(min(max(q*100/100*float64(total)+.5, 1), float64(total)))
 }

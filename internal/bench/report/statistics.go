@@ -163,8 +163,7 @@ func (d *draw) find(sums []int64) {
 	d.values = [5]float64{}
 	seen, bucket := int64(0), 0
 	for k, stat := range phaseStats {
-		rank := max(int64(math.Ceil(stat.q*float64(total)-1e-9)), 1)
-		for ; bucket < len(sums) && seen < rank; bucket++ {
+		for ; bucket < len(sums) && seen < rank(stat.q, total); bucket++ {
 			seen += sums[bucket]
 		}
 		if total > 0 {

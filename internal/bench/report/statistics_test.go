@@ -8,6 +8,34 @@ import (
 	"github.com/iotctl/iotctl/internal/bench"
 )
 
+// Histograms that are put away tightly say what they said before.
+func TestSpreadsAgreeWithHistograms(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	for _, n := range []int{1, 2, 7, 8, 100, 12345} {
+		one, two := bench.NewHistogram(), bench.NewHistogram()
+		for k := range n {
+			d := int64(math.Exp(random.NormFloat64()*2) * 1e6)
+			if k%3 == 0 {
+				two.Record(d)
+			} else {
+				one.Record(d)
+			}
+		}
+		s := newSpread(one).merge(newSpread(two))
+		one.Add(two)
+		qs := []float64{.1, .25, .5, .9, .99, .999, .9999, 1}
+		got := s.quantiles(qs...)
+		for i, q := range qs {
+			if want := int64(one.Quantile(q)); got[i] != want {
+				t.Errorf("quantile %v of %d: %d, want %d", q, n, got[i], want)
+			}
+		}
+		if v := s.figures(); v.Count != int64(n) || v.Max != one.Max() || math.Abs(v.Mean-one.Mean()) > one.Mean()/1000 {
+			t.Errorf("%+v, want a mean of %v", v, one.Mean())
+		}
+	}
+}
+
 // Critical values as tables of the test have them.
 func TestMannWhitneyDistribution(t *testing.T) {
 	for _, tt := range []struct {
