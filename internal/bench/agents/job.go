@@ -45,7 +45,7 @@ func (j *job) work(o bench.Options) {
 		own.Latency, own.Agents = nil, nil // intervals have it
 		r.Final, r.Text = &own, f.Ended
 	}
-	if cause := context.Cause(j.ctx); cause != nil && cause != errStopped {
+	if cause := context.Cause(j.ctx); cause != nil && !errors.Is(cause, errStopped) {
 		r.Text = cause.Error()
 	} else if err != nil {
 		r.Text = err.Error()
