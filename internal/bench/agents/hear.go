@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/iotctl/iotctl/internal/bench"
 )
@@ -88,6 +89,7 @@ func (l *lead) hear(ctx context.Context, m letter) {
 	case p.over:
 		return
 	}
+	r.Text = printable(r.Text)
 	if !p.heard.IsZero() {
 		p.heard = time.Now()
 	}
@@ -128,10 +130,26 @@ func (l *lead) record(p *peer, r *report) {
 		shift := l.d.Shares[p.k].Part.Shift
 		l.m.Began(p.k, r.Header.Started.Add(shift))
 	case r.Interval != nil:
+		if p.intervals++; p.intervals > maxIntervals {
+			l.lost(p, "has sent too much")
+			return
+		}
 		l.m.Interval(p.k, r.Interval)
 	case r.Event != nil:
+		r.Event.Text = printable(r.Event.Text)
 		l.m.Event(p.k, r.Event)
 	}
+}
+
+// printable is a text from elsewhere for somebody's terminal.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '�'
+	}, text)
+	return strings.ToValidUTF8(text[:min(len(text), maxText)], "")
 }
 
 // final ends an agent's run.

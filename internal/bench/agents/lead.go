@@ -105,6 +105,7 @@ type peer struct {
 	opened    bool
 	over      bool // nothing more is expected
 	refusal   string
+	intervals int
 	exchanges []exchange
 	pinged    int
 	clock     exchange

@@ -20,6 +20,10 @@ const (
 	maxMessageBytes = 512 << 10
 	// streamsAtOnce is how many streams a message tells about.
 	streamsAtOnce = 500
+	// maxText bounds what an agent says to people, maxIntervals how often it
+	// reports in one run.
+	maxText      = 500
+	maxIntervals = 200_000
 	// inboxSize is how many messages wait to be worked off.
 	inboxSize = 1024
 	// beat is how often either end says that it is there.
