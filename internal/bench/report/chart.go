@@ -51,7 +51,7 @@ type mark struct {
 }
 
 // Labelled tells whether there is room for the text.
-func (m mark) Labelled() bool { return m.Class == "stage" && m.Width >= 7 }
+func (m mark) Labelled() bool { return m.Class != "limited" && m.Width >= 7 }
 
 // Narrow tells whether there is not, on a small screen.
 func (m mark) Narrow() bool { return m.Width < 22 }
@@ -245,34 +245,41 @@ func clockText(d time.Duration) string {
 // mark finds the stages beside the measurement, and the intervals in which the
 // generator was the limit.
 func (t *timeline) mark() {
-	var open *mark
-	extend := func(i *Interval, class, text string) {
-		at := 100 * t.x.share(i.At.Seconds())
-		end := 100 * t.x.share((i.At + i.Duration).Seconds())
-		if open == nil || open.Class != class || open.Text != text {
-			t.marks = append(t.marks, mark{At: at, Class: class, Text: text})
-			open = &t.marks[len(t.marks)-1]
-		}
-		open.Width = end - open.At
-	}
-	for n := range t.intervals {
-		i := &t.intervals[n]
+	t.marks = t.stretch(func(i *Interval) (class, text string) {
 		switch i.Stage {
 		case bench.StageConnect, bench.StageWarmup, bench.StageDrain:
-			extend(i, "stage", string(i.Stage))
-		default:
-			open = nil
+			return "stage", string(i.Stage)
 		}
-	}
-	open = nil
+		return "", ""
+	})
+	t.marks = append(t.marks, t.stretch(func(i *Interval) (class, text string) {
+		if len(i.Limited) == 0 {
+			return "", ""
+		}
+		return "limited", "client-limited: " + strings.Join(i.Limited, ", ")
+	})...)
+}
+
+// stretch makes one mark of each row of intervals that are of the same class
+// and text; those of none have no class.
+func (t *timeline) stretch(of func(i *Interval) (class, text string)) []mark {
+	var marks []mark
+	var open *mark
 	for n := range t.intervals {
 		i := &t.intervals[n]
-		if len(i.Limited) == 0 {
+		class, text := of(i)
+		if class == "" {
 			open = nil
 			continue
 		}
-		extend(i, "limited", "client-limited: "+strings.Join(i.Limited, ", "))
+		at := 100 * t.x.share(i.At.Seconds())
+		if open == nil || open.Class != class || open.Text != text {
+			marks = append(marks, mark{At: at, Class: class, Text: text})
+			open = &marks[len(marks)-1]
+		}
+		open.Width = 100*t.x.share((i.At+i.Duration).Seconds()) - open.At
 	}
+	return marks
 }
 
 // hits are tooltips, one for each interval, that begin with its time.

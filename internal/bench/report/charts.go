@@ -89,6 +89,12 @@ func (t *timeline) latency(phase string) chart {
 	if y.to == 0 {
 		y.from, y.to = 1e6, 1e7
 	}
+	c.Marks = slices.Concat(c.Marks, t.stretch(func(i *Interval) (class, text string) {
+		if i.Stage == bench.StageMeasure && i.Target > 0 && at[i] == nil {
+			return "silent", "nothing came"
+		}
+		return "", ""
+	}))
 	ticks := y.round(6)
 	c.Y = yTicks(y, ticks, shortNanos)
 	c.Paths = []path{

@@ -20,7 +20,7 @@ import (
 type Metrics struct {
 	mu       sync.Mutex
 	head     bench.Header
-	last     bench.Interval
+	last     Interval
 	total    bench.Counters
 	balance  balance
 	cpu      time.Duration
@@ -40,10 +40,9 @@ func (m *Metrics) See(record any) {
 	case *bench.Header:
 		m.head = *v
 	case *bench.Interval:
-		m.last = *v
-		m.last.Latency = nil
+		m.last = newInterval(v)
 		m.total.Add(&v.Counters)
-		m.balance.keep(v, m.head.Plan.Sampling)
+		m.balance.keep(&m.last, m.head.Plan.Sampling)
 		m.cpu += v.Self.CPU
 		if v.Watch != nil {
 			m.watchCPU += v.Watch.CPU
@@ -168,12 +167,11 @@ func (m *Metrics) latencies(e *exposition) {
 			if from == "sent" {
 				key += bench.Sent
 			}
-			h := m.balance.f.Latency[key]
-			if h == nil {
+			s := m.balance.spreads[key]
+			if len(s) == 0 {
 				continue
 			}
 			labels := label("phase", phase) + "," + label("from", from)
-			s := newSpread(h)
 			seen, at := int64(0), 0
 			for _, bound := range latencyBounds {
 				for at < len(s) && float64(bucketScale()[s[at].bucket]) <= bound*1e9 {

@@ -35,6 +35,15 @@ type Interval struct {
 	folded  int
 }
 
+func newInterval(v *bench.Interval) Interval {
+	i := Interval{Interval: *v, spreads: map[string]spread{}, folded: 1}
+	for name, h := range v.Latency {
+		i.spreads[name] = newSpread(h)
+	}
+	i.Latency = nil
+	return i
+}
+
 // What is kept of a run in memory.
 const (
 	maxIntervals = 1200
@@ -55,7 +64,7 @@ func Read(name string, r io.Reader) (*Run, error) {
 	}
 	if run.Final == nil {
 		run.CutOff = true
-		run.Final = run.balance.f
+		run.Final = run.balance.final()
 	}
 	return run, nil
 }
@@ -74,12 +83,8 @@ func (r *Run) add(record any) error {
 		if v.Duration <= 0 {
 			return fmt.Errorf("an interval lasts %v", v.Duration)
 		}
-		r.balance.keep(v, r.Header.Plan.Sampling)
-		i := Interval{Interval: *v, spreads: map[string]spread{}, folded: 1}
-		for name, h := range v.Latency {
-			i.spreads[name] = newSpread(h)
-		}
-		i.Latency = nil
+		i := newInterval(v)
+		r.balance.keep(&i, r.Header.Plan.Sampling)
 		r.Intervals = append(r.Intervals, i)
 		if len(r.Intervals) > maxIntervals {
 			return r.fold()
@@ -151,23 +156,33 @@ func (r *Run) measured() []Interval {
 }
 
 // balance adds up intervals, for a run that has no final.
-type balance struct{ f *bench.Final }
+type balance struct {
+	f       *bench.Final
+	spreads map[string]spread
+}
 
-func newBalance() balance { return balance{&bench.Final{Ended: CutOff, Latency: bench.Latencies{}}} }
+func newBalance() balance {
+	return balance{&bench.Final{Ended: CutOff}, map[string]spread{}}
+}
 
-func (b *balance) keep(i *bench.Interval, sampling time.Duration) {
+// final is what the run came to so far.
+func (b *balance) final() *bench.Final {
+	b.f.Latency = bench.Latencies{}
+	for name, s := range b.spreads {
+		b.f.Latency[name] = s.histogram()
+	}
+	return b.f
+}
+
+func (b *balance) keep(i *Interval, sampling time.Duration) {
 	f := b.f
 	f.At = i.At + i.Duration
 	f.Total.Add(&i.Counters)
 	early := i.Stage == bench.StageConnect || i.Stage == bench.StageWarmup
-	for name, h := range i.Latency {
-		if early && !connecting(name) {
-			continue
+	for name, s := range i.spreads {
+		if !early || connecting(name) {
+			b.spreads[name] = b.spreads[name].merge(s)
 		}
-		if f.Latency[name] == nil {
-			f.Latency[name] = bench.NewHistogram()
-		}
-		f.Latency[name].Add(h)
 	}
 	if i.Stage != bench.StageMeasure {
 		return

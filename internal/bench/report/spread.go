@@ -43,6 +43,15 @@ func newSpread(h *bench.Histogram) spread {
 	return s
 }
 
+// histogram is the same, in the open again.
+func (s spread) histogram() *bench.Histogram {
+	h := bench.NewHistogram()
+	for _, c := range s {
+		_ = h.RecordValues(bucketScale()[c.bucket], c.count) // no value is out of bounds
+	}
+	return h
+}
+
 func (s spread) total() int64 {
 	var n int64
 	for _, c := range s {
