@@ -146,7 +146,7 @@ func Divide(spec Spec, plan Plan, n int, run uint32) (*Division, error) {
 		} else {
 			part.FirstClient = from + d.split(&p, from, to, k, n, text)
 		}
-		if d.isFan || p.Subscribers == 0 {
+		if p.Scenario != feeds {
 			p.scale(float64(to-from)/float64(clients), k, n)
 		}
 		d.Shares = append(d.Shares, Share{p, part})
@@ -159,7 +159,7 @@ func Divide(spec Spec, plan Plan, n int, run uint32) (*Division, error) {
 // scenarios have clients beside those of the plan.
 func (d *Division) split(p *Plan, from, to, k, n int, run string) (gap int) {
 	p.Clients = to - from
-	if p.Subscribers > 0 { // of publishers that each part has
+	if p.Scenario == feeds {
 		a, b := cut(d.Plan.Subscribers, k, n)
 		p.Subscribers = b - a
 	}
@@ -173,6 +173,10 @@ func (d *Division) split(p *Plan, from, to, k, n int, run string) (gap int) {
 	return from + 16*k
 }
 
+// feeds is the scenario whose subscribers are divided and get, in every part,
+// all that the publishers of that part send.
+const feeds = "slow"
+
 // numbered scenarios have the clients of the plan and no others, and take
 // topics as they are given.
 var numbered = []string{"conn", "pub", "sub", "mqttbs/conn", "mqttbs/conn-enterprise"}
@@ -183,8 +187,10 @@ func (d *Division) divisible(n int) error {
 	switch name := p.Scenario; {
 	case n < 1:
 		return errors.New("no agents")
-	case !d.isFan && max(p.Clients, p.Subscribers) < n:
-		return fmt.Errorf("%d clients are too few for %d agents", max(p.Clients, p.Subscribers), n)
+	case name == feeds && p.Subscribers < n:
+		return fmt.Errorf("%d subscribers are too few for %d agents", p.Subscribers, n)
+	case !d.isFan && name != feeds && max(p.Clients, 1) < n:
+		return fmt.Errorf("%d clients are too few for %d agents", max(p.Clients, 1), n)
 	case d.isFan && p.Publishers+p.Subscribers < n:
 		return fmt.Errorf("%d publishers and subscribers are too few for %d agents", p.Publishers+p.Subscribers, n)
 	case !d.isFan && p.Topic != "" && !slices.Contains(numbered, name):
