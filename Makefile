@@ -8,7 +8,7 @@ BIN           = $(CURDIR)/.bin
 FUZZTIME     ?= 20s
 SOAK         ?= 1m
 
-.PHONY: test build lint race soak fuzz docs release-check cross clean
+.PHONY: test build lint race soak fuzz results docs release-check cross clean
 
 test: ## every test; those with third-party programs run where these are installed
 	@.ci/tools
@@ -31,6 +31,10 @@ lint: $(BIN)/gofumpt $(BIN)/golangci-lint ## format, vet, static analysis, go.mo
 
 fuzz: ## each fuzz target for FUZZTIME
 	.ci/fuzz $(FUZZTIME) internal
+
+results: ## measure what internal/bench/RESULTS.md shows; bars that are missed end it with an error
+	go run ./internal/bench/growth
+	go run ./internal/bench/brokers
 
 docs: ## man pages and completions, from the commands
 	go run ./cmd/iotctl docs .

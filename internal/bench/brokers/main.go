@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command brokers measures iotctl's broker against mosquitto's: processor time
 // per delivered message, messages per second, latency, memory of idle
 // connections, connections per second. Both get the same load from the same
