@@ -201,7 +201,14 @@ type timeline struct {
 }
 
 func newTimeline(r *Run) *timeline {
-	t := &timeline{intervals: r.Intervals}
+	// Rates of what is left over between two stages would stand out, and mean
+	// nothing.
+	t := &timeline{intervals: slices.DeleteFunc(slices.Clone(r.Intervals), func(i Interval) bool {
+		return i.Duration < r.Header.Plan.Sampling/10
+	})}
+	if len(t.intervals) == 0 {
+		t.intervals = r.Intervals
+	}
 	if len(r.Intervals) == 0 {
 		return t
 	}
@@ -212,7 +219,7 @@ func newTimeline(r *Run) *timeline {
 		d := time.Duration(n * step * float64(time.Second))
 		t.ticks = append(t.ticks, tick{At: 100 * t.x.share(n*step), Text: clockText(d), Odd: int(n)%2 != 0})
 	}
-	t.mark()
+	t.mark(r.Intervals)
 	return t
 }
 
@@ -244,15 +251,15 @@ func clockText(d time.Duration) string {
 
 // mark finds the stages beside the measurement, and the intervals in which the
 // generator was the limit.
-func (t *timeline) mark() {
-	t.marks = t.stretch(func(i *Interval) (class, text string) {
+func (t *timeline) mark(intervals []Interval) {
+	t.marks = t.stretch(intervals, func(i *Interval) (class, text string) {
 		switch i.Stage {
 		case bench.StageConnect, bench.StageWarmup, bench.StageDrain:
 			return "stage", string(i.Stage)
 		}
 		return "", ""
 	})
-	t.marks = append(t.marks, t.stretch(func(i *Interval) (class, text string) {
+	t.marks = append(t.marks, t.stretch(intervals, func(i *Interval) (class, text string) {
 		if len(i.Limited) == 0 {
 			return "", ""
 		}
@@ -262,11 +269,11 @@ func (t *timeline) mark() {
 
 // stretch makes one mark of each row of intervals that are of the same class
 // and text; those of none have no class.
-func (t *timeline) stretch(of func(i *Interval) (class, text string)) []mark {
+func (t *timeline) stretch(intervals []Interval, of func(i *Interval) (class, text string)) []mark {
 	var marks []mark
 	var open *mark
-	for n := range t.intervals {
-		i := &t.intervals[n]
+	for n := range intervals {
+		i := &intervals[n]
 		class, text := of(i)
 		if class == "" {
 			open = nil

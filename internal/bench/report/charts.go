@@ -89,7 +89,7 @@ func (t *timeline) latency(phase string) chart {
 	if y.to == 0 {
 		y.from, y.to = 1e6, 1e7
 	}
-	c.Marks = slices.Concat(c.Marks, t.stretch(func(i *Interval) (class, text string) {
+	c.Marks = slices.Concat(c.Marks, t.stretch(t.intervals, func(i *Interval) (class, text string) {
 		if i.Stage == bench.StageMeasure && i.Target > 0 && at[i] == nil {
 			return "silent", "nothing came"
 		}
@@ -152,11 +152,12 @@ func (r *Run) spectrum(title string, names []string) chart {
 		var points []point
 		total := float64(s.total())
 		for n, v := range values[name] {
-			points = append(points, point{float64(n) / steps, float64(v)})
 			if 1-shares[n] < 1/total {
-				break // beyond the last message there is nothing
+				break // beyond the greatest there is nothing
 			}
+			points = append(points, point{float64(n) / steps, float64(v)})
 		}
+		points = append(points, point{math.Log10(total), float64(s.quantiles(1)[0])})
 		base, sent := strings.CutSuffix(name, bench.Sent)
 		text := phaseTitles[base]
 		if sent {
