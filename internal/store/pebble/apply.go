@@ -168,7 +168,11 @@ func (s *Store) Apply(ctx context.Context, batch []store.Op) error {
 	}
 	g := s.open
 	s.stage(g, e)
+	nothing := g.batch.Empty() // what is to be deleted is not there
 	s.mu.Unlock()
+	if nothing {
+		return nil
+	}
 	s.notify(s.poke)
 	return g.wait(&s.failure)
 }

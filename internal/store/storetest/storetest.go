@@ -227,6 +227,14 @@ func deleteIsExact(t *testing.T, r Reopen) {
 	}
 	batch = append(batch, batch...) // deleting twice is no error
 	apply(t, s, batch...)
+	for _, g := range []store.Record{ // of a session that is not there, each alone
+		store.Subscription{ClientID: "d", Filter: "a"},
+		store.Queued{ClientID: "d", Seq: 1},
+		store.Released{ClientID: "d", Seq: 1},
+		store.Received{ClientID: "d", PacketID: 1},
+	} {
+		apply(t, s, store.Op{Kind: store.Delete, Record: g})
+	}
 	if diff := gocmp.Diff(keep, reload(t, s, r)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
