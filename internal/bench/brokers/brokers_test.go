@@ -53,7 +53,7 @@ func TestEveryLine(t *testing.T) {
 			lines++
 		}
 	}
-	if lines != 14 {
+	if lines != 16 {
 		t.Errorf("%d lines", lines)
 	}
 	t.Log("\n" + out.String())

@@ -48,7 +48,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "pairs of runs for each line")
 	flag.DurationVar(&o.run, "run", 3*time.Second, "how long one run measures")
 	flag.DurationVar(&o.warmup, "warmup", time.Second, "and how long it runs before that")
-	flag.IntVar(&o.window, "window", 100, "messages that a publisher may have on its way; with 100 publishers a tenth of it")
+	flag.IntVar(&o.window, "window", 100, "messages that a publisher may have on its way")
 	flag.IntVar(&o.idle, "idle", 15_000, "idle connections")
 	flag.DurationVar(&o.settle, "settle", 15*time.Second, "how long idle connections are left alone before memory is read")
 	flag.Parse()

@@ -47,18 +47,23 @@ func (o *options) loads() []load {
 		args := append([]string{scenario, "-q", strconv.Itoa(qos), "--closed", "-F", strconv.Itoa(window)}, timed...)
 		return append(args, more...)
 	}
-	messages := func(name string, most float64, args []string) load {
+	held := func(name string, cpu, least bar, args []string) load {
 		return load{name, args, []figure{
-			{"broker's CPU per delivered message", "µs", 2, cpuPerMessage, atMost(most)},
-			{"delivered per second", "", 0, rate, atLeast(2.5)},
+			{"broker's CPU per delivered message", "µs", 2, cpuPerMessage, cpu},
+			{"delivered per second", "", 0, rate, least},
 		}}
+	}
+	messages := func(name string, most float64, args []string) load {
+		return held(name, atMost(most), atLeast(2.5), args)
 	}
 	return []load{
 		messages("pair, QoS 0", 0.25, closed("pair", 0, o.window, "-c", "10")),
 		messages("pair, QoS 1", 0.2, closed("pair", 1, o.window, "-c", "10")),
 		messages("pair, QoS 2", 0.3, closed("pair", 2, o.window, "-c", "10")),
 		messages("fan-out, QoS 0", 0.3, closed("fanout", 0, o.window, "-c", "100")),
-		messages("fan-in, QoS 0", 0.2, closed("fanin", 0, o.window/10, "-c", "100")),
+		messages("fan-in, QoS 0", 0.2, closed("fanin", 0, o.window, "-c", "100")),
+		// Writes of few messages each: what it costs to be called often.
+		held("fan-in, window/10", none(), none(), closed("fanin", 0, o.window/10, "-c", "100")),
 		{
 			"latency, QoS 1", append([]string{"latency", "-q", "1", "-c", "20", "--rate", "5000", "-F", strconv.Itoa(o.window)}, timed...),
 			[]figure{
