@@ -28,8 +28,9 @@ type load struct {
 type sample struct {
 	*bench.Final
 	environment bench.Environment
-	before      int64   // resident bytes of the broker without connections
-	others      float64 // processors that neither the broker nor the generator had
+	limits      []string // why the generator was the limit in intervals, if it was
+	before      int64    // resident bytes of the broker without connections
+	others      float64  // processors that neither the broker nor the generator had
 }
 
 // figure is a line of the table.
@@ -161,6 +162,11 @@ func (o *options) measure(ctx context.Context, who contender, l load, dir string
 		return s, errors.Join(ran, errors.New(complaints.String()))
 	}
 	s.environment = r.Header.Environment
+	for _, i := range r.Intervals {
+		if i.Stage == bench.StageMeasure {
+			s.limits = append(s.limits, i.Limited...)
+		}
+	}
 	if err := s.usable(); err != nil {
 		return s, err
 	}

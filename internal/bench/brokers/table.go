@@ -156,10 +156,12 @@ func harm(samples []sample) (lost, torn int64) {
 func (p *pairs) remarks(name string, who contender) (notes []string) {
 	lost, torn := harm(p[who])
 	var limited, intervals int64
+	var why []string
 	var generator, broker []float64
 	for _, s := range p[who] {
 		limited += int64(s.LimitedIntervals)
 		intervals += int64(s.MeasureIntervals)
+		why = append(why, s.limits...)
 		generator = append(generator, s.Self.CPU.Seconds()/s.Measured.Seconds())
 		broker = append(broker, s.Watch.CPU.Seconds()/s.Measured.Seconds())
 	}
@@ -176,7 +178,8 @@ func (p *pairs) remarks(name string, who contender) (notes []string) {
 	g, b := median(generator), median(broker)
 	switch {
 	case limited > 0:
-		say("the generator was the limit in %d of %d intervals; it kept %.2f processors busy, the broker %.2f", limited, intervals, g, b)
+		slices.Sort(why)
+		say("the generator was the limit in %d of %d intervals (%s); it kept %.2f processors busy, the broker %.2f", limited, intervals, strings.Join(slices.Compact(why), ", "), g, b)
 	case g > b && g+b > 0.9*cpus:
 		say("the generator kept %.2f processors busy and the broker %.2f of %.0f: alone the broker would do more per second", g, b, cpus)
 	}
@@ -194,7 +197,7 @@ func (t *table) end() (met bool, err error) {
 	if t.missed > 0 {
 		t.printf("\n%d bars were missed\n", t.missed)
 	} else {
-		t.printf("\nevery bar was met\n")
+		t.printf("\nevery bar above was met\n")
 	}
 	return t.missed == 0, t.err
 }
