@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/bench"
@@ -308,17 +307,13 @@ func notes(a, b []*Run) []string {
 // facts are what has to be alike for a comparison to be about anything else.
 func facts(r *Run) []fact {
 	p, e := &r.Header.Plan, &r.Header.Environment
-	var steps []string
-	for _, s := range p.Steps {
-		steps = append(steps, fmt.Sprintf("%g-%g:%v", s.From, s.To, s.Duration))
-	}
 	return []fact{
 		{"the scenario", p.Scenario},
 		{"the version of MQTT", p.Version.String()},
 		{"the number of clients", fmt.Sprintf("%d, %d, %d", p.Clients, p.Publishers, p.Subscribers)},
 		{"the QoS", fmt.Sprintf("%d, of subscriptions %d", p.QoS, p.SubQoS)},
 		{"the size", fmt.Sprintf("%d bytes", p.Size)},
-		{"the rate", fmt.Sprintf("%g/s every %v closed loop %v %s", p.Rate, p.Interval, p.ClosedLoop, strings.Join(steps, " "))},
+		{"the load", load(p)},
 		{"the window", fmt.Sprint(p.Window)},
 		{"the duration", fmt.Sprintf("%v after %v", p.Duration, p.Warmup)},
 		{"the processor", fmt.Sprintf("%d × %s", e.CPUs, e.CPU)},

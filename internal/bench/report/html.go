@@ -312,6 +312,25 @@ func verdictValue(v bench.Verdict) string {
 	return strconv.FormatFloat(v.Value, 'g', 6, 64)
 }
 
+// load is the schedule in words, "" of a plan that has none.
+func load(p *bench.Plan) string {
+	switch {
+	case len(p.Steps) > 0:
+		var steps []string
+		for _, s := range p.Steps[:min(len(p.Steps), 20)] {
+			steps = append(steps, fmt.Sprintf("%g–%g/s for %v", s.From, s.To, s.Duration))
+		}
+		return strings.Join(steps, ", ")
+	case p.ClosedLoop:
+		return "closed loop, window of " + strconv.Itoa(p.Window)
+	case p.Rate > 0:
+		return fmt.Sprintf("%g/s, open loop", p.Rate)
+	case p.Interval > 0:
+		return fmt.Sprintf("every %v per client, open loop", p.Interval)
+	}
+	return ""
+}
+
 func (p *page) plan(r *Run) {
 	plan, env, f := &r.Header.Plan, &r.Header.Environment, r.Final
 	facts := func(to *[]fact, pairs ...string) {
@@ -321,22 +340,7 @@ func (p *page) plan(r *Run) {
 			}
 		}
 	}
-	load := "closed loop, window of " + strconv.Itoa(plan.Window)
-	switch {
-	case len(plan.Steps) > 0:
-		var steps []string
-		for _, s := range plan.Steps[:min(len(plan.Steps), 20)] {
-			steps = append(steps, fmt.Sprintf("%g–%g/s for %v", s.From, s.To, s.Duration))
-		}
-		load = strings.Join(steps, ", ")
-	case plan.Rate > 0:
-		load = fmt.Sprintf("%g/s, open loop", plan.Rate)
-	case plan.Interval > 0:
-		load = fmt.Sprintf("every %v per client, open loop", plan.Interval)
-	case !plan.ClosedLoop:
-		load = ""
-	}
-	facts(&p.Plan, "load", load, "clients", strconv.Itoa(plan.Clients), "publishers", strconv.Itoa(plan.Publishers), "subscribers", strconv.Itoa(plan.Subscribers),
+	facts(&p.Plan, "load", load(plan), "clients", strconv.Itoa(plan.Clients), "publishers", strconv.Itoa(plan.Publishers), "subscribers", strconv.Itoa(plan.Subscribers),
 		"client identifier", plan.ClientID, "topic", plan.Topic, "topics per publisher", strconv.Itoa(plan.Topics), "QoS of subscriptions", strconv.Itoa(plan.SubQoS),
 		"messages", strconv.FormatInt(plan.Messages, 10), "keep alive", strconv.Itoa(plan.KeepAlive)+" s", "window", strconv.Itoa(plan.Window),
 		"warm-up", plan.Warmup.String(), "duration", plan.Duration.String(), "drain at most", plan.Drain.String(), "interval", plan.Sampling.String())
