@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"slices"
 )
 
 // heapRoom is what a broker with little state may allocate between two garbage
@@ -12,12 +13,14 @@ import (
 const heapRoom = 32 << 20
 
 // When the broker has become quiet, what a burst has left behind goes back to
-// the system: three collections halve the stacks of waiting goroutines as often.
+// the system: soon, and later what quiet connections have given up meanwhile.
 const (
 	quietBytes = 256 << 10 // allocated between two calls of adapt
 	burstBytes = 8 << 20   // allocated since the last time
-	trims      = 3
 )
+
+// trims are the numbers of quiet calls after which memory is given back.
+var trims = []int{2, 10, 30}
 
 // heap adapts how often garbage is collected to the size of the heap.
 type heap struct {
@@ -25,8 +28,8 @@ type heap struct {
 	percent int
 	samples []metrics.Sample
 	last    uint64 // bytes allocated at the last call
-	trimmed uint64 // bytes allocated at the last trim
-	left    int    // trims to come
+	trimmed uint64 // bytes allocated at the end of the last burst
+	calm    int    // quiet calls since somebody did something
 }
 
 func newHeap() *heap {
@@ -56,14 +59,17 @@ func (h *heap) adapt() {
 func (h *heap) quiet(allocated uint64) bool {
 	rate := allocated - h.last
 	h.last = allocated
-	if allocated-h.trimmed > burstBytes {
-		h.left, h.trimmed = trims, allocated
-	}
-	if rate > quietBytes || h.left == 0 {
+	if rate > quietBytes {
+		h.calm = 0
 		return false
 	}
-	h.left--
-	h.trimmed = allocated
+	h.calm++
+	if allocated-h.trimmed < burstBytes || !slices.Contains(trims, h.calm) {
+		return false
+	}
+	if h.calm == trims[len(trims)-1] {
+		h.trimmed = allocated
+	}
 	return true
 }
 

@@ -1,6 +1,9 @@
 package serve
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestSmallHeapsAreCollectedLessOften(t *testing.T) {
 	for _, c := range []struct {
@@ -16,26 +19,32 @@ func TestSmallHeapsAreCollectedLessOften(t *testing.T) {
 func TestQuietBrokerGivesMemoryBack(t *testing.T) {
 	const mb = 1 << 20
 	h := newHeap()
-	for i, c := range []struct {
-		allocated uint64
-		want      bool
-	}{
-		{4 * mb, false},
-		{4 * mb, false},  // too little to be worth it
-		{20 * mb, false}, // a burst
-		{30 * mb, false},
-		{30*mb + 1000, true},
-		{30*mb + 2000, true},
-		{32 * mb, false}, // somebody did something
-		{32*mb + 1000, true},
-		{32*mb + 2000, false},
-		{39 * mb, false},
-		{39*mb + 1000, false},
-		{41 * mb, false},
-		{41*mb + 1000, true},
-	} {
-		if got := h.quiet(c.allocated); got != c.want {
-			t.Errorf("step %d: %v, want %v", i, got, c.want)
+	allocated := uint64(4 * mb)
+	calm := func(seconds int) (trims []int) {
+		for i := range seconds {
+			allocated += 1000
+			if h.quiet(allocated) {
+				trims = append(trims, i+1)
+			}
+		}
+		return trims
+	}
+	h.quiet(allocated)
+	if got := calm(40); len(got) > 0 {
+		t.Errorf("trims at %v after next to nothing", got)
+	}
+	for range 2 {
+		allocated += 20 * mb
+		h.quiet(allocated)
+		if got := calm(5); !slices.Equal(got, []int{2}) {
+			t.Errorf("trims at %v after a burst", got)
+		}
+		allocated += mb
+		if h.quiet(allocated) {
+			t.Error("a trim while somebody does something")
+		}
+		if got := calm(100); !slices.Equal(got, []int{2, 10, 30}) {
+			t.Errorf("trims at %v after a burst", got)
 		}
 	}
 }

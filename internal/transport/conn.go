@@ -33,6 +33,12 @@ type Conn interface {
 	// Passing the same func value each time keeps it free of allocations.
 	ReadWith(borrow func() []byte) (b []byte, n int, err error)
 
+	// Wait returns when there may be something to read, or the read deadline has
+	// passed. On a plain socket it uses so little of the stack that a goroutine
+	// which has done nothing else keeps its first, smallest one; other
+	// connections do not wait.
+	Wait()
+
 	// TryWrite writes as much as the kernel takes now and never blocks. 0, nil
 	// means that nothing went out: the kernel's buffer is full, a Write is in
 	// progress, or the transport cannot know. The bytes not taken must be the
@@ -169,6 +175,13 @@ func (c *conn) ReadWith(borrow func() []byte) ([]byte, int, error) {
 	b, n, err := c.top.ReadWith(borrow)
 	c.pause.bytesRead(n)
 	return b, n, err
+}
+
+// Wait implements Conn.
+func (c *conn) Wait() {
+	if s, ok := c.top.(*socket); ok && s.raw != nil && c.pause == nil && c.settled() {
+		s.in.wait(s.raw)
+	}
 }
 
 // Write implements net.Conn.

@@ -13,6 +13,8 @@ func (*rawRead) read(syscall.RawConn, func() []byte) ([]byte, int, error) {
 	panic("transport: raw read without support for it")
 }
 
+func (*rawRead) wait(syscall.RawConn) {}
+
 type rawWrite struct{}
 
 func (*rawWrite) write(syscall.RawConn, []byte) (int, error) {

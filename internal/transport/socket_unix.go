@@ -21,6 +21,7 @@ type rawRead struct {
 	err    error
 	full   bool // the last read filled its buffer, so there is probably more
 	waited bool // the poller said that the socket is readable
+	only   bool // wait, and read nothing
 	poll   [1]unix.PollFd
 }
 
@@ -39,10 +40,31 @@ func (r *rawRead) read(raw syscall.RawConn, borrow func() []byte) ([]byte, int, 
 	return b, n, err
 }
 
+// wait returns when read has something to return.
+func (r *rawRead) wait(raw syscall.RawConn) {
+	if r.ready == nil {
+		r.ready = r.step
+	}
+	r.only, r.waited = true, false
+	_ = raw.Read(r.ready) // whatever there is, read will find it
+	r.only = false
+}
+
 // step is called until it returns true: first at once, then each time that the
 // runtime's poller reports the socket readable. Before the first report it
 // asks the kernel, because a buffer that is borrowed cannot be given back.
 func (r *rawRead) step(fd uintptr) bool {
+	if r.only {
+		if r.waited || r.readable(fd) {
+			return true
+		}
+		r.waited = true
+		return false
+	}
+	return r.readInto(fd)
+}
+
+func (r *rawRead) readInto(fd uintptr) bool {
 	if r.buf == nil {
 		if !r.waited && !r.full && !r.readable(fd) {
 			r.waited = true
@@ -74,8 +96,7 @@ func (r *rawRead) step(fd uintptr) bool {
 // readable asks without waiting. When in doubt it says yes; the read finds out.
 func (r *rawRead) readable(fd uintptr) bool {
 	r.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-	n, err := unix.Poll(r.poll[:], 0)
-	return err != nil || n > 0
+	return pollNow(&r.poll)
 }
 
 // rawWrite is the state of one TryWrite, kept for the same reason.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -24,6 +23,8 @@ type conn struct {
 	g        *Gateway
 	listener transport.Listener
 	nc       transport.Conn
+	opened   bool // the first packet may come
+	plain    bool // neither TLS nor WebSocket
 	opts     mqtt.Options
 	creds    *auth.Credentials // nil when nobody needs them any more
 
@@ -52,6 +53,7 @@ type conn struct {
 	out     outbound
 	kicked  atomic.Bool // Close was called
 	closing atomic.Bool // the last packet is written; the reader waits for the peer to close
+	quiet   quiet
 }
 
 // sessionState is what CONNECT has settled.
@@ -99,20 +101,30 @@ func (c *conn) log() *slog.Logger {
 	return c.g.cfg.Logger.With("remote", c.nc.Info().Peer(), "client", c.clientID)
 }
 
-// serve handles the connection until its end. It has a small frame, and so has
-// all that waits below it: the stack of an idle connection is to fit into 1 KB,
-// or else it is not shrunk to its smallest size.
-func (c *conn) serve(ctx context.Context) {
-	defer c.close()
+// serve handles the connection until its end, or until it is to be continued on
+// another goroutine.
+func (c *conn) serve(ctx context.Context) (done bool) {
+	done = true
+	defer func() {
+		if done {
+			c.close()
+		}
+	}()
 	defer c.survive()
-	if !c.open(ctx) {
-		return
+	if !c.opened && !c.open(ctx) {
+		return true
 	}
 	lasting := context.WithoutCancel(ctx)
 	for {
-		if err := c.batch(ctx, lasting); err != nil {
+		err := c.batch(ctx, lasting)
+		switch {
+		case err == nil:
+		case errors.Is(err, errRest):
+			done = false
+			return false
+		default:
 			c.finish(err)
-			return
+			return true
 		}
 	}
 }
@@ -136,6 +148,8 @@ func (c *conn) open(ctx context.Context) bool {
 		return false
 	}
 	_ = c.nc.SetReadDeadline(start.Add(c.g.cfg.ConnectTimeout))
+	info := c.nc.Info()
+	c.opened, c.plain = true, info.TLS == nil && info.Subprotocol == ""
 	return true
 }
 
@@ -162,6 +176,7 @@ func (c *conn) batch(ctx, lasting context.Context) error {
 		return nil // discarded until the peer closes
 	}
 	c.lastRead = time.Now()
+	c.quiet.end()
 	c.g.b.Stats().BytesReceived.Add(uint64(n))
 	data := buf[:n]
 	if len(c.partial) > 0 {
@@ -293,51 +308,6 @@ func (g *Gateway) count(packet []byte) {
 	st := g.b.Stats()
 	st.PacketsSent[packet[0]>>4].Add(1)
 	st.BytesSent.Add(uint64(len(packet)))
-}
-
-// armKeepAlive moves the read deadline, but not for every packet: it may lie
-// up to an eighth of the keep alive too early, and timedOut looks again.
-func (c *conn) armKeepAlive() {
-	if c.keepAlive == 0 || c.closing.Load() {
-		return
-	}
-	at := c.lastRead.Add(c.keepAlive)
-	if at.Sub(c.deadline) > c.keepAlive/8 {
-		c.setDeadline(at)
-	}
-}
-
-// setDeadline moves the read deadline, without undoing that of a Close at the
-// same time.
-func (c *conn) setDeadline(at time.Time) {
-	c.deadline = at
-	_ = c.nc.SetReadDeadline(at)
-	if c.closing.Load() {
-		_ = c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
-	}
-}
-
-// timedOut tells the deadlines apart.
-func (c *conn) timedOut(err error) error {
-	c.w.mu.Lock()
-	werr := c.w.err
-	c.w.mu.Unlock()
-	switch {
-	case werr != nil:
-		return werr
-	case c.closing.Load():
-		return io.EOF
-	case c.kicked.Load():
-		return errKicked
-	case c.link.Load() == nil:
-		return &ended{why: "connect-timeout", err: errors.New("no CONNECT in time"), mute: true}
-	}
-	at := c.lastRead.Add(c.keepAlive)
-	if c.keepAlive > 0 && time.Now().Before(at) {
-		c.setDeadline(at)
-		return nil
-	}
-	return &ended{code: mqtt.KeepAliveTimeout, why: "keepalive", err: err} // [MQTT-3.1.2-22]
 }
 
 // finish tells the peer why the connection ends, and waits for it to have

@@ -28,6 +28,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/transport"
@@ -41,6 +42,8 @@ type Gateway struct {
 	read  func() []byte // borrows one
 	mu    sync.Mutex
 	conns map[*conn]struct{}
+
+	sweepEvery time.Duration
 }
 
 // readBytes is the size of a borrowed read buffer.
@@ -51,7 +54,7 @@ func New(cfg Config, b *broker.Broker) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg.withDefaults(), b: b, conns: map[*conn]struct{}{}}
+	g := &Gateway{cfg: cfg.withDefaults(), b: b, conns: map[*conn]struct{}{}, sweepEvery: sweepEvery}
 	g.bufs.New = func() any { return new([readBytes]byte) }
 	g.read = func() []byte { return g.bufs.Get().(*[readBytes]byte)[:] }
 	return g, nil
@@ -67,6 +70,11 @@ func (g *Gateway) Serve(ctx context.Context, l transport.Listener) error {
 	for i := range errs {
 		accepting.Go(func() { errs[i] = g.accept(ctx, l, &wg) })
 	}
+	resting := make(chan struct{})
+	var sweeping sync.WaitGroup
+	sweeping.Go(func() { g.sweep(l, resting) })
+	defer sweeping.Wait()
+	defer close(resting)
 	accepting.Wait()
 	gone := make(chan struct{})
 	go func() {
@@ -96,13 +104,22 @@ func (g *Gateway) accept(ctx context.Context, l transport.Listener, wg *sync.Wai
 		g.mu.Lock()
 		g.conns[c] = struct{}{}
 		g.mu.Unlock()
-		wg.Go(func() {
-			c.serve(ctx)
-			g.mu.Lock()
-			delete(g.conns, c)
-			g.mu.Unlock()
-		})
+		wg.Go(func() { g.run(ctx, wg, c) })
 	}
+}
+
+// run serves a connection to its end, the next part on another goroutine.
+func (g *Gateway) run(ctx context.Context, wg *sync.WaitGroup, c *conn) {
+	if c.serve(ctx) {
+		g.mu.Lock()
+		delete(g.conns, c)
+		g.mu.Unlock()
+		return
+	}
+	wg.Go(func() {
+		c.nc.Wait()
+		g.run(ctx, wg, c)
+	})
 }
 
 // shutdown says goodbye to the clients of l.
