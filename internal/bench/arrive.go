@@ -1,6 +1,10 @@
 package bench
 
-import "github.com/iotctl/iotctl/internal/codec/mqtt"
+import (
+	"bytes"
+
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+)
 
 // This file is what happens to packets about messages, with both locks of the
 // client held.
@@ -90,6 +94,13 @@ func (c *Client) account(p *mqtt.Publish, now int64) {
 	}
 	if c.sub == nil && c.group == nil {
 		return // not accounted for
+	}
+	if made != nil && len(p.Topic) > 0 { // without one it has an alias
+		if own := made.local(st.stream); own != nil && !bytes.Equal(own.name, p.Topic) {
+			c.sh.n.Corrupted++
+			c.s.torn[min(p.QoS, 2)].Add(1)
+			return
+		}
 	}
 	if !p.Retain && c.s.rec.counts(due, now) {
 		c.sh.latency.record(PhaseE2E, due, sent, now)

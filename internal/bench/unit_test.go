@@ -100,6 +100,65 @@ func TestTrackers(t *testing.T) {
 	}
 }
 
+// Members of a group that overtake each other by far have lost and repeated
+// nothing.
+func TestTrackerOfAGroup(t *testing.T) {
+	ts := trackers{wide: true}
+	tr := ts.of(1)
+	const n = 200_000
+	for seq := range uint64(n) {
+		if seq%5 != 0 && tr.see(seq) != inOrder {
+			t.Fatalf("%d is not in order", seq)
+		}
+	}
+	for seq := uint64(0); seq < n; seq += 5 {
+		if a := tr.see(seq); a != reordered && a != inOrder {
+			t.Fatalf("%d is a %d", seq, a)
+		}
+	}
+	if tr.got != n || tr.dups != 0 || tr.wide.low != n {
+		t.Errorf("%d of %d, %d duplicates, all up to %d", tr.got, n, tr.dups, tr.wide.low)
+	}
+	for seq := range uint64(n) {
+		if tr.see(seq) != duplicate {
+			t.Fatalf("%d is no duplicate", seq)
+		}
+	}
+	for id := range uint32(2000) { // gaps that are never filled do not fill the memory
+		tr := ts.of(id)
+		for _, seq := range []uint64{1, 1 << 20, 1 << 40, 1<<40 + 1, 1 << 40} {
+			tr.see(seq)
+		}
+		if tr.dups != 1 && id != 1 {
+			t.Fatalf("%+v", tr)
+		}
+	}
+	if ts.words > wideRoom+2000*firstWide {
+		t.Errorf("%d words", ts.words)
+	}
+}
+
+// What came to somebody else does not stand in for what is missing.
+func TestAccountOfStrayMessages(t *testing.T) {
+	streams := []*stream{{topic: "a", qos: 2, targets: 1}, {topic: "b", qos: 2, targets: 1}}
+	for _, s := range streams {
+		s.sent.Store(10)
+	}
+	var one, two trackers
+	for i := range uint64(10) {
+		one.of(0).see(i)
+		if i < 6 {
+			two.of(1).see(i)
+		} else {
+			one.of(1).see(i)
+		}
+	}
+	got := account(streams, 0, []*trackers{&one, &two}).QoS[2]
+	if want := (Tally{Sent: 20, Expected: 20, Received: 16, Lost: 4, Duplicated: 4}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 func TestAccountNamesTheWorst(t *testing.T) {
 	streams := []*stream{{topic: "a", qos: 1, targets: 2}, {topic: "b", qos: 2, targets: 1}, {topic: "c"}}
 	for _, s := range streams {
