@@ -176,7 +176,7 @@ func (o *options) measure(ctx context.Context, who contender, l load, dir string
 // usable tells what a run lacks for its figures to mean anything.
 func (s sample) usable() error {
 	switch p := s.Total; {
-	case p.ConnectFails > 0:
+	case p.ConnectFails > p.Connects/10: // fewer are a remark
 		return fmt.Errorf("%d connections failed", p.ConnectFails)
 	case p.Disconnects > 0:
 		return fmt.Errorf("%d connections were lost", p.Disconnects)

@@ -130,7 +130,7 @@ func (t *table) load(l load, p pairs) {
 		t.row(name, f.name, cell(theirs), cell(ours), fmt.Sprintf("%.2f", ratio),
 			fmt.Sprintf("%.2f to %.2f", slices.Min(r), slices.Max(r)), f.bar.text, verdict)
 	}
-	if lost, torn := harm(p[ours]); lost+torn > 0 {
+	if lost, torn, failed := harm(p[ours]); lost+torn+failed > 0 {
 		t.missed++ // no figure is worth a message
 	}
 	for who := range contender(len(p)) {
@@ -141,20 +141,21 @@ func (t *table) load(l load, p pairs) {
 	}
 }
 
-// harm is how many messages were lost, and how many were corrupted or came
-// twice at QoS 2.
-func harm(samples []sample) (lost, torn int64) {
+// harm is how many messages were lost, how many were corrupted or came twice at
+// QoS 2, and how many connections failed.
+func harm(samples []sample) (lost, torn, failed int64) {
 	for _, s := range samples {
 		sum := s.Account.Sum()
 		lost += sum.Lost + s.Account.Unsent
 		torn += sum.Corrupted + s.Account.QoS[2].Duplicated
+		failed += s.Total.ConnectFails
 	}
-	return lost, torn
+	return lost, torn, failed
 }
 
 // remarks are what one has to know about a contender's runs to read a line.
 func (p *pairs) remarks(name string, who contender) (notes []string) {
-	lost, torn := harm(p[who])
+	lost, torn, failed := harm(p[who])
 	var limited, intervals int64
 	var why []string
 	var generator, broker []float64
@@ -170,6 +171,9 @@ func (p *pairs) remarks(name string, who contender) (notes []string) {
 	}
 	if lost > 0 {
 		say("%d messages were lost", lost)
+	}
+	if failed > 0 {
+		say("%d connections failed", failed)
 	}
 	if torn > 0 {
 		say("%d messages were corrupted, or came twice at QoS 2", torn)
