@@ -21,6 +21,7 @@ type batch struct {
 	fetches  []*Session // that need the next page of their queues
 	dirty    []*Link
 	crowding crowding
+	sparing  bool            // see newBatch
 	received []uint16        // new QoS 2 identifiers of a durable publisher
 	released []uint16        // those that it has let go
 	matches  []*subscription // scratch of Publish
@@ -40,6 +41,11 @@ type send struct {
 	l *Link
 	a session.Action
 }
+
+// newBatch returns a batch of the broker's own messages: wills, $SYS, and what an
+// ended session leaves to others. Nobody would hear of a refusal, so while the
+// store is full the batch is sparing: it stores nothing of them.
+func (b *Broker) newBatch() *batch { return &batch{sparing: b.full()} }
 
 // begin returns the time of the batch, which is that of its first packet.
 func (bt *batch) begin() time.Time {

@@ -27,6 +27,7 @@ type Broker struct {
 	shared   sync.Mutex   // guards groups
 	groups   map[string]*group
 	kept     retainedUse
+	hungry   hungry
 	owners   ownerCount
 	started  time.Time
 	closing  atomic.Bool
@@ -55,6 +56,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	b.SetAuthorizer(cfg.Authorizer)
 	b.timers.wake = make(chan struct{}, 1)
+	b.hungry.timer.fire = b.feed
 	for i := range b.shards {
 		b.shards[i].sessions = map[string]*Session{}
 	}
@@ -88,9 +90,7 @@ func (b *Broker) loop(ctx context.Context, sys <-chan time.Time) error {
 		case <-timer.C:
 		}
 		now := time.Now()
-		for _, t := range b.timers.due(now) {
-			t.fire(now)
-		}
+		fire(ctx, b.timers.due(now), now)
 		timer.Reset(b.timers.next(time.Now()))
 	}
 }
@@ -206,7 +206,11 @@ func (b *Broker) allowed(id *auth.Identity, act auth.Action, topic string) bool 
 // $SYS.
 func (b *Broker) publishInternal(m *message.Message, bt *batch) {
 	if m.Retain {
-		_ = b.retain(m, bt) // over quota: still delivered to those who are there
+		stored := bt
+		if bt.sparing && len(m.Payload) > 0 {
+			stored = new(batch) // which nobody commits: retained until the broker ends
+		}
+		_ = b.retain(m, stored) // over quota: still delivered to those who are there
 	}
 	b.route(m, nil, bt)
 }

@@ -29,7 +29,17 @@
 // fetched by pages, see session/page.go. Whoever takes the last message of the
 // head fetches the next page, in Commit. A store that is full (store.Bounded)
 // makes the broker refuse what would have to be stored, before anybody has got
-// it, while deliveries and acknowledgements go on.
+// it, while deliveries and acknowledgements go on. What nobody could be refused
+// is not stored either:
+//
+//   - wills, $SYS and what an ended session leaves to others of a shared
+//     subscription go to durable sessions at QoS 0, since at most once is more
+//     than never, and are dropped for those that are not connected
+//     (session.DropStoreFull); other sessions get them as ever;
+//   - a retained will is retained in memory alone, so that a status topic tells
+//     the truth until the broker ends;
+//   - retained messages for a new subscription of a durable session wait until
+//     there is room, which Run looks for.
 //
 // # Concurrency
 //
@@ -43,6 +53,7 @@
 //	Broker.shared        the shared subscriptions
 //	group.mu             members of one of them
 //	the receiver's own   taken inside Receiver.Deliver
+//	hungry.mu            sessions that wait for room in the store
 //	timers.mu, the router's locks: leaves
 //
 // No two Session.mu are ever held together.

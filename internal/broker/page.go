@@ -75,6 +75,11 @@ func delivery(q store.Queued, dup bool) message.Delivery {
 // redeliverParked gives what a session that ends has in the store, from shared
 // subscriptions, to their other members. What it may have been sent at QoS 2 is
 // not repeated. What was being stored is left to offer. // [MQTT-4.8.2-5]
+//
+// What is passed on leaves the queue in the batch that puts it into another, so
+// that a crash does not leave it in both. It is removed as a Released, which has
+// the same key: the removal of a Queued may come later than the rest of its
+// batch.
 func (s *Session) redeliverParked(after uint64, storing []uint64) {
 	b := s.b
 	for {
@@ -82,7 +87,7 @@ func (s *Session) redeliverParked(after uint64, storing []uint64) {
 		if err != nil {
 			b.cfg.Logger.Error("store", "client", s.id, "err", err)
 		}
-		var bt batch
+		bt := b.newBatch()
 		for _, q := range page {
 			if _, found := slices.BinarySearch(storing, q.Seq); found {
 				continue
@@ -91,9 +96,10 @@ func (s *Session) redeliverParked(after uint64, storing []uint64) {
 				b.stats.dropped(session.DropEnded)
 				continue
 			}
-			b.redeliver(delivery(q, false), &bt)
+			b.redeliver(delivery(q, false), bt)
+			bt.op(store.Delete, store.Released{ClientID: s.id, Seq: q.Seq})
 		}
-		b.commitQuietly(&bt)
+		b.commitQuietly(bt)
 		if !more(page) {
 			return
 		}

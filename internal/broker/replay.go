@@ -47,6 +47,7 @@ func (s *Session) pumpReplay(now time.Time, bt *batch) {
 			return // goes on with the next acknowledgement, or when what is being stored has been
 		}
 		if qos > 0 && s.durable() && s.b.full() {
+			s.awaitRoom()
 			return // goes on when there is room
 		}
 		if s.stillRetained(r, now) && !s.replayOne(r, rp.sub, qos, bt) {

@@ -1,6 +1,10 @@
 package broker
 
 import (
+	"context"
+	"sync"
+	"time"
+
 	"github.com/iotctl/iotctl/internal/message"
 	"github.com/iotctl/iotctl/internal/store"
 )
@@ -33,4 +37,70 @@ func (b *Broker) checkRoom(v message.View, bt *batch) error {
 		}
 	}
 	return nil
+}
+
+// hungry are the sessions whose replay waits for room. New durable sessions are
+// refused meanwhile, so there are never more than there were.
+type hungry struct {
+	mu       sync.Mutex
+	sessions []*Session
+	timer    timer // set while there are any
+}
+
+const (
+	// feedPeriod is the time between two looks for room.
+	feedPeriod = time.Second
+	// feedOps is how much of the replays goes into one batch, but for the last
+	// session's.
+	feedOps = 256
+)
+
+// awaitRoom has the replay go on when there is room. Called with mu held.
+func (s *Session) awaitRoom() {
+	if s.awaiting {
+		return
+	}
+	s.awaiting = true
+	h := &s.b.hungry
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sessions = append(h.sessions, s)
+	if len(h.sessions) == 1 {
+		s.b.timers.set(&h.timer, time.Now().Add(feedPeriod))
+	}
+}
+
+// feed lets replays go on if there is room again, or looks again later. Those
+// that find none left wait anew.
+func (b *Broker) feed(now time.Time) {
+	h := &b.hungry
+	h.mu.Lock()
+	if b.full() {
+		b.timers.set(&h.timer, now.Add(feedPeriod))
+		h.mu.Unlock()
+		return
+	}
+	sessions := h.sessions
+	h.sessions = nil
+	h.mu.Unlock()
+	for len(sessions) > 0 {
+		var bt batch
+		var links []*Link
+		for len(sessions) > 0 && len(bt.ops) < feedOps {
+			s := sessions[0]
+			sessions = sessions[1:]
+			s.mu.Lock()
+			s.awaiting = false
+			if s.link != nil {
+				links = append(links, s.link)
+				s.pumpReplay(now, &bt)
+			}
+			s.mu.Unlock()
+		}
+		if _, err := b.commit(context.Background(), &bt, nil); err != nil {
+			for _, l := range links {
+				l.settle(err)
+			}
+		}
+	}
 }

@@ -124,6 +124,13 @@ func (b *Broker) deliver(m *message.Message, p *pick, retain bool, bt *batch) {
 		b.stats.dropped(session.DropNotAllowed)
 		return
 	}
+	if d.QoS > 0 && bt.sparing && s.durable() {
+		if !s.online.Load() {
+			b.stats.dropped(session.DropStoreFull)
+			return
+		}
+		d.QoS = 0
+	}
 	if d.QoS == 0 {
 		s.offerLocked(0, d, bt)
 		return

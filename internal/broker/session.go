@@ -54,6 +54,7 @@ type Session struct {
 	storing  []uint64                 // places of messages in batches that have not been committed, in order
 	before   uint64                   // the places up to here may have been sent before the broker started
 	replay   []replay                 // retained messages that have not been sent yet
+	awaiting bool                     // replay waits for room in the store
 	actions  []session.Action         // scratch
 	progress uint64                   // counts what the client takes
 	stuck    bool                     // somebody has waited for it in vain
@@ -178,18 +179,18 @@ func (s *Session) end() {
 	case parked > 0:
 		b.stats.Drops[session.DropEnded].Add(uint64(parked))
 	}
-	bt := batch{}
+	bt := b.newBatch()
 	if s.durable() {
 		bt.ops = append(bt.ops, store.Op{Kind: store.Delete, Record: store.Session{ClientID: s.id}})
 	}
 	for _, d := range left {
-		b.redeliver(d, &bt)
+		b.redeliver(d, bt)
 	}
 	if s.will != nil {
-		s.publishWill(&bt)
+		s.publishWill(bt)
 	}
 	s.applying.Lock() // after the last batch of its own; the next is filtered
-	b.commitQuietly(&bt)
+	b.commitQuietly(bt)
 	s.applying.Unlock()
 	b.forget(s) // last: a new session under this identifier finds the store clean
 }
@@ -210,9 +211,9 @@ func (b *Broker) forget(s *Session) {
 
 // fireWill publishes the will. Called with life held.
 func (s *Session) fireWill() {
-	var bt batch
-	s.publishWill(&bt)
-	s.b.commitQuietly(&bt)
+	bt := s.b.newBatch()
+	s.publishWill(bt)
+	s.b.commitQuietly(bt)
 }
 
 // publishWill adds the will to a batch, if the session may still publish it. It

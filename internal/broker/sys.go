@@ -94,11 +94,11 @@ func (b *Broker) publishSysTopic(topic, value string) {
 	if old, ok := b.retained.Get(topic); ok && string(old.message.Payload) == value {
 		return
 	}
-	var bt batch
+	bt := b.newBatch()
 	b.publishInternal(&message.Message{
 		Topic: topic, Payload: []byte(value), QoS: 2, Retain: true, Published: time.Now(),
-	}, &bt)
-	b.commitQuietly(&bt)
+	}, bt)
+	b.commitQuietly(bt)
 }
 
 // loads are the rates of $SYS/broker/load: moving averages per minute over 1,

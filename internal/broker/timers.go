@@ -2,7 +2,9 @@ package broker
 
 import (
 	"container/heap"
+	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -58,6 +60,27 @@ func (ts *timers) due(now time.Time) []*timer {
 		due = append(due, heap.Pop(&ts.heap).(*timer))
 	}
 	return due
+}
+
+// firing is how many timers fire at a time: each may wait for the store, which
+// writes together what comes together.
+const firing = 64
+
+// fire lets due timers do what they are for and returns when they have. It
+// leaves off when ctx ends: what was due is due again after the next start.
+func fire(ctx context.Context, due []*timer, now time.Time) {
+	var next atomic.Int64
+	run := func() {
+		for i := next.Add(1); i <= int64(len(due)) && ctx.Err() == nil; i = next.Add(1) {
+			due[i-1].fire(now)
+		}
+	}
+	var workers sync.WaitGroup
+	for range min(len(due), firing) - 1 {
+		workers.Go(run)
+	}
+	run()
+	workers.Wait()
 }
 
 // next returns how long it is until the first timer.

@@ -49,6 +49,7 @@ const (
 	DropRefused                // the client answered with an error
 	DropNotAllowed             // rights were withdrawn meanwhile
 	DropEnded                  // the session ended
+	DropStoreFull              // no room to keep it for a client that is not connected
 	dropCount
 )
 
@@ -58,7 +59,7 @@ const Drops = int(dropCount)
 func (d Drop) String() string {
 	return [...]string{
 		"expired", "queue-full", "offline-qos0", "slow-client-qos0",
-		"too-large", "refused-by-client", "not-authorized", "session-ended",
+		"too-large", "refused-by-client", "not-authorized", "session-ended", "store-full",
 	}[d]
 }
 

@@ -152,7 +152,8 @@ type Backlog struct {
 
 // Released is an outbound QoS 2 delivery that has had its PUBREC: only the
 // packet identifier is left, until PUBCOMP. It replaces Queued with that Seq.
-// Key: ClientID, Seq.
+// To delete it removes either, as durably as the rest of the batch. Key:
+// ClientID, Seq.
 type Released struct {
 	ClientID string
 	Seq      uint64
