@@ -90,7 +90,9 @@ type Op struct {
 type OpKind uint8
 
 const (
-	// Put creates the record or replaces the one with the same key.
+	// Put creates the record or replaces the one with the same key. What comes
+	// too late is ignored: a Subscription, Queued, Released or Received without
+	// a Session, and a Queued or Released below its First.
 	Put OpKind = iota
 	// Delete removes the record with the same key, if there is one. Only the
 	// key fields of the record need to be set. Deleting a Session removes
@@ -110,6 +112,9 @@ type Session struct {
 	// Ended is when the last network connection ended; zero while there is
 	// one. The session expires at Ended + Expiry.
 	Ended time.Time
+	// First is where its queue begins. Lower places belong to an earlier session
+	// with that client identifier; what has them goes when the Session is put.
+	First uint64
 	// Sent is the last place in the queue from which anything had been sent
 	// when the connection ended.
 	Sent uint64

@@ -25,7 +25,6 @@ type Store struct {
 
 // session is everything that goes when the session goes.
 type session struct {
-	known    bool // a Session record has been put
 	record   store.Session
 	subs     map[string]store.Subscription
 	queue    queue
@@ -55,16 +54,25 @@ func (s *Store) Apply(ctx context.Context, batch []store.Op) error {
 func (s *Store) put(r store.Record) {
 	switch r := r.(type) {
 	case store.Session:
-		o := s.session(r.ClientID)
-		o.known, o.record = true, r
+		o := s.sessions[r.ClientID]
+		if o == nil {
+			o = &session{}
+			put(&s.sessions, r.ClientID, o)
+		}
+		o.record = r
+		o.queue.removeBelow(r.First)
 	case store.Subscription:
-		put(&s.session(r.ClientID).subs, r.Filter, r)
+		if o := s.sessions[r.ClientID]; o != nil {
+			put(&o.subs, r.Filter, r)
+		}
 	case store.Queued:
-		s.session(r.ClientID).queue.put(r.Seq, r)
+		s.putQueued(r.ClientID, r.Seq, r)
 	case store.Released:
-		s.session(r.ClientID).queue.put(r.Seq, r)
+		s.putQueued(r.ClientID, r.Seq, r)
 	case store.Received:
-		put(&s.session(r.ClientID).received, r.PacketID, r)
+		if o := s.sessions[r.ClientID]; o != nil {
+			put(&o.received, r.PacketID, r)
+		}
 	case store.Retained:
 		put(&s.retained, r.Message.Topic, r)
 	case store.Will:
@@ -80,7 +88,6 @@ func (s *Store) remove(r store.Record) {
 	case store.Subscription:
 		if o := s.sessions[r.ClientID]; o != nil {
 			delete(o.subs, r.Filter)
-			s.prune(r.ClientID, o)
 		}
 	case store.Queued:
 		s.removeQueued(r.ClientID, r.Seq)
@@ -89,7 +96,6 @@ func (s *Store) remove(r store.Record) {
 	case store.Received:
 		if o := s.sessions[r.ClientID]; o != nil {
 			delete(o.received, r.PacketID)
-			s.prune(r.ClientID, o)
 		}
 	case store.Retained:
 		delete(s.retained, r.Message.Topic)
@@ -98,28 +104,16 @@ func (s *Store) remove(r store.Record) {
 	}
 }
 
+func (s *Store) putQueued(client string, seq uint64, r store.Record) {
+	if o := s.sessions[client]; o != nil && seq >= o.record.First {
+		o.queue.put(seq, r)
+	}
+}
+
 func (s *Store) removeQueued(client string, seq uint64) {
 	if o := s.sessions[client]; o != nil {
 		o.queue.remove(seq)
-		s.prune(client, o)
 	}
-}
-
-// prune forgets a session of which nothing is left, so that a late delete
-// never leaves an empty shell behind.
-func (s *Store) prune(client string, o *session) {
-	if !o.known && len(o.subs)+len(o.queue)+len(o.received) == 0 {
-		delete(s.sessions, client)
-	}
-}
-
-func (s *Store) session(client string) *session {
-	o := s.sessions[client]
-	if o == nil {
-		o = &session{}
-		put(&s.sessions, client, o)
-	}
-	return o
 }
 
 // put allocates the map when it is first needed: most sessions have no queue.
@@ -149,9 +143,6 @@ func (s *Store) snapshot() []store.Record {
 	var all []store.Record
 	for _, client := range slices.Sorted(maps.Keys(s.sessions)) {
 		o := s.sessions[client]
-		if !o.known {
-			continue // what belongs to no session cannot be delivered
-		}
 		all = append(all, o.record)
 		for _, filter := range slices.Sorted(maps.Keys(o.subs)) {
 			all = append(all, o.subs[filter])

@@ -45,6 +45,12 @@ func (q *queue) remove(seq uint64) {
 	}
 }
 
+func (q *queue) removeBelow(seq uint64) {
+	if n, _ := q.search(seq); n > 0 {
+		*q = slices.Clone((*q)[n:])
+	}
+}
+
 // load returns what Load gives for the queue.
 func (q queue) load(client string) []store.Record {
 	var all []store.Record

@@ -150,12 +150,12 @@ func (s *Store) checkRecords(ctx context.Context, snapshot *pebble.Snapshot, r *
 		case familyMeta:
 			err = (&Stats{}).meta(key, it.Value())
 		case familySession:
-			sid, part, _, _ := sessionKey(key)
+			sid, part, rest, _ := sessionKey(key)
 			if part == partSession {
 				owner, err = decodeSession(it.Value())
 				of = sid
 			}
-			if sid != of {
+			if sid != of || unused(part, rest, owner.First) {
 				r.Unused++
 			} else if err == nil {
 				_, err = readPart(snapshot, it, owner)

@@ -220,14 +220,14 @@ func appendSessionValue(dst []byte, s store.Session) []byte {
 	dst = appendString(dst, s.Owner)
 	dst = binary.AppendVarint(dst, int64(s.Expiry))
 	dst = appendOptionalTime(dst, s.Ended)
-	return binary.AppendUvarint(dst, s.Sent)
+	return binary.AppendUvarint(binary.AppendUvarint(dst, s.First), s.Sent)
 }
 
 func decodeSession(value []byte) (store.Session, error) {
 	r := versioned(value)
 	s := store.Session{ClientID: r.string(), Owner: r.string(), Expiry: time.Duration(r.varint())}
 	s.Ended = r.optionalTime()
-	s.Sent = r.uvarint()
+	s.First, s.Sent = r.uvarint(), r.uvarint()
 	return s, r.end()
 }
 

@@ -39,15 +39,15 @@ func dumpSessions(ctx context.Context, r pebble.Reader, fn func(store.Record) er
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		sid, part, _, _ := sessionKey(it.Key())
+		sid, part, rest, _ := sessionKey(it.Key())
 		if part == partSession {
 			if owner, err = decodeSession(it.Value()); err != nil {
 				return corrupt(it.Key(), err)
 			}
 			of = sid
 		}
-		if sid != of {
-			continue // of a session that has never been put
+		if sid != of || unused(part, rest, owner.First) {
+			continue
 		}
 		rec, err := readPart(r, it, owner)
 		if err != nil {

@@ -20,7 +20,7 @@ func samples() [][]byte {
 	q := store.Queued{Message: m, QoS: 1, Retain: true, SubscriptionIDs: []uint32{1, 268435455}, Share: "g/a/#"}
 	var all [][]byte
 	for _, r := range []store.Record{
-		store.Session{ClientID: "c", Owner: "o", Expiry: store.Never, Ended: when, Sent: 300},
+		store.Session{ClientID: "c", Owner: "o", Expiry: store.Never, Ended: when, First: 200, Sent: 300},
 		store.Session{},
 		store.Subscription{QoS: 2, NoLocal: true, RetainAsPublished: true, RetainHandling: 2, ID: 7},
 		store.Subscription{},

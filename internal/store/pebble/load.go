@@ -24,31 +24,29 @@ type backlog struct {
 func (s *Store) scan() error {
 	s.scanned = map[uint64]*backlog{}
 	counts := map[uint64]uint64{} // of references, by mid
-	o := &session{}
+	var o *session                // whose keys are being read, nil if it has never been put
+	var of uint64                 // its sid
 	err := each(s.db, familySession, familySession+1, func(key, value []byte) error {
 		sid, part, rest, ok := sessionKey(key)
 		if !ok {
 			return corrupt(key, errCut)
 		}
-		if sid != o.sid {
-			o = &session{sid: sid}
+		if sid != of {
+			o, of = nil, sid
 			s.lastSID = max(s.lastSID, sid)
-			if part != partSession { // its session has never been put
-				s.orphans = append(s.orphans, sid)
-			}
 		}
-		switch part {
-		case partSession:
+		switch {
+		case part == partSession:
 			r, err := decodeSession(value)
 			if err != nil {
 				return corrupt(key, err)
 			}
-			o.known = true
+			o = &session{sid: sid, first: r.First}
 			s.sessions[r.ClientID] = o
-		case partQueue:
-			if o.known {
-				return s.scanEntry(o, key, rest, value, counts)
-			}
+		case o == nil || unused(part, rest, o.first):
+			s.unused = append(s.unused, slices.Clone(key))
+		case part == partQueue:
+			return s.scanEntry(o, key, rest, value, counts)
 		default:
 			o.more = true
 		}
@@ -62,6 +60,13 @@ func (s *Store) scan() error {
 		s.bodies.values = append(s.bodies.values, counts[mid])
 	}
 	return s.readLast()
+}
+
+// unused reports whether a record of a session whose queue begins at first is
+// left from an earlier one.
+func unused(part byte, rest []byte, first uint64) bool {
+	seq, ok := number(rest)
+	return part == partQueue && ok && seq < first
 }
 
 func (s *Store) scanEntry(o *session, key, rest, value []byte, counts map[uint64]uint64) error {
@@ -121,15 +126,14 @@ func (s *Store) readLast() error {
 	return it.Close()
 }
 
-// sweep removes what nobody can ask for any more: what was put for a session
-// that never was, and the bodies whose last reference went just before a crash.
+// sweep removes what nobody can ask for any more: what belongs to no session,
+// and the bodies whose last reference went just before a crash.
 func (s *Store) sweep() error {
 	g := &group{batch: s.db.NewBatch()}
-	for _, sid := range s.orphans {
-		from := appendSession(nil, sid)
-		g.deleteRange(from, end(from))
+	for _, key := range s.unused {
+		g.delete(key)
 	}
-	s.orphans = nil
+	s.unused = nil
 	err := each(s.db, familyBody, familyBody+1, func(key, _ []byte) error {
 		mid, ok := number(key[1:])
 		if !ok {

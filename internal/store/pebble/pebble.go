@@ -56,7 +56,7 @@ type Store struct {
 	removals int                 // of entries, that are not written
 	open     *group              // is being gathered
 	scanned  map[uint64]*backlog // by sid, until something is applied
-	orphans  []uint64            // sids that Open has found without a session
+	unused   [][]byte            // keys of what Open has found that belongs to no session
 	spare    *pebble.Batch
 
 	lastMID atomic.Uint64
@@ -73,9 +73,9 @@ type Store struct {
 // session is what is known of a session without the disk.
 type session struct {
 	sid   uint64
-	known bool // a Session record has been put
-	more  bool // it may have subscriptions or inbound markers
-	queue list // seq to mid, 0 for what is no reference
+	first uint64 // place of the queue
+	more  bool   // it may have subscriptions or inbound markers
+	queue list   // seq to mid, 0 for what is no reference
 	gone  []uint64
 }
 

@@ -22,7 +22,7 @@ func (s *Store) stage(g *group, e *encoded) {
 			s.remove(g, op.Record)
 		}
 	}
-	for _, b := range e.bodies { // put and removed in one batch
+	for _, b := range e.bodies { // ignored, or put and removed in one batch
 		if _, referred := s.bodies.search(b.mid); !referred {
 			s.gone = append(s.gone, b.mid)
 			s.notify(s.due)
@@ -34,25 +34,25 @@ func (s *Store) put(g *group, r store.Record, value []byte, mid uint64) {
 	switch r := r.(type) {
 	case store.Session:
 		o := s.session(g, r.ClientID)
-		o.known = true
+		o.first = r.First
+		for len(o.queue.keys) > 0 && o.queue.keys[0] < r.First {
+			s.removeQueued(r.ClientID, o.queue.keys[0])
+		}
 		g.set(appendPart(g.key[:0], o.sid, partSession), value)
 	case store.Subscription:
-		o := s.session(g, r.ClientID)
-		o.more = true
-		g.set(append(appendPart(g.key[:0], o.sid, partSubscription), r.Filter...), value)
+		if o := s.sessions[r.ClientID]; o != nil {
+			o.more = true
+			g.set(append(appendPart(g.key[:0], o.sid, partSubscription), r.Filter...), value)
+		}
 	case store.Queued:
-		o := s.session(g, r.ClientID)
-		s.release(o.queue.put(r.Seq, mid))
-		s.retain(mid)
-		g.set(appendQueue(g.key[:0], o.sid, r.Seq), value)
+		s.putQueued(g, r.ClientID, r.Seq, value, mid)
 	case store.Released:
-		o := s.session(g, r.ClientID)
-		s.release(o.queue.put(r.Seq, 0))
-		g.set(appendQueue(g.key[:0], o.sid, r.Seq), value)
+		s.putQueued(g, r.ClientID, r.Seq, value, 0)
 	case store.Received:
-		o := s.session(g, r.ClientID)
-		o.more = true
-		g.set(appendReceived(g.key[:0], o.sid, r.PacketID), value)
+		if o := s.sessions[r.ClientID]; o != nil {
+			o.more = true
+			g.set(appendReceived(g.key[:0], o.sid, r.PacketID), value)
+		}
 	case store.Retained:
 		g.set(append(append(g.key[:0], familyRetained), r.Message.Topic...), value)
 	case store.Will:
@@ -86,6 +86,15 @@ func (s *Store) remove(g *group, r store.Record) {
 		g.delete(append(append(g.key[:0], familyRetained), r.Message.Topic...))
 	case store.Will:
 		g.delete(append(append(g.key[:0], familyWill), r.ClientID...))
+	}
+}
+
+// putQueued puts an entry into a queue that begins at its place or before.
+func (s *Store) putQueued(g *group, client string, seq uint64, value []byte, mid uint64) {
+	if o := s.sessions[client]; o != nil && seq >= o.first {
+		s.release(o.queue.put(seq, mid))
+		s.retain(mid)
+		g.set(appendQueue(g.key[:0], o.sid, seq), value)
 	}
 }
 

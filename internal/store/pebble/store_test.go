@@ -157,14 +157,75 @@ func TestSidIsNotUsedAgain(t *testing.T) {
 	}
 }
 
+// What a crash, or another program, has left is no part of any session.
 func TestWhatHasNoSessionIsSwept(t *testing.T) {
 	disk := vfs.NewMem()
 	s := openMem(t, disk)
-	apply(t, s, queued("late", 1, &message.Message{}), store.Op{Record: store.Subscription{ClientID: "late", Filter: "a"}})
+	apply(t, s, store.Op{Record: store.Session{ClientID: "c", First: 10}}, queued("c", 10, &message.Message{Payload: []byte{}}))
+	g := &group{batch: s.db.NewBatch()}
+	entry := appendEntry(nil, store.Queued{Message: &message.Message{}}, 0)
+	g.set(appendQueue(nil, 1, 8), entry)
+	g.set(appendQueue(nil, 1, 9), []byte{entryReleased})
+	g.set(append(appendPart(nil, 2, partSubscription), "a"...), appendSubscriptionValue(nil, store.Subscription{}))
+	g.set(appendQueue(nil, 2, 1), entry)
+	g.set(appendReceived(nil, 2, 1), []byte{version})
+	if err := s.commit(g.batch, true); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if st := openMem(t, disk).Stats(); st.Queued+st.Subscriptions > 0 {
+	report, err := check(t.Context(), Config{Dir: "data", fs: disk})
+	if err != nil || len(report.Problems) > 0 || report.Unused != 5 {
+		t.Errorf("check: %+v, %v", report, err)
+	}
+	s = openMem(t, disk)
+	if st := s.Stats(); st.Queued != 1 || st.Released+st.Subscriptions+st.Received > 0 {
+		t.Errorf("%+v", st)
+	}
+	if got := records(t, s); len(got) != 2 {
+		t.Errorf("%+v", got)
+	}
+	apply(t, s, create("new"))
+	if sid := s.sessions["new"].sid; sid != 3 {
+		t.Errorf("sid %d, want 3", sid)
+	}
+}
+
+func TestWhatComesTooLateCostsNothing(t *testing.T) {
+	disk := vfs.NewMem()
+	s := openMem(t, disk)
+	large := &message.Message{Topic: "t", Payload: make([]byte, inlineBytes+1)}
+	apply(t, s, store.Op{Record: store.Session{ClientID: "c", First: 10}})
+	for n := range 10 {
+		late := fmt.Sprint("late", n)
+		apply(t, s, queued(late, 1, large), queued(late, 2, large), queued("c", 9, large))
+		apply(t, s, store.Op{Record: store.Received{ClientID: late, PacketID: 1}})
+	}
+	if err := s.settle(); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Stats(); st.Bodies+st.Queued > 0 {
+		t.Errorf("%+v", st)
+	}
+	if len(s.sessions) != 1 || len(s.bodies.keys) > 0 {
+		t.Errorf("%d sessions, %d bodies", len(s.sessions), len(s.bodies.keys))
+	}
+	// What one session ignores, another may get.
+	apply(t, s, queued("c", 9, large), queued("c", 10, large), queued("late", 1, large))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	report, err := check(t.Context(), Config{Dir: "data", fs: disk})
+	if err != nil || len(report.Problems)+report.Unused > 0 {
+		t.Errorf("check: %+v, %v", report, err)
+	}
+	s = openMem(t, disk)
+	if st := s.Stats(); st.Bodies != 1 || st.Queued != 1 {
+		t.Errorf("%+v", st)
+	}
+	apply(t, s, store.Op{Record: store.Session{ClientID: "c", First: 11}})
+	if st := s.Stats(); st.Bodies+st.Queued > 0 {
 		t.Errorf("%+v", st)
 	}
 }

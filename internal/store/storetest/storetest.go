@@ -37,6 +37,9 @@ func Run(t *testing.T, fresh func(*testing.T) Reopen) {
 		"a page that is not full is the last":     pageIsFull,
 		"a cancelled batch changes nothing":       cancelled,
 		"a large queue":                           largeQueue,
+		"what has no session is ignored":          withoutSession,
+		"places below the first are ignored":      belowFirst,
+		"a session put anew begins at its place":  beginsAnew,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })
 	}
@@ -54,7 +57,7 @@ func msg(topic, payload string) *message.Message {
 // records is one of each kind for a client.
 func records(client string) []store.Record {
 	return []store.Record{
-		store.Session{ClientID: client, Owner: "ana", Expiry: store.Never, Ended: when, Sent: 1},
+		store.Session{ClientID: client, Owner: "ana", Expiry: store.Never, Ended: when, First: 1, Sent: 1},
 		store.Subscription{ClientID: client, Filter: "$share/g/a/#", QoS: 2, RetainAsPublished: true, RetainHandling: 1, ID: 268435455},
 		store.Queued{ClientID: client, Seq: 1, Message: msg("a/b", "one"), QoS: 1, Retain: true, SubscriptionIDs: []uint32{1, 7}, Share: "g/a/#"},
 		store.Released{ClientID: client, Seq: 2},
