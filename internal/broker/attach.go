@@ -124,7 +124,7 @@ func (b *Broker) claim(client, owner string, o SessionOptions) (s *Session, foun
 		return nil, false, ErrQuota
 	}
 	s = newSession(b, client, owner)
-	s.out.Skip(b.firstPlace())
+	s.begin(b.firstPlace())
 	s.life.Lock() // nobody else has seen it: this cannot wait
 	sh.sessions[client] = s
 	return s, false, nil

@@ -31,7 +31,7 @@ type Broker struct {
 	owners   ownerCount
 	started  time.Time
 	closing  atomic.Bool
-	begun    atomic.Uint64     // see firstPlace
+	begun    maximum           // see firstPlace
 	rates    loads             // used by Run alone
 	moreSys  map[string]string // that are published; used by Run alone
 }
@@ -138,14 +138,14 @@ func (b *Broker) shard(client string) *shard {
 }
 
 // firstPlace is where the queue of a new session begins, different for every
-// session that there ever was: what is being stored for one that has been wiped
-// meanwhile must not meet the places of its successor in the store.
+// session that there ever was: the store tells what comes too late, for one that
+// has been wiped meanwhile, by its place.
 func (b *Broker) firstPlace() uint64 {
 	for {
 		last := b.begun.Load()
-		next := max(last+1, uint64(time.Now().UnixMilli()))
+		next := max(last+1, time.Now().UnixMilli())
 		if b.begun.CompareAndSwap(last, next) {
-			return next * 65535 // identifiers begin at 1
+			return uint64(next) * 65535 // identifiers begin at 1
 		}
 	}
 }

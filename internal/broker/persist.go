@@ -46,6 +46,7 @@ func (b *Broker) loadRecord(r store.Record) {
 		s.expiry = r.Expiry
 		s.identity = auth.Identity{Name: r.Owner, ClientID: r.ClientID, Username: r.Owner}
 		s.since = r.Ended
+		s.begin(r.First)
 		s.before = r.Sent
 		s.out.Skip(r.Sent) // what comes now has not been sent
 		s.keep()

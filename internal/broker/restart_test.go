@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/iotctl/iotctl/internal/session"
+	"github.com/iotctl/iotctl/internal/store"
 )
 
 // restart brings up another broker on the store of b, as after a crash: nobody
@@ -187,5 +188,99 @@ func TestRestartKeepsOwners(t *testing.T) {
 		}
 		c.l.Detach(Farewell{HasExpiry: true})
 		empty(t, after)
+	})
+}
+
+// What another client publishes may be stored after the session has been wiped,
+// and after its place has been taken, by whomever. A crash then leaves no time to
+// remove it.
+func TestLateMessageOfAWipedSessionIsNobodys(t *testing.T) {
+	wipe := func(t *testing.T, b *Broker) {
+		o := durable("s")
+		o.CleanStart, o.Expiry = true, 0
+		attach(t, b, o).leave()
+	}
+	replace := func(t *testing.T, b *Broker) {
+		wipe(t, b)
+		c, err := attachAs(t, b, "eve", durable("s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.subscribe(Subscription{Filter: "b", QoS: 1})
+	}
+	for name, c := range map[string]struct {
+		before, after func(*testing.T, *Broker) // the message is stored
+	}{
+		"between the sessions": {wipe, replace},
+		"in the next one":      {replace, func(*testing.T, *Broker) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, Config{}, func(t *testing.T, b *Broker) {
+				f := newFaulty()
+				b.cfg.Store = f
+				s, p := attach(t, b, durable("s")), attach(t, b, options("p"))
+				s.subscribe(Subscription{Filter: "a", QoS: 1})
+				if _, err := p.l.Publish(view("a=secret", 1)); err != nil {
+					t.Fatal(err)
+				}
+				c.before(t, b)
+				if err := f.Apply(t.Context(), p.l.batch.ops); err != nil { // and then it crashes
+					t.Fatal(err)
+				}
+				c.after(t, b)
+				wantRecords(t, f, "session s", "subscription s b")
+
+				b = start(t, Config{Store: f.Store, SysInterval: -1})
+				eve, err := attachAs(t, b, "eve", durable("s"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				p = attach(t, b, options("p"))
+				p.publish("b=new", 1, 1)
+				eve.want("b=new q1") // its place is not below the first
+				eve.ack()
+				wantRecords(t, f, "session s", "subscription s b")
+			})
+		})
+	}
+}
+
+// A session begins behind those before it, even where the clock has been set
+// back since they began.
+func TestSessionBeginsBehindItsPredecessors(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		first := func() (first uint64) {
+			t.Helper()
+			if err := b.cfg.Store.Load(t.Context(), func(r store.Record) error {
+				if s, ok := r.(store.Session); ok {
+					first = s.First
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return first
+		}
+		future := uint64(time.Now().Add(365*24*time.Hour).UnixMilli()) * 65535
+		stored := []store.Op{{Record: store.Session{ClientID: "s", Owner: "ana", Expiry: Never, First: future, Sent: future + 70_000}}}
+		if err := b.cfg.Store.Apply(t.Context(), stored); err != nil {
+			t.Fatal(err)
+		}
+		b = restart(t, b)
+		o := durable("s")
+		o.CleanStart = true
+		last := future + 70_000
+		for range 3 {
+			c, err := attachAs(t, b, "ana", o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := first()
+			if f <= last {
+				t.Fatalf("it begins at %d, want it behind %d", f, last)
+			}
+			last = f + 40_000*65535
+			c.l.s.out.Skip(last) // it was sent much
+		}
 	})
 }

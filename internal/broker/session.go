@@ -49,6 +49,7 @@ type Session struct {
 	in       session.Inbound
 	storer   *Link                    // whose batch has changed in, which is not stored yet
 	stored   chan struct{}            // closed then, if another connection waits for it
+	first    uint64                   // the places below belong to earlier sessions
 	subs     map[string]*subscription // by the filter as the client wrote it
 	shared   bool                     // there is, or was, a shared one among them
 	storing  []uint64                 // places of messages in batches that have not been committed, in order
@@ -75,6 +76,12 @@ func newSession(b *Broker, id, owner string) *Session {
 	return s
 }
 
+// begin sets where the queue begins. Nobody else knows the session yet.
+func (s *Session) begin(first uint64) {
+	s.first = first
+	s.out.Skip(first)
+}
+
 // durable reports whether the session is stored: it outlives its connection, or
 // has outlived an earlier one.
 func (s *Session) durable() bool { return s.kept }
@@ -94,7 +101,8 @@ func (s *Session) record() store.Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return store.Session{
-		ClientID: s.id, Owner: s.owner, Expiry: s.expiry, Ended: s.since, Sent: max(s.before, s.out.Sent()),
+		ClientID: s.id, Owner: s.owner, Expiry: s.expiry, Ended: s.since,
+		First: s.first, Sent: max(s.before, s.out.Sent()),
 	}
 }
 
@@ -149,6 +157,7 @@ func (s *Session) end() {
 	b.timers.stop(&s.timer)
 	s.mu.Lock()
 	s.ended.Store(true)
+	b.begun.raise(int64(s.out.Reserve() / 65535)) // the next begins behind it, even if the clock was set back
 	if s.link != nil {
 		s.link.gone.Store(true)
 		s.link = nil
