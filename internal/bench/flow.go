@@ -103,7 +103,15 @@ func (f *flow) drive(ctx context.Context, own []*publisher) {
 			}
 			continue
 		}
-		// Each publisher sends all that it has due, so one round is enough.
+		// Each publisher sends all that it has due, so one round is enough, however
+		// far the rate is above what can be sent.
+		if rounds := f.sched.count(now) / int64(len(f.pubs)); rounds > turn/int64(len(own))+1 {
+			for _, p := range own {
+				p.pump()
+			}
+			turn = rounds * int64(len(own))
+			continue
+		}
 		for n := 0; due <= now; n++ {
 			if n < len(own) {
 				own[i].pump()
@@ -159,11 +167,12 @@ func (f *flow) unsent(now int64) (n int64) {
 	if f.sched == nil {
 		return 0
 	}
+	due, all := f.sched.count(min(now-f.start+1, f.until.Load())), int64(len(f.pubs))
 	for _, p := range f.pubs {
 		p.c.wmu.Lock()
-		for p.next(now) <= now {
-			p.turn++
-			n++
+		if left := (due-int64(p.index)+all-1)/all - p.turn; left > 0 {
+			p.turn += left
+			n += left
 		}
 		p.c.wmu.Unlock()
 	}
@@ -204,65 +213,6 @@ func (s *Session) sleep(ctx context.Context, d int64) bool {
 		nap(time.Duration(d))
 	}
 	return ctx.Err() == nil
-}
-
-// operate lets workers do what the schedule holds, worker w the operations
-// whose number modulo workers is w, one after the other. On a closed loop each
-// begins the next one at once. What fn returns is counted and reported.
-func (s *Session) operate(ctx context.Context, workers int, fn func(ctx context.Context, worker int, seq, due int64) error) error {
-	steps := s.plan.steps(workers)
-	var sched *schedule
-	if steps != nil {
-		sched = newSchedule(s.plan.Warmup, steps, s.plan.Messages)
-	}
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			at := cursor{schedule: sched}
-			sh := s.rec.shard()
-			for seq := int64(w); ctx.Err() == nil; seq += int64(workers) {
-				due := s.now()
-				switch {
-				case sched == nil && s.plan.Messages > 0 && seq >= s.plan.Messages:
-					return
-				case sched != nil:
-					if due = at.due(seq); due == never {
-						return
-					}
-					due += s.start.Load()
-				}
-				if wait := due - s.now(); wait > 0 && !pause(ctx, time.Duration(wait)) {
-					return
-				}
-				s.operation(ctx, sh, due, func() error { return fn(ctx, w, seq, due) })
-			}
-		})
-	}
-	wg.Wait()
-	return nil
-}
-
-// operation runs one and records how long it took.
-func (s *Session) operation(ctx context.Context, sh *shard, due int64, fn func() error) {
-	begun := s.now()
-	err := fn()
-	if err != nil && ctx.Err() != nil {
-		return // cut off by the end
-	}
-	now := s.now()
-	sh.mu.Lock()
-	if err != nil {
-		sh.n.OperationFail++
-	} else {
-		sh.n.Operations++
-		if s.rec.counts(due, now) {
-			sh.latency.record(PhaseOperation, due, begun, now)
-		}
-	}
-	if begun-due > 1e6 {
-		sh.n.Late++
-	}
-	sh.mu.Unlock()
 }
 
 // pause waits and returns false when ctx has ended.

@@ -170,7 +170,8 @@ type Account struct {
 	// Worst are the streams with the most losses, duplicates, reorderings and
 	// corruptions, at most 20 of them.
 	Worst []StreamTally `json:"worst,omitempty"`
-	// Unsent messages were due before the end and never left.
+	// Unsent messages were due before the end and never left. Operations that
+	// were due and did not come to an end count, too.
 	Unsent int64 `json:"unsent"`
 	// Unacked messages were sent with QoS 1 or 2 and never acknowledged.
 	Unacked int64 `json:"unacked"`
@@ -183,7 +184,7 @@ type Tally struct {
 	Received   int64 `json:"received"` // without duplicates
 	Lost       int64 `json:"lost"`
 	Duplicated int64 `json:"duplicated"`
-	Reordered  int64 `json:"reordered"`
+	Reordered  int64 `json:"reordered"` // of what came to one subscriber; a shared subscription has no order
 	Corrupted  int64 `json:"corrupted"`
 }
 

@@ -46,6 +46,7 @@ func Run(ctx context.Context, o Options) (*Final, error) {
 	defer cancel(nil)
 	r.s = &Session{
 		clock: newClock(o.Part.Shift), o: &o, plan: &o.Plan, run: run, ctx: inner, dialer: d,
+		asked:   ctx,
 		rec:     newRecorder(8 * runtime.GOMAXPROCS(0)),
 		planned: max(o.Plan.Clients, o.Plan.Publishers+o.Plan.Subscribers),
 		values:  map[string]float64{}, problems: map[string]*Event{},
@@ -131,15 +132,20 @@ func (r *runner) stages(ctx context.Context) error {
 	r.schedule(start)
 	loading, finish := context.WithCancel(ctx)
 	defer finish()
-	finished := make(chan error, 1)
-	go func() { finished <- r.load.Run(loading) }()
-	err = r.measure(ctx, finish, finished)
+	over := make(chan error, 1)
+	go func() { over <- r.load.Run(loading) }()
+	finished := (<-chan error)(over)
+	err = r.measure(ctx, &finished)
 	end := min(s.rec.to.Load(), s.now())
 	r.measured = time.Duration(max(end-s.rec.from.Load(), 0))
 	if !r.o.Part.Crosses { // others may have more to send
 		s.rec.to.Store(end)
 	}
 	r.log.enter(StageDrain, 0)
+	finish()
+	if finished != nil {
+		err = <-finished
+	}
 	if err != nil {
 		r.ended = err.Error()
 		return err
@@ -178,9 +184,9 @@ func (r *runner) schedule(start int64) {
 	}
 }
 
-// measure waits for the load to end by itself or by the clock, and changes
-// stages and steps meanwhile.
-func (r *runner) measure(ctx context.Context, finish func(), finished <-chan error) error {
+// measure waits for the load to end by itself, which leaves finished nil, or by
+// the clock, and changes stages and steps meanwhile.
+func (r *runner) measure(ctx context.Context, finished *<-chan error) error {
 	s := r.s
 	type mark struct {
 		at    int64
@@ -203,11 +209,7 @@ func (r *runner) measure(ctx context.Context, finish func(), finished <-chan err
 	}
 	marks = append(marks, mark{at, StageDrain, 0})
 	for _, m := range marks {
-		if over, err := r.await(ctx, m.at, &finished); over {
-			finish()
-			if finished != nil {
-				err = <-finished
-			}
+		if over, err := r.await(ctx, m.at, finished); over {
 			return err
 		}
 		if m.stage != StageDrain {
@@ -219,11 +221,7 @@ func (r *runner) measure(ctx context.Context, finish func(), finished <-chan err
 			f.ended.Store(true)
 		}
 	}
-	finish()
-	if finished == nil {
-		return nil
-	}
-	return <-finished
+	return nil
 }
 
 // await waits for a time of the session, unless the run is over before: when
@@ -359,7 +357,7 @@ func (r *runner) final(err error, unsent int64) *Final {
 	if r.o.Company != nil && r.o.Part.Crosses {
 		r.o.Company.Streams(s.counts(trackers, r.o.Part.FirstPublisher-s.plan.Subscribers))
 	}
-	f.Account.Unsent = unsent
+	f.Account.Unsent = unsent + s.undone.Load()
 	for q := range f.Account.QoS {
 		f.Account.QoS[q].Corrupted += s.torn[q].Load()
 	}

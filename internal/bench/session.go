@@ -19,6 +19,7 @@ type Session struct {
 	plan   *Plan
 	run    uint32 // random, in stamps and topics
 	ctx    context.Context
+	asked  context.Context // ends when the user has enough
 	rec    *recorder
 	dialer *dialer
 	start  atomic.Int64 // of the load
@@ -27,6 +28,7 @@ type Session struct {
 	live    atomic.Pointer[scene] // the same, once the load begins; before, nil
 	torn    [3]atomic.Int64
 	blocked atomic.Int64
+	undone  atomic.Int64 // operations that were due and did not end
 	dials   atomic.Int64
 	planned int // connections that the plan needs
 
