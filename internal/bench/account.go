@@ -147,8 +147,7 @@ func (t *tracker) seeWide(seq uint64) arrival {
 		return duplicate
 	default:
 		t.first = min(t.first, seq)
-		t.late++
-		a = reordered
+		a = reordered // among several connections, which nobody has promised an order
 	}
 	word, bit := w.bit(seq)
 	*word |= bit

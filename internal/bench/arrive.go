@@ -119,7 +119,9 @@ func (c *Client) account(p *mqtt.Publish, now int64) {
 		c.sh.n.Duplicated++
 		return
 	case reordered:
-		c.sh.n.Reordered++
+		if c.group == nil {
+			c.sh.n.Reordered++
+		}
 	}
 	if made != nil {
 		made.delivered(c, st.stream)

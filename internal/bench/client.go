@@ -29,6 +29,7 @@ type Client struct {
 	out     *buffer // what waits to be written; nil: nothing
 	writing bool    // a goroutine writes
 	broken  bool
+	leaving bool   // the last packet is in out, or gone
 	slots   []slot // of messages in flight, by packet identifier - 1
 	free    []uint16
 	window  int
@@ -151,12 +152,16 @@ func (c *Client) arrived(n int) error {
 	return nil
 }
 
+// spareBytes is how much larger a packet may be than the payloads of the plan:
+// others publish, too.
+const spareBytes = 16 << 20
+
 // batch handles the whole packets in b and flushes the answers once.
 func (c *Client) batch(b []byte, now int64) (used int, err error) {
 	c.wmu.Lock()
 	c.sh.mu.Lock()
 	for used < len(b) {
-		h, body, n, err := mqtt.Frame(b[used:], 0)
+		h, body, n, err := mqtt.Frame(b[used:], c.s.plan.Size+spareBytes)
 		if errors.Is(err, mqtt.ErrShort) {
 			break
 		}
@@ -175,7 +180,11 @@ func (c *Client) batch(b []byte, now int64) (used int, err error) {
 		c.pub.fill(now)
 	}
 	c.flush()
+	unread := c.writing && c.out != nil && len(c.out.b) > maxUnread
 	c.wmu.Unlock()
+	if unread {
+		return used, errUnread
+	}
 	return used, nil
 }
 
@@ -300,7 +309,12 @@ func (c *Client) Disconnect() {
 func (c *Client) leave() {
 	c.closing.Store(true)
 	_ = c.send(mqtt.Disconnect{})
-	_ = c.conn.CloseWrite()
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	c.leaving = true
+	if !c.writing {
+		_ = c.conn.CloseWrite()
+	}
 }
 
 // finish waits for the broker to close its side, so that nothing is cut off,

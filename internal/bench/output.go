@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"io"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
@@ -34,21 +35,19 @@ func (c *Client) flush() {
 		return
 	}
 	c.lastOut.Store(c.s.now())
-	if !c.plain {
-		_, err := c.conn.Write(c.out.b)
-		c.broken = err != nil
-		c.release()
-		return
+	if c.plain {
+		n, err := c.conn.TryWrite(c.out.b)
+		if err != nil || n == len(c.out.b) {
+			c.broken = err != nil
+			c.release()
+			return
+		}
+		c.out.b = c.out.b[:copy(c.out.b, c.out.b[n:])]
+		c.s.blocked.Add(1)
 	}
-	n, err := c.conn.TryWrite(c.out.b)
-	if err != nil || n == len(c.out.b) {
-		c.broken = err != nil
-		c.release()
-		return
-	}
-	c.out.b = c.out.b[:copy(c.out.b, c.out.b[n:])]
+	// Whether TLS and WebSocket have to wait cannot be known, and whoever calls
+	// has other clients to serve.
 	c.writing = true
-	c.s.blocked.Add(1)
 	c.s.wg.Go(c.writeRest)
 }
 
@@ -71,6 +70,9 @@ func (c *Client) writeRest() {
 		if o == nil || len(o.b) == 0 || c.broken {
 			c.writing = false
 			pub := c.pub
+			if c.leaving {
+				_ = c.conn.CloseWrite()
+			}
 			c.wmu.Unlock()
 			if pub != nil {
 				pub.pump()
@@ -89,8 +91,14 @@ func (c *Client) writeRest() {
 	}
 }
 
-// maxPending bounds what waits for a broker that does not read.
-const maxPending = 256 << 10
+// What waits for a broker that does not read: messages up to maxPending, and
+// acknowledgements, of which even the largest window has less, up to maxUnread.
+const (
+	maxPending = 256 << 10
+	maxUnread  = 4 << 20
+)
+
+var errUnread = errors.New("the broker has not read what it was answered")
 
 // full tells that more cannot be written now, with wmu held.
 func (c *Client) full() bool {

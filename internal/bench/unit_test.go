@@ -94,7 +94,11 @@ func TestTrackers(t *testing.T) {
 				t.Errorf("wide %v: %d is %d, want %d", wide, step.seq, got, step.want)
 			}
 		}
-		if tr.got != 6 || tr.dups != 3 || tr.late != 2 {
+		late := uint64(2)
+		if wide {
+			late = 0 // it is nobody's fault
+		}
+		if tr.got != 6 || tr.dups != 3 || tr.late != late {
 			t.Errorf("wide %v: %+v", wide, tr)
 		}
 	}

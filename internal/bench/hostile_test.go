@@ -1,0 +1,131 @@
+package bench
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/transport"
+	"github.com/iotctl/iotctl/internal/transport/transporttest"
+)
+
+// listen is a broker that does to each connection what serve says.
+func listen(t *testing.T, scheme string, serve func(net.Conn)) transport.Endpoint {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			context.AfterFunc(ctx, func() { _ = c.Close() })
+			go serve(c)
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		_ = l.Close()
+		<-done
+	})
+	e, err := transport.Parse(scheme+"://"+l.Addr().String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+var connack = []byte{0x20, 2, 0, 0}
+
+// A broker that stops reading does not stop the run, and holds up nobody else.
+func TestBrokerStopsReading(t *testing.T) {
+	ca := transporttest.NewCA(t, "authority")
+	cfg := &tls.Config{Certificates: []tls.Certificate{ca.Server(t, nil, "127.0.0.1")}}
+	for _, scheme := range []string{"mqtt", "mqtts"} {
+		hold := make(chan struct{})
+		t.Cleanup(func() { close(hold) })
+		turns := make(chan bool, 2)
+		turns <- true
+		turns <- false
+		e := listen(t, scheme, func(c net.Conn) {
+			if scheme == "mqtts" {
+				c = tls.Server(c, cfg)
+			}
+			_, _ = c.Write(connack)
+			if <-turns {
+				<-hold
+			}
+			_, _ = io.Copy(io.Discard, c)
+		})
+		begun := time.Now()
+		f, err := Run(t.Context(), Options{
+			Spec: Pub(), Endpoint: e, Dial: transport.DialConfig{TLS: &transport.ClientTLS{RootCAs: ca.Pool()}},
+			Plan: Plan{Clients: 2, Drivers: 1, Size: 16 << 10, Rate: 2000, Duration: time.Second},
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", scheme, err)
+		}
+		if f.Ended != "complete" || f.Account.Unsent == 0 || time.Since(begun) > 20*time.Second {
+			t.Errorf("%s: %s, %+v", scheme, f.Ended, f.Account)
+		}
+		if n := f.Account.Sum().Sent; n < 1000 {
+			t.Errorf("%s: only %d were sent, and one client has 1000", scheme, n)
+		}
+	}
+}
+
+// What a broker sends is bounded by what may come of this plan, and what it does
+// not read, too.
+func TestBrokerSendsTooMuch(t *testing.T) {
+	flood := func(packet []byte) func(net.Conn) {
+		many := append([]byte(nil), connack...)
+		many = append(many, []byte{0x90, 3, 0xff, 0xff, 0}...)
+		return func(c net.Conn) {
+			_, _ = c.Write(many)
+			for {
+				if _, err := c.Write(packet); err != nil {
+					return
+				}
+			}
+		}
+	}
+	small, err := mqtt.Publish{Topic: []byte("a"), QoS: 1, PacketID: 1}.Append(nil, mqtt.V311)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		packet []byte
+		want   string
+	}{
+		"a huge packet":           {append([]byte{0x30, 0xff, 0xff, 0xff, 0x7f}, make([]byte, 1<<20)...), "limit"},
+		"acknowledges are unread": {[]byte(strings.Repeat(string(small), 10_000)), "not read"},
+	} {
+		var events []string
+		f, err := Run(t.Context(), Options{
+			Spec: Sub(), Endpoint: listen(t, "mqtt", flood(tc.packet)),
+			Plan: Plan{Clients: 1, Topic: "a", QoS: 1, SubQoS: 1, Duration: 10 * time.Second, Drain: -1},
+			Watch: func(record any) {
+				if e, ok := record.(*Event); ok {
+					events = append(events, e.Text)
+				}
+			},
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if f.Total.Disconnects != 1 || !strings.Contains(strings.Join(events, "\n"), tc.want) {
+			t.Errorf("%s: %+v, %q", name, f.Total, events)
+		}
+	}
+}
