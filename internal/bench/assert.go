@@ -53,6 +53,20 @@ func (f *Final) PerSecond(n int64) float64 {
 // never left included.
 func (f *Final) lost() int64 { return f.Account.Sum().Lost + f.Account.Unsent }
 
+// mute tells that a number says nothing, because there was nothing to count:
+// without subscribers nothing is lost.
+func (f *Final) mute(name string) bool {
+	switch sum := f.Account.Sum(); name {
+	case "loss":
+		return sum.Expected+f.lost() == 0
+	case "duplicates", "reordered":
+		return sum.Expected+sum.Received+sum.Duplicated+sum.Reordered == 0
+	case "limited":
+		return f.MeasureIntervals == 0
+	}
+	return false
+}
+
 var operators = []string{"<=", ">=", "==", "!=", "<", ">"}
 
 // ParseAssertion reads a name, a comparison and a number, which is a duration
@@ -148,7 +162,7 @@ func statistic(h *Histogram, name string) (float64, bool) {
 // Value finds what a name stands for in a balance.
 func (f *Final) Value(name string) (float64, bool) {
 	if fn := counts[name]; fn != nil {
-		return fn(f), true
+		return fn(f), !f.mute(name)
 	}
 	if v, ok := f.Values[name]; ok {
 		return v, true

@@ -106,6 +106,31 @@ func TestFindMax(t *testing.T) {
 	}
 }
 
+// A search says what cannot be found, and does not take a rate for met that was
+// never sent.
+func TestFindMaxOfNothing(t *testing.T) {
+	e, err := transport.Parse(servetest.Start(t, nil).URLs()[0], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	search := func(spec Spec, condition string, p Plan) (trials []Trial, err error) {
+		a, err := ParseAssertion(condition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = FindMax(t.Context(), Options{Spec: spec, Endpoint: e, Asserts: []Assertion{a}, Plan: p}, func(tr Trial) { trials = append(trials, tr) })
+		return trials, err
+	}
+	trials, err := search(Pub(), "e2e.p99<1s", Plan{Clients: 1, Rate: 100, Duration: 100 * time.Millisecond})
+	if err == nil || len(trials) != 1 {
+		t.Errorf("%d runs, %v", len(trials), err)
+	}
+	trials, _ = search(Pub(), "sent>0", Plan{Clients: 1, Rate: 1e9, Duration: 20 * time.Millisecond, Drain: time.Millisecond})
+	if len(trials) == 0 || trials[0].OK {
+		t.Errorf("%+v", trials)
+	}
+}
+
 // A message that the broker does not pass on is missed: here those that a
 // second client with the same identifier keeps from their subscriber.
 func TestLossIsNoticed(t *testing.T) {

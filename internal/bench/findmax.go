@@ -13,14 +13,15 @@ type Trial struct {
 	OK    bool
 }
 
-// passes tells whether a run has met its conditions.
+// passes tells whether a run has met its conditions, at the rate that it was to
+// have: what was not sent, or had nobody left to go to, met nothing.
 func passes(f *Final) bool {
 	for _, v := range f.Assertions {
 		if !v.OK {
 			return false
 		}
 	}
-	return true
+	return f.Ended == "complete" && f.Account.Unsent+f.Total.Disconnects+f.Total.ConnectFails == 0
 }
 
 const (
@@ -47,6 +48,12 @@ func FindMax(ctx context.Context, o Options, report func(Trial)) (rate float64, 
 		}
 		t := Trial{Rate: rate, Final: f, OK: passes(f)}
 		report(t)
+		for _, v := range f.Assertions {
+			// Slower runs have no more to tell, unless nothing has arrived at all.
+			if v.Missing && f.Counters.Received+f.Counters.Operations+f.Account.Sum().Expected == 0 {
+				return false, fmt.Errorf("%s: this scenario has no such value", v.Expression)
+			}
+		}
 		return t.OK, nil
 	}
 	good, bad := 0.0, 0.0
@@ -55,8 +62,11 @@ func FindMax(ctx context.Context, o Options, report func(Trial)) (rate float64, 
 		return 0, 0, errors.New("the search needs a rate to begin with")
 	}
 	for n := 0; bad == 0 || (bad-good)/bad > precision; n++ {
-		if n == maxTrials || next < 1 {
-			return good, 0, fmt.Errorf("no rate meets the conditions: given up at %.0f per second", next)
+		switch {
+		case next < 1:
+			return good, 0, fmt.Errorf("no rate meets the conditions: given up at %.1f per second", next)
+		case n == maxTrials:
+			return good, 0, fmt.Errorf("every rate meets the conditions: given up at %.0f per second", next)
 		}
 		ok, err := try(next)
 		if err != nil {

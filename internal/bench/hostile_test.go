@@ -89,10 +89,11 @@ func TestBrokerStopsReading(t *testing.T) {
 // not read, too.
 func TestBrokerSendsTooMuch(t *testing.T) {
 	flood := func(packet []byte) func(net.Conn) {
-		many := append([]byte(nil), connack...)
-		many = append(many, []byte{0x90, 3, 0xff, 0xff, 0}...)
 		return func(c net.Conn) {
-			_, _ = c.Write(many)
+			b := make([]byte, 1<<10)
+			_, _ = c.Read(b) // CONNECT
+			_, _ = c.Write(connack)
+			_, _ = c.Read(b) // PINGREQ
 			for {
 				if _, err := c.Write(packet); err != nil {
 					return
@@ -113,8 +114,8 @@ func TestBrokerSendsTooMuch(t *testing.T) {
 	} {
 		var events []string
 		f, err := Run(t.Context(), Options{
-			Spec: Sub(), Endpoint: listen(t, "mqtt", flood(tc.packet)),
-			Plan: Plan{Clients: 1, Topic: "a", QoS: 1, SubQoS: 1, Duration: 10 * time.Second, Drain: -1},
+			Spec: Conn(), Endpoint: listen(t, "mqtt", flood(tc.packet)),
+			Plan: Plan{Clients: 1, KeepAlive: 1, Duration: 5 * time.Second, Drain: -1},
 			Watch: func(record any) {
 				if e, ok := record.(*Event); ok {
 					events = append(events, e.Text)

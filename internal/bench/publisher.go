@@ -160,11 +160,11 @@ func (s *scene) delivered(c *Client, id uint32) {
 	if st == nil {
 		return
 	}
+	n := st.arrived.Add(1)
 	p := st.pub
 	if p == nil || p.f == nil || !p.f.credit {
 		return
 	}
-	n := st.arrived.Add(1)
 	if n%int64(max(st.targets, 1)) != 0 {
 		return
 	}

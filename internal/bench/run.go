@@ -293,7 +293,7 @@ func (r *runner) drain(ctx context.Context) {
 // acknowledged; seen grows while something happens.
 func (r *runner) settled(n Counters) (ok bool, seen int64) {
 	ok = true
-	var expected int64
+	var expected, arrived int64
 	for _, f := range r.s.flows {
 		var sent int64
 		for _, p := range f.pubs {
@@ -302,6 +302,7 @@ func (r *runner) settled(n Counters) (ok bool, seen int64) {
 				k := int64(st.sent.Load())
 				sent += k
 				expected += k * int64(st.targets)
+				arrived += st.arrived.Load()
 			}
 		}
 		if f.qos > 0 && sent > n.Acked+n.AckFails || f.sched != nil && sent < f.sched.count(min(f.until.Load(), r.s.now()-f.start)) {
@@ -311,7 +312,6 @@ func (r *runner) settled(n Counters) (ok bool, seen int64) {
 	if r.o.Part.Crosses {
 		expected = 0 // the others know
 	}
-	arrived := n.Received - n.Duplicated
 	return ok && arrived >= expected, n.Received + n.Acked + n.Sent
 }
 

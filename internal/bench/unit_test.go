@@ -199,7 +199,7 @@ func TestAssertions(t *testing.T) {
 	for i := range 1000 {
 		h.Record(int64(i+1) * 1e6)
 	}
-	f := &Final{Measured: 2 * time.Second, Latency: map[string]*Histogram{"e2e": h}, Values: map[string]float64{"storm.recovery_seconds": 3}}
+	f := &Final{Measured: 2 * time.Second, Latency: map[string]*Histogram{"e2e": h}, MeasureIntervals: 2, Values: map[string]float64{"storm.recovery_seconds": 3}}
 	f.Counters.Received = 4000
 	f.Account.QoS[1] = Tally{Lost: 2}
 	for text, want := range map[string]bool{
@@ -218,6 +218,19 @@ func TestAssertions(t *testing.T) {
 	for _, text := range []string{"", "e2e.p99", "e2e.p99<5", "loss==none", "los==0"} {
 		if _, err := ParseAssertion(text); err == nil {
 			t.Errorf("%q: no error", text)
+		}
+	}
+}
+
+// What nobody has counted is not zero.
+func TestAssertionsAboutNothing(t *testing.T) {
+	for _, text := range []string{"loss==0", "duplicates==0", "reordered<1", "limited<=0", "e2e.p99<1s", "storm.recovery_seconds<5"} {
+		a, err := ParseAssertion(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := a.judge(&Final{}); v.OK || !v.Missing {
+			t.Errorf("%s: %+v", text, v)
 		}
 	}
 }
