@@ -33,7 +33,7 @@ const (
 
 // tracker follows one stream at one subscriber, in constant memory.
 type tracker struct {
-	stream                uint32
+	stream                uint64
 	begun                 bool
 	first, next           uint64  // the first seen, the greatest seen + 1
 	seen                  uint64  // bit i: next-1-i has arrived
@@ -162,20 +162,28 @@ func (t *tracker) seeWide(seq uint64) arrival {
 // subscription.
 type trackers struct {
 	last *tracker // of the message before; most subscribers see few streams
-	all  map[uint32]*tracker
+	all  map[uint64]*tracker
 	wide bool
 
 	words int // of the windows
 }
 
-func (ts *trackers) of(id uint32) *tracker {
+// maxStreams bounds how many streams a subscriber tells apart.
+const maxStreams = 1 << 20
+
+// of is the tracker of a stream, whose number has its run above it where runs
+// of others are followed; nil of one too many.
+func (ts *trackers) of(id uint64) *tracker {
 	if t := ts.last; t != nil && t.stream == id {
 		return t
 	}
 	t := ts.all[id]
 	if t == nil {
+		if len(ts.all) == maxStreams {
+			return nil
+		}
 		if ts.all == nil {
-			ts.all = map[uint32]*tracker{}
+			ts.all = map[uint64]*tracker{}
 		}
 		t = &tracker{stream: id}
 		if ts.wide {
@@ -206,7 +214,7 @@ func account(streams []*stream, first int, all []*trackers) Account {
 		trackers              int32
 	}
 	var a Account
-	sums := map[uint32]sum{}
+	sums := map[uint64]sum{}
 	for _, ts := range all {
 		for id, t := range ts.all {
 			s := sums[id]
@@ -225,10 +233,10 @@ func account(streams []*stream, first int, all []*trackers) Account {
 	}
 	var worst []StreamTally
 	for id, st := range streams {
-		s := sums[uint32(first+id)]
+		s := sums[uint64(first+id)]
 		if s.trackers > st.targets {
 			// Somebody got what was not for them. It makes up for nothing.
-			extra := astray(uint32(first+id), int(st.targets), all)
+			extra := astray(uint64(first+id), int(st.targets), all)
 			s.got, s.dups = s.got-extra, s.dups+extra
 		}
 		t := StreamTally{Topic: st.topic, QoS: st.qos, Tally: Tally{
@@ -248,7 +256,7 @@ func account(streams []*stream, first int, all []*trackers) Account {
 }
 
 // astray is how many messages of a stream came to more subscribers than it has.
-func astray(id uint32, targets int, all []*trackers) (n uint64) {
+func astray(id uint64, targets int, all []*trackers) (n uint64) {
 	var got []uint64
 	for _, ts := range all {
 		if t := ts.all[id]; t != nil {

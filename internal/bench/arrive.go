@@ -105,14 +105,14 @@ func (c *Client) account(p *mqtt.Publish, now int64) {
 	if !p.Retain && c.s.rec.counts(due, now) {
 		c.sh.latency.record(PhaseE2E, due, sent, now)
 	}
-	var a arrival
-	switch {
-	case c.group != nil:
-		c.group.mu.Lock()
-		a = c.group.of(st.stream).see(st.seq)
-		c.group.mu.Unlock()
-	case c.sub != nil:
-		a = c.sub.of(st.stream).see(st.seq)
+	id := uint64(st.stream)
+	if made == nil || !made.own { // of whatever run
+		id |= uint64(st.run) << 32
+	}
+	a, ok := c.see(id, st.seq)
+	if !ok {
+		c.sh.n.Foreign++
+		return
 	}
 	switch a {
 	case duplicate:
@@ -126,4 +126,20 @@ func (c *Client) account(p *mqtt.Publish, now int64) {
 	if made != nil {
 		made.delivered(c, st.stream)
 	}
+}
+
+// see enters a message into the account that the client's belong to; not if
+// there are too many streams.
+func (c *Client) see(id, seq uint64) (arrival, bool) {
+	ts := c.sub
+	if c.group != nil {
+		c.group.mu.Lock()
+		defer c.group.mu.Unlock()
+		ts = &c.group.trackers
+	}
+	t := ts.of(id)
+	if t == nil {
+		return 0, false
+	}
+	return t.see(seq), true
 }

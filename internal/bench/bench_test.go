@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -163,4 +164,43 @@ func (d deaf) Open(ctx context.Context, s *Session) (Load, error) {
 	}
 	<-victim.Done()
 	return load, nil
+}
+
+// One that only subscribes follows several runs of others, each from its
+// beginning.
+func TestRunsOfOthers(t *testing.T) {
+	e, err := transport.Parse(servetest.Start(t, nil).URLs()[0], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ready := make(chan struct{})
+	var once sync.Once
+	done := make(chan *Final, 1)
+	go func() {
+		f, err := Run(ctx, Options{
+			Spec: Sub(), Endpoint: e,
+			Plan: Plan{Clients: 1, QoS: 1, SubQoS: 1, Duration: time.Hour, Sampling: 20 * time.Millisecond},
+			Watch: func(record any) {
+				if i, ok := record.(*Interval); ok && i.Stage == StageMeasure {
+					once.Do(func() { close(ready) })
+				}
+			},
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		done <- f
+	}()
+	<-ready
+	for range 2 {
+		if _, err := Run(t.Context(), Options{Spec: Pub(), Endpoint: e, Plan: Plan{Clients: 2, QoS: 1, Rate: 1000, Messages: 200}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	if got, want := (<-done).Account.Sum(), (Tally{Expected: 400, Received: 400}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
 }

@@ -77,7 +77,8 @@ func (s *scene) counts(all []*trackers, number int) []StreamCount {
 		byID[id] = &StreamCount{ID: id, Topic: st.topic, QoS: st.qos, Client: st.pub.c.index + number, Sent: st.sent.Load()}
 	}
 	for _, ts := range all {
-		for id, t := range ts.all {
+		for key, t := range ts.all {
+			id := uint32(key)
 			c := byID[id]
 			if c == nil {
 				c = &StreamCount{ID: id}

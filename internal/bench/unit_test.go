@@ -128,7 +128,7 @@ func TestTrackerOfAGroup(t *testing.T) {
 			t.Fatalf("%d is no duplicate", seq)
 		}
 	}
-	for id := range uint32(2000) { // gaps that are never filled do not fill the memory
+	for id := range uint64(2000) { // gaps that are never filled do not fill the memory
 		tr := ts.of(id)
 		for _, seq := range []uint64{1, 1 << 20, 1 << 40, 1<<40 + 1, 1 << 40} {
 			tr.see(seq)
