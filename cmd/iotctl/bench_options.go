@@ -72,7 +72,7 @@ type benchOptions struct {
 
 	interval, connInterval            int // milliseconds
 	window, keepAlive                 int
-	clean                             bool
+	clean                             string
 	prefix                            string
 	payloadHeaders                    string
 	identities, record                string
@@ -80,7 +80,6 @@ type benchOptions struct {
 	serve, findMax, quiet             bool
 	outputs                           benchOutputs
 	warmup, duration, drain, sampling time.Duration
-	wait                              int // milliseconds
 	agents                            []string
 	via                               string
 }
@@ -120,9 +119,10 @@ func (o *benchOptions) register(cmd *cobra.Command) {
 	f.DurationVar(&o.drain, "drain", 0, "wait at most this `time` for what is on its way (default 10s)")
 	f.Float64VarP(&p.ConnRate, "connrate", "R", 0, "connections per second (default: as fast as 64 at a time are answered)")
 	f.IntVarP(&o.connInterval, "interval", "i", 0, "`ms` between two connections")
-	f.IntVarP(&o.wait, "wait-before-publishing", "w", 0, "as --warmup, in `ms`")
+	f.BoolP("wait-before-publishing", "w", false, "understood for emqtt_bench's sake: nothing is published before all have tried to connect")
+	f.BoolP("lowmem", "l", false, "understood for emqtt_bench's sake")
 	f.DurationVar(&p.Tick, "tick", 0, "publish in batches of this `time` (default: by rate)")
-	in(groupSchedule, "rate", "interval_of_msg", "closed", "step", "duration", "warmup", "drain", "connrate", "interval", "wait-before-publishing", "tick")
+	in(groupSchedule, "rate", "interval_of_msg", "closed", "step", "duration", "warmup", "drain", "connrate", "interval", "wait-before-publishing", "lowmem", "tick")
 
 	f.BoolVar(&o.serve, "serve", false, "start a broker in this process and load that")
 	f.StringArrayVar(&o.asserts, "assert", nil, "end with code 99 unless this `condition` holds: e2e.p99<50ms, loss==0, rate>=1000; repeatable")
@@ -145,7 +145,7 @@ func (o *benchOptions) register(cmd *cobra.Command) {
 	f.IntVarP(&p.StartNumber, "startnumber", "n", 0, "`number` of the first client")
 	f.StringVar(&o.identities, "identities", "", "CSV or JSON `file` with client_id, username, password, cert and key per client")
 	f.IntVarP(&o.keepAlive, "keepalive", "k", 300, "keep alive interval in `seconds`, 0 is off")
-	f.BoolVarP(&o.clean, "clean", "C", true, "clean sessions")
+	f.StringVarP(&o.clean, "clean", "C", "true", "`true or false`: clean sessions")
 	f.Uint32VarP(&p.Expiry, "session-expiry", "x", 0, "session expiry interval in `seconds`, MQTT 5.0")
 	in(groupSession, "id", "prefix", "startnumber", "identities", "keepalive", "clean", "session-expiry")
 
@@ -194,11 +194,12 @@ func benchSettings(given []assignment, url string) (*settings, error) {
 // complete turns what flags have no type for into the plan.
 func (o *benchOptions) complete() error {
 	p := &o.plan
-	p.Window, p.Persistent = o.window, !o.clean
-	p.Warmup, p.Duration, p.Drain, p.Sampling = o.warmup, o.duration, o.drain, o.sampling
-	if p.Warmup == 0 {
-		p.Warmup = time.Duration(o.wait) * time.Millisecond
+	clean, err := strconv.ParseBool(o.clean)
+	if err != nil {
+		return usagef("--clean %q: must be true or false", o.clean)
 	}
+	p.Window, p.Persistent = o.window, !clean
+	p.Warmup, p.Duration, p.Drain, p.Sampling = o.warmup, o.duration, o.drain, o.sampling
 	p.Interval = time.Duration(o.interval) * time.Millisecond
 	if p.KeepAlive = o.keepAlive; o.keepAlive == 0 {
 		p.KeepAlive = -1
