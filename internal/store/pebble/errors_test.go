@@ -45,7 +45,7 @@ func isDisk(err error) bool { return err != nil && strings.Contains(err.Error(),
 // acknowledged is there afterwards, and nothing is acknowledged after a failure
 // that the store has told of.
 func TestBrokenDisk(t *testing.T) {
-	nths := []int64{1, 2, 3, 4, 5, 7, 9, 12, 17, 25, 40, 65, 100, 150, 230, 400}
+	nths := []int64{1, 2, 3, 4, 5, 7, 9, 12, 17, 25, 40, 65, 100, 150, 230}
 	if testing.Short() {
 		nths = []int64{1, 4, 25, 150}
 	}
