@@ -33,7 +33,7 @@ func try(t *testing.T, spec Spec, p Plan) (*Final, *Result) {
 func TestPairs(t *testing.T) {
 	for qos := range 3 {
 		for _, closed := range []bool{false, true} {
-			p := Plan{Publishers: 4, QoS: qos, Messages: 2000, Duration: 20 * time.Second, ClosedLoop: closed, Window: 20}
+			p := Plan{Publishers: 4, QoS: qos, SubQoS: -1, Messages: 2000, Duration: 20 * time.Second, ClosedLoop: closed, Window: 20}
 			if !closed {
 				p.Rate = 10000
 			}
@@ -65,7 +65,7 @@ func TestInterrupted(t *testing.T) {
 	defer cancel()
 	f, err := Run(ctx, Options{
 		Spec: Pair(), Endpoint: e,
-		Plan: Plan{Publishers: 2, QoS: 1, Rate: 500, Duration: time.Hour, Sampling: 50 * time.Millisecond},
+		Plan: Plan{Publishers: 2, QoS: 1, SubQoS: -1, Rate: 500, Duration: time.Hour, Sampling: 50 * time.Millisecond},
 		Watch: func(record any) {
 			if i, ok := record.(*Interval); ok && i.Stage == StageMeasure && i.Counters.Received > 0 {
 				cancel()
@@ -138,7 +138,7 @@ func TestLossIsNoticed(t *testing.T) {
 	spec := Pair()
 	inner := spec.New
 	spec.New = func() Scenario { return deaf{inner()} }
-	f, _ := try(t, spec, Plan{Publishers: 1, QoS: 1, Rate: 1000, Messages: 100, Drain: 100 * time.Millisecond})
+	f, _ := try(t, spec, Plan{Publishers: 1, QoS: 1, SubQoS: -1, Rate: 1000, Messages: 100, Drain: 100 * time.Millisecond})
 	if got := f.Account.QoS[1]; got.Lost != 100 || len(f.Account.Worst) != 1 || f.Total.Disconnects != 1 {
 		t.Errorf("%+v, %+v", got, f.Total)
 	}

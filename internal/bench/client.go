@@ -249,6 +249,9 @@ func (c *Client) answered(h mqtt.Header, body []byte) error {
 			return err
 		}
 		a.codes, a.present = []mqtt.ReasonCode{p.Code}, p.SessionPresent
+		if !p.SessionPresent && c.opts.Version != mqtt.V31 { // 3.1 does not say
+			c.held = nil // the session is a new one
+		}
 		if n, ok := p.Properties.Uint16(mqtt.PropReceiveMaximum); ok {
 			a.max = int(n)
 		}

@@ -176,7 +176,7 @@ func (s *Session) connect(ctx context.Context, o *ClientOptions) (*Client, error
 		s: s, sh: sh, conn: conn, index: o.Index, id: packet.ClientID,
 		opts:  mqtt.Options{Version: s.plan.Version, FromServer: true},
 		plain: !scheme.TLS && !scheme.WebSocket, window: s.plan.Window,
-		onArrive: o.OnArrive, answer: make(chan answer, 1), done: make(chan struct{}),
+		onArrive: o.OnArrive, held: o.held, answer: make(chan answer, 1), done: make(chan struct{}),
 	}
 	if o.Group != nil {
 		c.group = &o.Group.g

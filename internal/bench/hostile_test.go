@@ -130,3 +130,68 @@ func TestBrokerSendsTooMuch(t *testing.T) {
 		}
 	}
 }
+
+// A session that goes on knows what it has received at QoS 2: the broker, which
+// has not heard of it, sends it again, and it is not delivered twice.
+func TestExactlyOnceAcrossConnections(t *testing.T) {
+	st := stamp{run: 1, stream: 7, seq: 1}
+	payload := make([]byte, 64)
+	st.put(payload)
+	publish := func(dup bool) []byte {
+		b, err := mqtt.Publish{Topic: []byte("a"), QoS: 2, PacketID: 3, Dup: dup, Payload: payload}.Append(nil, mqtt.V311)
+		if err != nil {
+			t.Error(err)
+		}
+		return b
+	}
+	for _, present := range []byte{0, 1} {
+		first := make(chan bool, 2)
+		first <- true
+		first <- false
+		e := listen(t, "mqtt", func(c net.Conn) {
+			b := make([]byte, 1<<10)
+			_, _ = c.Read(b)
+			if again := !<-first; again {
+				_, _ = c.Write(append([]byte{0x20, 2, present, 0}, publish(true)...))
+			} else {
+				_, _ = c.Write(append(append([]byte(nil), connack...), publish(false)...))
+			}
+			_, _ = io.Copy(io.Discard, c)
+		})
+		f, err := Run(t.Context(), Options{
+			Spec: Spec{Name: "back", New: func() Scenario { return back{} }}, Endpoint: e,
+			Plan: Plan{Duration: 100 * time.Millisecond, Drain: -1, Persistent: true},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := f.Total.Received, int64(2-present); got != want {
+			t.Errorf("session present %d: received %d, want %d", present, got, want)
+		}
+	}
+}
+
+// back breaks off after a message, and is there again until the next packet.
+type back struct{}
+
+func (back) Open(ctx context.Context, s *Session) (Load, error) {
+	came := make(chan struct{}, 2)
+	o := s.clientOptions(0)
+	o.Receives = true
+	o.OnArrive = func([]byte, []byte, int64, int64) { came <- struct{}{} }
+	c, err := s.Connect(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	<-came
+	c.Cut()
+	o.account, o.held = c.sub, c.held
+	if c, err = s.Connect(ctx, o); err != nil {
+		return nil, err
+	}
+	select {
+	case <-came:
+	case <-time.After(200 * time.Millisecond):
+	}
+	return idle{}, nil
+}

@@ -63,7 +63,9 @@ type ClientOptions struct {
 	// together with others.
 	Receives bool
 	Group    *Group
-	account  *trackers // of an earlier connection of the same session
+	// Of an earlier connection of the same session.
+	account *trackers
+	held    map[uint16]bool
 	// OnArrive is called with each message, while locks are held. Times in
 	// nanoseconds of Session.Now; due is now where the payload has no stamp.
 	OnArrive func(topic, payload []byte, due, now int64)

@@ -98,7 +98,7 @@ func (l *sleeper) cycle(ctx context.Context, s *Session, backlog int) error {
 		return mqtt.Publish{Topic: st.name, QoS: st.qos, Payload: l.payload}
 	})
 	o := s.clientOptions(l.c.index)
-	o.account = l.account
+	o.account, o.held = l.account, l.c.held // QoS 2 goes on where it was
 	left := int(st.sent.Load()) - l.got()
 	all := make(chan struct{})
 	o.OnArrive = func([]byte, []byte, int64, int64) {

@@ -38,7 +38,7 @@ func TestTransports(t *testing.T) {
 		}
 		f, err := Run(t.Context(), Options{
 			Spec: Pair(), Endpoint: e, Dial: transport.DialConfig{TLS: &transport.ClientTLS{CAFile: caFile}},
-			Plan: Plan{Version: mqtt.V5, Publishers: 2, QoS: 2, Rate: 2000, Messages: 400, Size: 5000},
+			Plan: Plan{Version: mqtt.V5, Publishers: 2, QoS: 2, SubQoS: -1, Rate: 2000, Messages: 400, Size: 5000},
 		})
 		if err != nil {
 			t.Fatalf("%s: %v", url, err)
