@@ -182,7 +182,9 @@ func runServe(ctx context.Context, t *terminal, o *serveOptions) error {
 	var broken *serve.StoreError
 	switch {
 	case errors.Is(err, store.ErrDamaged):
-		return explainDamaged(err)
+		return explainDamaged(stateDir(cfg), err)
+	case errors.Is(err, syscall.ENOSPC):
+		return explainFull(stateDir(cfg), err)
 	case errors.As(err, &cut):
 		return signalled{cut.Signal}
 	case errors.As(err, &broken):

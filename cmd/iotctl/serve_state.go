@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"syscall"
 
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/store/pebble"
@@ -59,10 +60,21 @@ func tellState(t *terminal, c serve.Config) {
 	t.notef("no state is kept: sessions and retained messages end with this process")
 }
 
-// explainDamaged says what to do about a store that cannot be read.
-func explainDamaged(err error) error {
+// stateDir is where c keeps the state, "" if nowhere.
+func stateDir(c serve.Config) string {
+	s, _ := c.StoreSettings.(storeSettings)
+	return string(s.Dir)
+}
+
+// explainFull says what to do about a disk without room for the store in dir.
+func explainFull(dir string, err error) error {
+	return fail(exitStore, err, "what the disk has:  df -h "+quoteShell(dir))
+}
+
+// explainDamaged says what to do about a store in dir that cannot be read.
+func explainDamaged(dir string, err error) error {
 	return fail(exitStore, err,
-		"what is wrong, as far as it can be read:  iotctl store check --data DIR",
+		"what is wrong, as far as it can be read:  iotctl store check --data "+quoteShell(dir),
 		"to go back to a backup:  iotctl store restore BACKUP --data NEW")
 }
 
@@ -77,7 +89,11 @@ func explainBroken(c serve.Config, broken *serve.StoreError) error {
 		pebble.Interval: "what was acknowledged last may be lost (durability: interval)",
 		pebble.Memory:   "what was acknowledged may be lost (durability: memory)",
 	}[s.Durability]
-	return fail(exitStore, fmt.Errorf("the store in %s has failed: %w; %s", s.Dir, broken.Err, promise),
+	err := fmt.Errorf("the store in %s has failed: %w; %s", s.Dir, broken.Err, promise)
+	if errors.Is(err, syscall.ENOSPC) {
+		return explainFull(string(s.Dir), err)
+	}
+	return fail(exitStore, err,
 		"the system log may say more about the disk:  dmesg | tail",
 		"before the next start:  iotctl store check --data "+quoteShell(string(s.Dir)))
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -68,17 +69,24 @@ func (o *storeOptions) flags(cmd *cobra.Command) {
 	dataFlag(cmd, &o.data, "the `directory` of the store or of a backup (default: the one that serve uses)")
 }
 
+const hintOtherData = "name another directory with --data DIR"
+
 // dir is the directory to work on, which has to be there.
 func (o *storeOptions) dir() (string, error) {
 	dir, err := dataDir(o.data)
 	if err != nil {
 		return "", err
 	}
+	return storeIn(dir, hintOtherData)
+}
+
+// storeIn is dir, in which something has to be, or an error with a hint.
+func storeIn(dir, hint string) (string, error) {
 	if empty, err := isEmptyOrMissing(dir); err != nil || empty {
 		if err == nil {
 			err = fmt.Errorf("there is no store in %s", dir)
 		}
-		return "", fail(exitUsage, err, "name another directory with --data DIR")
+		return "", fail(exitUsage, err, hint)
 	}
 	return dir, nil
 }
@@ -99,8 +107,14 @@ func explainStore(dir string, err error) error {
 		return fail(exitFailed, err,
 			"to look at a copy:  iotctl store backup --data "+quoteShell(dir)+" BACKUP, then the same with --data BACKUP")
 	}
+	if errors.Is(err, pebble.ErrNoStore) {
+		return fail(exitUsage, err, hintOtherData)
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return explainFull(dir, err)
+	}
 	if errors.Is(err, store.ErrDamaged) {
-		return explainDamaged(err)
+		return explainDamaged(dir, err)
 	}
 	return err
 }
@@ -140,10 +154,18 @@ func runStoreCheck(ctx context.Context, t *terminal, o *storeOptions) error {
 		t.errorf("%s", p)
 	}
 	if n := len(report.Problems); n > 0 {
-		return fail(exitStore, fmt.Errorf("the store in %s is damaged: %d problems", dir, n), "iotctl store restore BACKUP --data NEW")
+		return fail(exitStore, fmt.Errorf("the store in %s is damaged: %s", dir, counted(n, "problem")), "iotctl store restore BACKUP --data NEW")
 	}
-	_, err = fmt.Fprintf(t.out, "%s is whole: %d records in %d tables and the log\n", dir, report.Records, report.Tables)
+	_, err = fmt.Fprintf(t.out, "%s is whole: %s in %s and the log\n", dir, counted(report.Records, "record"), counted(report.Tables, "table"))
 	return err
+}
+
+// counted is a number of things, the name of which is given for one.
+func counted(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func newStoreStats() *cobra.Command {
@@ -283,12 +305,18 @@ func runStoreRestore(ctx context.Context, t *terminal, o *storeOptions, backup s
 	if err != nil {
 		return err
 	}
-	if backup, err = (&storeOptions{data: backup}).dir(); err != nil {
+	if backup, err = filepath.Abs(backup); err != nil {
+		return err
+	}
+	if backup, err = storeIn(backup, "name the directory that iotctl store backup has made"); err != nil {
 		return err
 	}
 	empty, err := isEmptyOrMissing(dir)
 	if err != nil {
 		return err
+	}
+	if running, _ := ask(ctx, dir, commandStats, nil, &storeStats{}); running {
+		return fail(exitUsage, fmt.Errorf("a broker is running on %s: end it first", dir), "or restore elsewhere with --data NEW")
 	}
 	if !empty {
 		return fail(exitUsage, fmt.Errorf("%s is not empty, and what is there stays", dir),

@@ -255,7 +255,7 @@ func TestNoStore(t *testing.T) {
 	if _, err := Inspect(filepath.Join(dir, "absent")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("absent: %v", err)
 	}
-	if _, err := Inspect(dir); err == nil || !strings.Contains(err.Error(), "holds no store") {
+	if _, err := Inspect(dir); !errors.Is(err, ErrNoStore) {
 		t.Errorf("empty: %v", err)
 	}
 	if _, err := Check(t.Context(), filepath.Join(dir, "absent")); err == nil {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/iotctl/iotctl/internal/store"
 )
 
 // unfinished is added to the name of a directory until all of it is there.
@@ -41,7 +43,7 @@ func restore(ctx context.Context, files vfs.FS, backup, dir string) error {
 		return err
 	}
 	if len(report.Problems) > 0 {
-		return fmt.Errorf("the backup in %q is damaged: %s", backup, report.Problems[0])
+		return fmt.Errorf("the backup in %q: %w: %s", backup, store.ErrDamaged, brief(report.Problems[0]))
 	}
 	if list, err := files.List(dir); err == nil && len(list) == 0 {
 		if err := files.Remove(dir); err != nil {

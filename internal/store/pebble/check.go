@@ -48,7 +48,7 @@ func check(ctx context.Context, c Config) (Report, error) {
 	}
 	s, err := open(c, true)
 	switch {
-	case errors.Is(err, ErrInUse), errors.Is(err, pebble.ErrDBDoesNotExist):
+	case errors.Is(err, ErrInUse), errors.Is(err, ErrNoStore):
 		return r, err
 	case err != nil:
 		r.problem("%v", err)

@@ -48,9 +48,12 @@ func (f *failure) cause() error {
 	}
 }
 
-// noSpace notes that the disk has had no room for a table. What is in the log
-// is safe, and pebble tries again.
-func (f *failure) noSpace() { f.lastFull.Store(time.Now().Unix()) }
+// noSpace notes that the disk has had no room for a table, and tells whether
+// that is news of this second. What is in the log is safe, and pebble tries again.
+func (f *failure) noSpace() (news bool) {
+	now := time.Now().Unix()
+	return f.lastFull.Swap(now) != now
+}
 
 // damaged marks errors that mean store.ErrDamaged, and leaves out what pebble
 // says twice.

@@ -46,9 +46,10 @@ func (c Config) listener(f *failure) *pebble.EventListener {
 	}
 	l.BackgroundError = func(err error) {
 		if vfs.IsNoSpaceError(err) {
-			c.Logger.Warn("the disk is full", "dir", c.Dir, "error", err)
-			f.noSpace()
-			return // pebble tries again
+			if f.noSpace() {
+				c.Logger.Warn("the disk is full", "dir", c.Dir, "error", err.Error())
+			}
+			return // pebble tries again, at once
 		}
 		f.fail(fmt.Errorf("write %q: %w", c.Dir, err))
 	}

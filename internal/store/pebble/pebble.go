@@ -82,6 +82,10 @@ type session struct {
 // ErrInUse is in the error of Open when another process has the directory open.
 var ErrInUse = errors.New("in use by a running iotctl")
 
+// ErrNoStore is in the error of Inspect and Check when there is no store in the
+// directory.
+var ErrNoStore = errors.New("holds no store")
+
 // Open opens the store in c.Dir, and creates it if there is none.
 func Open(c Config) (*Store, error) {
 	c = c.withDefaults()
@@ -138,11 +142,16 @@ func open(c Config, readOnly bool) (_ *Store, err error) {
 			_ = s.closeFiles()
 		}
 	}()
+	if !readOnly {
+		if err := c.roomToOpen(); err != nil {
+			return nil, err
+		}
+	}
 	options := c.options(&s.failure)
 	options.Cache, options.Lock, options.ReadOnly = s.cache, s.lock, readOnly
 	if s.db, err = pebble.Open(c.Dir, options); err != nil {
 		if errors.Is(err, pebble.ErrDBDoesNotExist) {
-			return nil, fmt.Errorf("data directory %q holds no store: %w", c.Dir, err)
+			return nil, fmt.Errorf("data directory %q %w", c.Dir, ErrNoStore)
 		}
 		return nil, fmt.Errorf("open %q: %w", c.Dir, damaged(err))
 	}

@@ -2,7 +2,10 @@ package pebble
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/store"
@@ -14,6 +17,36 @@ const (
 	// refused to take a table, whatever the file system says.
 	refusedFor = 10 * time.Second
 )
+
+// openingBytes is what opening a store writes besides its log.
+const openingBytes = 1 << 20
+
+// roomToOpen gives an error that is syscall.ENOSPC if the disk may not have the
+// room to open the store: pebble writes what is in the log into tables then, and
+// where it cannot it tries again without end, and nothing stops it.
+func (c Config) roomToOpen() error {
+	usage, err := c.fs.GetDiskUsage(c.Dir)
+	if err != nil {
+		return nil // not every file system says
+	}
+	names, err := c.fs.List(c.Dir)
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	need := uint64(openingBytes)
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".log") {
+			continue
+		}
+		if info, err := c.fs.Stat(c.fs.PathJoin(c.Dir, name)); err == nil {
+			need += uint64(info.Size())
+		}
+	}
+	if usage.AvailBytes < need {
+		return fmt.Errorf("data directory %q: %w: %d bytes are free, and to open the store takes %d", c.Dir, syscall.ENOSPC, usage.AvailBytes, need)
+	}
+	return nil
+}
 
 // room is what was known of the file system a moment ago.
 type room struct {

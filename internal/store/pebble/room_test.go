@@ -1,7 +1,9 @@
 package pebble
 
 import (
+	"errors"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,6 +20,38 @@ type tightDisk struct {
 
 func (d *tightDisk) GetDiskUsage(string) (vfs.DiskUsage, error) {
 	return vfs.DiskUsage{AvailBytes: d.avail.Load(), TotalBytes: 1000 << 20}, nil
+}
+
+func TestNoRoomToOpen(t *testing.T) {
+	disk := &tightDisk{FS: vfs.NewMem()}
+	disk.avail.Store(500 << 20)
+	c := Config{Dir: "data", fs: disk}
+	s, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, s, create("c"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	disk.avail.Store(openingBytes) // and nothing for the log
+	if _, err := Open(c); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("full disk: %v", err)
+	}
+	s, err = open(c.withDefaults(), true)
+	if err != nil {
+		t.Fatalf("for reading: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	disk.avail.Store(500 << 20)
+	if s, err = Open(c); err != nil {
+		t.Fatalf("with room again: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestRoom(t *testing.T) {
