@@ -6,7 +6,8 @@ import "time"
 // more slowly, for a moment after each batch: its messages wait on its side,
 // where nothing is lost, before they are dropped on ours. Nobody else waits for
 // that client then, because a batch that has reached anybody else is not held
-// up, and a receiver that takes nothing at all holds nobody up twice.
+// up, nor one of a client whose acknowledgements messages wait for, and a
+// receiver that takes nothing at all holds nobody up twice.
 
 // crowding is what a batch has met.
 type crowding struct {
@@ -35,6 +36,9 @@ func (l *Link) pace(c crowding) {
 	if s == nil || c.served || s == l.s { // its own messages: only it can make room
 		return
 	}
+	if l.awaited() {
+		return
+	}
 	s.mu.Lock()
 	before := s.progress
 	s.mu.Unlock()
@@ -43,13 +47,22 @@ func (l *Link) pace(c crowding) {
 		s.mu.Lock()
 		over := s.link == nil || !s.out.Crowded()
 		s.mu.Unlock()
-		if over {
+		if over || l.awaited() {
 			return
 		}
 	}
 	s.mu.Lock()
 	s.stuck = s.progress == before
 	s.mu.Unlock()
+}
+
+// awaited tells that messages for this client wait for what it has to say: its
+// acknowledgements are not held up with its messages.
+func (l *Link) awaited() bool {
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	waiting, _ := l.s.out.Len()
+	return waiting > 0
 }
 
 // moved notes that the client has taken something. Called with mu held.

@@ -108,3 +108,24 @@ func TestPublisherWaitsForARefusingReceiver(t *testing.T) {
 		}
 	})
 }
+
+// A client whose own window is full is read from, or those who publish to it
+// would be held up by a receiver that is none of theirs.
+func TestAcknowledgementsDoNotWaitForACrowdedReceiver(t *testing.T) {
+	bubble(t, ten, func(t *testing.T, b *Broker) {
+		o, own := options("s"), options("p")
+		o.Window.ReceiveMaximum, own.Window.ReceiveMaximum = 1, 1
+		s, p, third := attach(t, b, o), attach(t, b, own), attach(t, b, options("third"))
+		s.subscribe(Subscription{Filter: "a", QoS: 1})
+		p.subscribe(Subscription{Filter: "b", QoS: 1})
+		third.publish("b=0", 1, 1)
+		third.publish("b=1", 1, 1)
+		if d := crowd(p, 7); d != 0 {
+			t.Errorf("waited %v while messages wait for its acknowledgements", d)
+		}
+		p.ackAll()
+		if d := crowd(p, 1); d != pauses*pace {
+			t.Errorf("waited %v when nobody waits any more, want %v", d, pauses*pace)
+		}
+	})
+}
