@@ -43,13 +43,14 @@ type Client struct {
 	in       *buffer         // being read; nil while there is nothing
 	kicks    []*publisher    // whose window this batch has opened
 
-	answer  chan answer // to CONNECT, SUBSCRIBE and UNSUBSCRIBE
-	closing atomic.Bool // ended from here
-	place   int         // in Session.clients, -1: in no list any more; guarded by Session.mu
-	isUp    bool        // counted as a connection; the same
-	lastOut atomic.Int64
-	done    chan struct{} // closed when the reader has ended
-	err     error         // why, once done is closed
+	answer   chan answer // to CONNECT, SUBSCRIBE and UNSUBSCRIBE
+	closing  atomic.Bool // ended from here
+	accepted bool        // by CONNACK; before, an end is told to who connects; of the reader
+	place    int         // in Session.clients, -1: in no list any more; guarded by Session.mu
+	isUp     bool        // counted as a connection; the same
+	lastOut  atomic.Int64
+	done     chan struct{} // closed when the reader has ended
+	err      error         // why, once done is closed
 }
 
 // slot is a message in flight.
@@ -249,6 +250,7 @@ func (c *Client) answered(h mqtt.Header, body []byte) error {
 			return err
 		}
 		a.codes, a.present = []mqtt.ReasonCode{p.Code}, p.SessionPresent
+		c.accepted = p.Code == mqtt.Success
 		if !p.SessionPresent && c.opts.Version != mqtt.V31 { // 3.1 does not say
 			c.held = nil // the session is a new one
 		}
@@ -283,7 +285,7 @@ func (c *Client) ended(err error) {
 	c.wmu.Unlock()
 	_ = c.conn.Close()
 	c.err = err
-	if !c.closing.Load() {
+	if c.accepted && !c.closing.Load() {
 		c.sh.count(func(n *Counters) { n.Disconnects++ })
 		c.s.problem("connection lost", err)
 	}

@@ -271,18 +271,28 @@ func (c *Client) ask(ctx context.Context, p mqtt.Packet, want mqtt.Type) (answer
 	}
 	select {
 	case a := <-c.answer:
-		if a.typ != want {
-			return a, fmt.Errorf("the broker answered with %v", a.typ)
-		}
-		if want == mqtt.TypeConnack && a.codes[0] != mqtt.Success {
-			return a, &Refused{want, a.codes[0], a.codes[0].Name(want, c.opts.Version)}
-		}
-		return a, nil
+		return c.accept(a, want)
 	case <-c.done:
-		return answer{}, fmt.Errorf("closed before %v: %w", want, c.err)
+		select {
+		case a := <-c.answer: // and then it was closed
+			return c.accept(a, want)
+		default:
+			return answer{}, fmt.Errorf("closed before %v: %w", want, c.err)
+		}
 	case <-ctx.Done():
 		return answer{}, fmt.Errorf("%v: %w", want, ErrNoAnswer)
 	}
+}
+
+// accept gives an error for what is no answer to the question, or a refusal.
+func (c *Client) accept(a answer, want mqtt.Type) (answer, error) {
+	if a.typ != want {
+		return a, fmt.Errorf("the broker answered with %v", a.typ)
+	}
+	if want == mqtt.TypeConnack && a.codes[0] != mqtt.Success {
+		return a, &Refused{want, a.codes[0], a.codes[0].Name(want, c.opts.Version)}
+	}
+	return a, nil
 }
 
 // Subscribe asks for subscriptions, waits for SUBACK and records the time

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -194,4 +195,29 @@ func (back) Open(ctx context.Context, s *Session) (Load, error) {
 	case <-time.After(200 * time.Millisecond):
 	}
 	return idle{}, nil
+}
+
+// A refusal is the reason also where the broker closes the connection at once.
+func TestRefusedAndClosed(t *testing.T) {
+	for _, c := range []struct {
+		answer []byte
+		reason string
+	}{
+		{[]byte{0x20, 2, 0, 5}, "refused in CONNACK: Not authorized"},
+		{nil, "closed before CONNACK: EOF"},
+	} {
+		e := listen(t, "mqtt", func(conn net.Conn) {
+			b := make([]byte, 1024)
+			_, _ = conn.Read(b) // CONNECT
+			_, _ = conn.Write(c.answer)
+			_ = conn.Close()
+		})
+		f, err := Run(t.Context(), Options{Spec: Conn(), Endpoint: e, Plan: Plan{Clients: 50, Duration: time.Second}})
+		if !errors.Is(err, ErrNobody) || !strings.HasSuffix(err.Error(), c.reason) {
+			t.Errorf("%v, want %q", err, c.reason)
+		}
+		if f != nil && (f.Total.ConnectFails != 50 || f.Total.Disconnects != 0) {
+			t.Errorf("%q: %d failed, %d lost", c.reason, f.Total.ConnectFails, f.Total.Disconnects)
+		}
+	}
 }
