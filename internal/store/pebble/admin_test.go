@@ -329,3 +329,30 @@ func TestMigration(t *testing.T) {
 		t.Errorf("before: %+v", st)
 	}
 }
+
+func TestShortTableIsDamage(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	for range 2 { // what the log held is a table at the second start
+		s, err := Open(Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Apply(t.Context(), []store.Op{{Record: store.Session{ClientID: "c"}}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("tables %v, %v", tables, err)
+	}
+	if err := os.Truncate(tables[0], 100); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Open(Config{Dir: dir}); !errors.Is(err, store.ErrDamaged) {
+		_ = s.Close()
+		t.Errorf("a table that was cut: %v, want ErrDamaged", err)
+	}
+}

@@ -58,7 +58,12 @@ func (f *failure) noSpace() (news bool) {
 // damaged marks errors that mean store.ErrDamaged, and leaves out what pebble
 // says twice.
 func damaged(err error) error {
-	if !pebble.IsCorruptionError(err) && !errors.Is(err, fs.ErrNotExist) || errors.Is(err, store.ErrDamaged) {
+	switch {
+	case errors.Is(err, store.ErrDamaged):
+		return err
+	case pebble.IsCorruptionError(err), errors.Is(err, fs.ErrNotExist):
+	case strings.Contains(err.Error(), "object size mismatch"): // not marked by pebble
+	default:
 		return err
 	}
 	return fmt.Errorf("%w: %s", store.ErrDamaged, brief(err.Error()))
