@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -197,7 +198,11 @@ func (r *benchRun) viaSettings() (*settings, error) {
 	if r.o.via == "" {
 		return r.s, nil
 	}
-	s, err := benchSettings(r.o.given, r.o.via)
+	// The rest, such as the login, holds for both brokers.
+	given := slices.DeleteFunc(slices.Clone(r.o.given), func(a assignment) bool {
+		return slices.Contains([]string{"host", "port", "url", "unix", "ws-path"}, a.option.long)
+	})
+	s, err := benchSettings(given, r.o.via)
 	if err != nil {
 		return nil, err
 	}

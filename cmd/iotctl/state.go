@@ -22,7 +22,22 @@ import (
 const controlFile = "control.sock"
 
 func dataFlag(cmd *cobra.Command, dir *string, usage string) {
-	cmd.Flags().StringVar(dir, "data", "", usage)
+	cmd.Flags().Var((*namedDir)(dir), "data", usage)
+}
+
+// namedDir is a directory that has to have a name: an empty one is most often a
+// variable of a script that is not set.
+type namedDir string
+
+func (d *namedDir) String() string { return string(*d) }
+func (d *namedDir) Type() string   { return "string" }
+
+func (d *namedDir) Set(name string) error {
+	if name == "" {
+		return errors.New("the name of the directory is empty")
+	}
+	*d = namedDir(name)
+	return nil
 }
 
 // dataDir is the directory that --data names, or the default one, as an
