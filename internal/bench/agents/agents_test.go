@@ -171,7 +171,7 @@ func TestAgentGone(t *testing.T) {
 			e := startBroker(t)
 			startAgents(t, e, nil, "stays")
 			p := process(t, e, "goes")
-			o := orderFor(e, bench.Pair(), bench.Plan{Publishers: 4, QoS: 1, Rate: 500, Duration: 4 * time.Second, Sampling: 100 * time.Millisecond}, "stays", "goes")
+			o := orderFor(e, bench.Pair(), bench.Plan{Publishers: 4, QoS: 1, SubQoS: -1, Rate: 500, Duration: 4 * time.Second, Sampling: 100 * time.Millisecond}, "stays", "goes")
 			o.Silence = 2 * time.Second
 			var events []string
 			sent := false
@@ -275,7 +275,7 @@ func TestInterrupted(t *testing.T) {
 	startAgents(t, e, nil, "a", "b")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	o := orderFor(e, bench.Pair(), bench.Plan{Publishers: 2, QoS: 1, Rate: 500, Duration: time.Minute, Sampling: 100 * time.Millisecond}, "a", "b")
+	o := orderFor(e, bench.Pair(), bench.Plan{Publishers: 2, QoS: 1, SubQoS: -1, Rate: 500, Duration: time.Minute, Sampling: 100 * time.Millisecond}, "a", "b")
 	o.Run.Watch = func(record any) {
 		if i, ok := record.(*bench.Interval); ok && i.Stage == bench.StageMeasure && i.Counters.Received > 0 {
 			cancel()
@@ -314,7 +314,7 @@ func TestNonsense(t *testing.T) {
 	} {
 		say(agentTopic+"a", text, false)
 	}
-	o := orderFor(e, bench.Pair(), bench.Plan{Publishers: 2, QoS: 1, Rate: 200, Messages: 100, Duration: 20 * time.Second, Sampling: 50 * time.Millisecond}, "a", "b")
+	o := orderFor(e, bench.Pair(), bench.Plan{Publishers: 2, QoS: 1, SubQoS: -1, Rate: 200, Messages: 100, Duration: 20 * time.Second, Sampling: 50 * time.Millisecond}, "a", "b")
 	inner := o.Client.Dial
 	o.Client.Dial = func(ctx context.Context) (net.Conn, error) { return inner(ctx) }
 	f, err := Lead(t.Context(), o)
