@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 )
 
@@ -251,7 +252,8 @@ func (r *runner) await(ctx context.Context, at int64, finished *<-chan error) (o
 	}
 }
 
-// quiet is how long nothing must have arrived for the rest to count as lost.
+// quiet is how long nothing must have arrived for the rest to count as lost,
+// where nobody has promised it.
 const quiet = 2 * time.Second
 
 // drain waits for what is on its way.
@@ -283,7 +285,7 @@ func (r *runner) drain(ctx context.Context) {
 			return
 		} else if seen != last {
 			last, since = seen, s.now()
-		} else if s.now()-since > int64(quiet) {
+		} else if !r.promised(n) && s.now()-since > int64(quiet) {
 			return
 		}
 	}
@@ -313,6 +315,14 @@ func (r *runner) settled(n Counters) (ok bool, seen int64) {
 		expected = 0 // the others know
 	}
 	return ok && arrived >= expected, n.Received + n.Acked + n.Sent
+}
+
+// promised tells whether the broker may only be slow: acknowledgements are
+// missing, or messages that QoS 1 or 2 protects all the way.
+func (r *runner) promised(n Counters) bool {
+	return slices.ContainsFunc(r.s.flows, func(f *flow) bool {
+		return f.qos > 0 && (r.s.plan.SubQoS > 0 || n.Sent > n.Acked+n.AckFails)
+	})
 }
 
 // together asks the others, if what they do matters here.

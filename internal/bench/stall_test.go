@@ -113,3 +113,40 @@ func TestStalledBroker(t *testing.T) {
 		t.Errorf("watched process: %+v", f.Watch)
 	}
 }
+
+// TestPauseAtTheEnd freezes the broker for longer than silence is waited for at
+// QoS 0: what QoS 1 protects comes late and is not lost.
+func TestPauseAtTheEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 4 s")
+	}
+	e, process := startBroker(t)
+	errs := make(chan error, 1)
+	begun := false
+	f, err := Run(t.Context(), Options{
+		Spec: Pair(), Endpoint: e,
+		Plan: Plan{
+			Publishers: 2, QoS: 1, SubQoS: -1, Rate: 500, Duration: 500 * time.Millisecond, Sampling: 50 * time.Millisecond, Drain: time.Minute,
+		},
+		Watch: func(record any) {
+			if i, ok := record.(*Interval); !ok || i.Stage != StageMeasure || begun {
+				return
+			}
+			begun = true
+			if err := process.Signal(syscall.SIGSTOP); err != nil {
+				errs <- err
+				return
+			}
+			time.AfterFunc(quiet+1500*time.Millisecond, func() { errs <- process.Signal(syscall.SIGCONT) })
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-errs; err != nil {
+		t.Fatal(err)
+	}
+	if sum := f.Account.QoS[1]; sum.Received != 250 || sum.Lost != 0 || f.Account.Unacked != 0 || f.Account.Unsent != 0 {
+		t.Errorf("%+v", f.Account)
+	}
+}
