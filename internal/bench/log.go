@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ type log struct {
 	since     int64
 	cpu       time.Duration // of this process at since
 	watchCPU  time.Duration
+	gone      bool // the process that is watched
 	idle      machine
 	measured  Counters
 	total     Counters
@@ -126,9 +128,7 @@ func (l *log) cut() {
 	cpu := processCPU()
 	i.Self.CPU, l.cpu = cpu-l.cpu, cpu
 	if s.plan.WatchPID > 0 {
-		cpu, rss := Watched(s.plan.WatchPID)
-		i.Watch = &Watch{CPU: max(cpu-l.watchCPU, 0), RSS: rss}
-		l.watchCPU = cpu
+		i.Watch = l.look()
 	}
 	m := readMachine()
 	i.Limited = l.limits(i, m.since(l.idle))
@@ -137,6 +137,29 @@ func (l *log) cut() {
 	l.keep(i, lat)
 	l.emit(i)
 }
+
+// look measures the process that is watched, until it has ended.
+func (l *log) look() *Watch {
+	pid := l.s.plan.WatchPID
+	if l.gone {
+		return &Watch{Ended: true}
+	}
+	cpu, rss := Watched(pid)
+	if l.gone = HasEnded(l.watchCPU, cpu, rss); l.gone {
+		l.emit(&Event{At: time.Duration(l.s.now()), Text: fmt.Sprintf(WatchEnded, pid), Count: 1})
+		return &Watch{Ended: true}
+	}
+	w := &Watch{CPU: cpu - l.watchCPU, RSS: rss}
+	l.watchCPU = cpu
+	return w
+}
+
+// WatchEnded is the text of the event, given the process.
+const WatchEnded = "process %d, which is watched, has ended: its CPU per message is unknown"
+
+// HasEnded tells from what Watched has found, and from the CPU before, that the
+// process is no more: it has no memory, or another one has got its number.
+func HasEnded(before, cpu time.Duration, rss int64) bool { return rss == 0 || cpu < before }
 
 // keep adds an interval to the balance.
 func (l *log) keep(i *Interval, lat *latencies) {
@@ -150,8 +173,7 @@ func (l *log) keep(i *Interval, lat *latencies) {
 	l.self.Lag = max(l.self.Lag, i.Self.Lag)
 	l.self.RSS = i.Self.RSS
 	if i.Watch != nil {
-		l.watch.CPU += i.Watch.CPU
-		l.watch.RSS = i.Watch.RSS
+		l.watch.Add(i.Watch)
 	}
 	if i.Duration < l.s.plan.Sampling/2 {
 		return // a rest

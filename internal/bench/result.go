@@ -128,6 +128,18 @@ type Self struct {
 type Watch struct {
 	CPU time.Duration `json:"cpu"` // used in the interval
 	RSS int64         `json:"rss_bytes"`
+	// Ended tells that there was no such process any more before the end, so
+	// that CPU is too low.
+	Ended bool `json:"ended,omitempty"`
+}
+
+// Add counts the next interval to w.
+func (w *Watch) Add(next *Watch) {
+	w.CPU += next.CPU
+	w.Ended = w.Ended || next.Ended
+	if !next.Ended {
+		w.RSS = next.RSS
+	}
 }
 
 // Event is something worth a line.

@@ -4,14 +4,17 @@ package bench
 
 import (
 	"bufio"
+	"context"
 	"math"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/iotctl/iotctl/internal/serve/servetest"
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
@@ -148,5 +151,59 @@ func TestPauseAtTheEnd(t *testing.T) {
 	}
 	if sum := f.Account.QoS[1]; sum.Received != 250 || sum.Lost != 0 || f.Account.Unacked != 0 || f.Account.Unsent != 0 {
 		t.Errorf("%+v", f.Account)
+	}
+}
+
+// A process that ends while it is watched is an event, and has no CPU per
+// message.
+func TestWatchedProcessEnds(t *testing.T) {
+	if err := CheckPID(os.Getpid()); err != nil {
+		t.Skip(err)
+	}
+	e, err := transport.Parse(servetest.Start(t, nil).URLs()[0], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	watched := exec.Command("sleep", "3600")
+	if err := watched.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var events []string
+	var once sync.Once
+	f, err := Run(ctx, Options{
+		Spec: Pair(), Endpoint: e,
+		Plan: Plan{Publishers: 1, Rate: 100, Duration: time.Minute, Sampling: 50 * time.Millisecond, WatchPID: watched.Process.Pid},
+		Watch: func(record any) {
+			switch r := record.(type) {
+			case *Event:
+				events = append(events, r.Text)
+			case *Interval:
+				if r.Stage != StageMeasure {
+					return
+				}
+				once.Do(func() {
+					_ = watched.Process.Kill()
+					_ = watched.Wait()
+				})
+				if r.Watch.Ended {
+					cancel()
+				}
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(events) != 1 || !strings.Contains(events[0], "has ended") {
+		t.Errorf("events: %q", events)
+	}
+	var text strings.Builder
+	if err := WriteSummary(&text, &Header{Plan: Plan{Scenario: "pair"}}, f, nil); err != nil {
+		t.Fatal(err)
+	}
+	if f.Watch == nil || !f.Watch.Ended || f.Watch.RSS == 0 || !strings.Contains(text.String(), "until its process ended") {
+		t.Errorf("%+v\n%s", f.Watch, text.String())
 	}
 }

@@ -196,11 +196,13 @@ func (p *summary) machines() {
 		if n == 0 {
 			n, what = f.Counters.Sent, "received"
 		}
-		text := ""
-		if n > 0 {
+		text, ended := "", int64(0)
+		if f.Watch.Ended {
+			text, ended = " until its process ended", 1
+		} else if n > 0 {
 			text = fmt.Sprintf(", %.3f µs per %s message", float64(f.Watch.CPU)/1e3/float64(n), what)
 		}
-		p.line(Plain, "broker     %.2f s of CPU%s; %.1f MB resident", f.Watch.CPU.Seconds(), text, float64(f.Watch.RSS)/1e6)
+		p.line(moodOf(ended), "broker     %.2f s of CPU%s; %.1f MB resident", f.Watch.CPU.Seconds(), text, float64(f.Watch.RSS)/1e6)
 	}
 	names := make([]string, 0, len(f.Values))
 	for name := range f.Values {

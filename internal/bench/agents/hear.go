@@ -193,10 +193,13 @@ type watch struct {
 	from, to     time.Time
 	begun, ended bool
 	before       time.Duration
+	event        func(format string, a ...any)
 	result       bench.Watch
 }
 
-func (w *watch) begin(pid int, from, to time.Time) { w.pid, w.from, w.to = pid, from, to }
+func (w *watch) begin(pid int, from, to time.Time, event func(string, ...any)) {
+	w.pid, w.from, w.to, w.event = pid, from, to, event
+}
 
 func (w *watch) look(now time.Time) {
 	if w.pid <= 0 || w.from.IsZero() || now.Before(w.from) || w.ended {
@@ -206,7 +209,12 @@ func (w *watch) look(now time.Time) {
 	if !w.begun {
 		w.begun, w.before = true, cpu
 	}
-	w.result = bench.Watch{CPU: max(cpu-w.before, 0), RSS: rss}
+	if bench.HasEnded(w.before+w.result.CPU, cpu, rss) {
+		w.result.Ended, w.ended = true, true
+		w.event(bench.WatchEnded, w.pid)
+		return
+	}
+	w.result = bench.Watch{CPU: cpu - w.before, RSS: rss}
 	w.ended = now.After(w.to)
 }
 

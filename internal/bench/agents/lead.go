@@ -291,7 +291,7 @@ func (l *lead) open(ctx context.Context) (started bool, err error) {
 		wait = max(wait, 4*p.clock.roundTrip())
 	}
 	at := time.Now().Add(wait)
-	l.watch.begin(l.o.Run.Plan.WatchPID, at.Add(l.d.Plan.Warmup), at.Add(l.d.Plan.Warmup+l.d.Plan.Duration))
+	l.watch.begin(l.o.Run.Plan.WatchPID, at.Add(l.d.Plan.Warmup), at.Add(l.d.Plan.Warmup+l.d.Plan.Duration), l.event)
 	return true, l.all(ctx, order{Kind: orderStart, At: at.UnixNano()}, 1)
 }
 

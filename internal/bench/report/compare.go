@@ -108,7 +108,7 @@ func metrics() []metric {
 		metric{
 			"broker.cpu", "ns", // per message that it delivered, or else received
 			func(f *bench.Final) (float64, bool) {
-				if f.Watch == nil {
+				if f.Watch == nil || f.Watch.Ended {
 					return 0, false
 				}
 				return perMessage(f.Watch.CPU, &f.Counters)

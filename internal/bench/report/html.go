@@ -191,7 +191,7 @@ func (p *page) figures(r *Run) {
 		}
 		p.Tiles = append(p.Tiles, tile{"lost", grouped(lost), "", class})
 	}
-	if n := f.Counters.Received; f.Watch != nil && n > 0 {
+	if n := f.Counters.Received; f.Watch != nil && !f.Watch.Ended && n > 0 {
 		add("broker CPU per delivery", decimal(float64(f.Watch.CPU)/1e3/float64(n), 2), "µs")
 	}
 	if f.Watch != nil {

@@ -127,10 +127,11 @@ func (i *Interval) join(next *Interval) {
 	i.Self.Lag = max(i.Self.Lag, next.Self.Lag)
 	i.Self.Goroutines, i.Self.RSS = next.Self.Goroutines, next.Self.RSS
 	if next.Watch != nil {
-		w := *next.Watch
+		var w bench.Watch
 		if i.Watch != nil {
-			w.CPU += i.Watch.CPU
+			w = *i.Watch
 		}
+		w.Add(next.Watch)
 		i.Watch = &w
 	}
 	for _, why := range next.Limited {
@@ -196,8 +197,7 @@ func (b *balance) keep(i *Interval, sampling time.Duration) {
 		if f.Watch == nil {
 			f.Watch = new(bench.Watch)
 		}
-		f.Watch.CPU += i.Watch.CPU
-		f.Watch.RSS = i.Watch.RSS
+		f.Watch.Add(i.Watch)
 	}
 	if i.Duration >= sampling/2 {
 		f.MeasureIntervals++
