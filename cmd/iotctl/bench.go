@@ -345,19 +345,24 @@ func (r *benchRun) findMax(ctx context.Context) error {
 	if r.opts.Plan.Rate == 0 {
 		r.opts.Plan.Rate = 1000
 	}
+	// The generator was the limit where the conditions were missed. A full window
+	// does not count: it is what a broker at its limit leads to.
+	own, limit := false, false
 	r.opts.Watch = func(record any) {
-		if h, ok := record.(*bench.Header); ok {
-			r.head = h
+		switch v := record.(type) {
+		case *bench.Header:
+			r.head, limit = v, false
+		case *bench.Interval:
+			limit = limit || v.Stage == bench.StageMeasure && slices.ContainsFunc(v.Limited, func(why string) bool { return why != bench.LimitedByWindow })
 		}
 	}
 	var last *bench.Final
-	own := false // the generator was the limit where the conditions were missed
 	rate, confirmed, err := bench.FindMax(ctx, r.opts, func(t bench.Trial) {
 		word := "missed"
 		if t.OK {
 			word, last = "met", t.Final
 		} else {
-			own = t.Final.LimitedIntervals > 0
+			own = limit
 		}
 		limited := ""
 		if t.Final.LimitedIntervals > 0 {

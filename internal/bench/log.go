@@ -24,6 +24,7 @@ type log struct {
 	watchCPU  time.Duration
 	gone      bool // the process that is watched
 	idle      machine
+	full      bool // the window, at since
 	measured  Counters
 	total     Counters
 	latency   latencies
@@ -238,6 +239,11 @@ func (l *log) limits(i *Interval, idle float64) []string {
 	}
 	if l.s.rec.ports.Swap(0) > 0 {
 		why = append(why, "ports")
+	}
+	// A publisher that goes on waiting is not counted again.
+	l.full = i.Counters.WindowFull > 0 || l.full && i.Gauges.Behind > 0
+	if l.full {
+		why = append(why, LimitedByWindow)
 	}
 	return why
 }

@@ -81,9 +81,14 @@ type Interval struct {
 	Self    Self      `json:"self"`
 	Watch   *Watch    `json:"watch,omitempty"`
 	// Limited tells why the generator itself was the limit: "cpu", "lag",
-	// "descriptors", "ports". Empty: it was not.
+	// "descriptors", "ports", or LimitedByWindow. Empty: it was not.
 	Limited []string `json:"limited,omitempty"`
 }
+
+// LimitedByWindow is the reason of intervals in which messages were due and had
+// to wait for acknowledgements of others: the window is too small, or the broker
+// too slow.
+const LimitedByWindow = "window"
 
 // Counters count what happened, in an interval or a stage.
 type Counters struct {

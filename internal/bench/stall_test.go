@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -72,9 +73,13 @@ func TestStalledBroker(t *testing.T) {
 		Spec: FanIn(), Endpoint: e,
 		Plan: Plan{Publishers: 10, Subscribers: 1, Rate: rate, QoS: 1, Window: 10, Duration: whole, WatchPID: process.Pid},
 	}
-	begun := false
+	begun, full := false, 0
 	o.Watch = func(record any) {
-		if i, ok := record.(*Interval); !ok || i.Stage != StageMeasure || i.At < whole/4 || begun {
+		i, ok := record.(*Interval)
+		if ok && i.Stage == StageMeasure && slices.Contains(i.Limited, LimitedByWindow) {
+			full++
+		}
+		if !ok || i.Stage != StageMeasure || i.At < whole/4 || begun {
 			return
 		}
 		begun = true
@@ -111,6 +116,9 @@ func TestStalledBroker(t *testing.T) {
 	}
 	if got := f.Latency["e2e"+Sent].Quantile(0.9).Seconds(); got > byModel(0.9)/10 {
 		t.Errorf("p90 from the time of sending is %.3f s: the window did not hide the stall from it", got)
+	}
+	if full < 2 || f.LimitedIntervals < 2 {
+		t.Errorf("the window was full in %d intervals, %d were limited", full, f.LimitedIntervals)
 	}
 	if f.Watch == nil || f.Watch.CPU <= 0 || f.Watch.RSS <= 0 {
 		t.Errorf("watched process: %+v", f.Watch)

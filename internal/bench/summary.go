@@ -188,8 +188,12 @@ func (p *summary) machines() {
 		return fmt.Sprintf(", %.2f µs per message", float64(cpu)/1e3/float64(n))
 	}
 	if f.Self.CPU > 0 {
-		p.line(moodOf(int64(f.LimitedIntervals)), "generator  %.2f s of CPU%s; %s late at most; the limit in %d of %d intervals",
-			f.Self.CPU.Seconds(), per(f.Self.CPU, messages), f.Self.Lag.Round(100*time.Microsecond), f.LimitedIntervals, f.MeasureIntervals)
+		window := ""
+		if n := f.Counters.WindowFull; n > 0 {
+			window = fmt.Sprintf("; the window was full %d times", n)
+		}
+		p.line(moodOf(int64(f.LimitedIntervals)), "generator  %.2f s of CPU%s; %s late at most; the limit in %d of %d intervals%s",
+			f.Self.CPU.Seconds(), per(f.Self.CPU, messages), f.Self.Lag.Round(100*time.Microsecond), f.LimitedIntervals, f.MeasureIntervals, window)
 	}
 	if f.Watch != nil {
 		n, what := f.Counters.Received, "delivered"
