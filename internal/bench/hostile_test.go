@@ -187,7 +187,7 @@ func (back) Open(ctx context.Context, s *Session) (Load, error) {
 	<-came
 	c.Cut()
 	o.account, o.held = c.sub, c.held
-	if c, err = s.Connect(ctx, o); err != nil {
+	if _, err = s.Connect(ctx, o); err != nil {
 		return nil, err
 	}
 	select {

@@ -27,7 +27,7 @@ const openingBytes = 1 << 20
 func (c Config) roomToOpen() error {
 	usage, err := c.fs.GetDiskUsage(c.Dir)
 	if err != nil {
-		return nil // not every file system says
+		return nil //nolint:nilerr // not every file system says
 	}
 	names, err := c.fs.List(c.Dir)
 	if err != nil {
