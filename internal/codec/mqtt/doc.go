@@ -31,7 +31,8 @@
 //   - An overlong remaining length (80 00 for 0) is malformed in 5.0 but legal
 //     before it, so [Frame] accepts it and [Header.Check] judges it.
 //   - Unicode noncharacters and control characters other than U+0000, which
-//     the standard only advises against, pass.
+//     the standard only advises against, pass; but not noncharacters in a topic
+//     name that a client publishes to.
 //
 // # Clause notation
 //

@@ -196,7 +196,7 @@ func (r *reader) name(off int, b []byte, v3, v5, what string) {
 	if bytes.IndexByte(b, '+') >= 0 || bytes.IndexByte(b, '#') >= 0 {
 		r.flag(off, TopicNameInvalid, v3, v5, what+" contains a wildcard")
 	}
-	if !r.o.FromServer && nonCharacter(b) { // may be refused, says §1.5.4 (§1.5.3 of 3.1.1)
+	if !r.o.FromServer && !r.o.EitherSide && nonCharacter(b) { // may be refused, says §1.5.4 (§1.5.3 of 3.1.1)
 		r.flag(off, TopicNameInvalid, "", "", what+" contains a noncharacter")
 	}
 }
