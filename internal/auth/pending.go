@@ -1,0 +1,14 @@
+package auth
+
+// Pending is the error of an authenticator for a client that waits until an
+// operator has approved it. It goes with Deny. It is no fault: gateways let the
+// client go as one that is not authorised, tell it Error as the reason where
+// their protocol has room for one, and log nothing: the authenticator does.
+type Pending struct {
+	// Code is what the operator sees beside the request, "48-21": a device that
+	// has a display shows it.
+	Code string
+}
+
+// Error implements error. It is fit for the client.
+func (p *Pending) Error() string { return "pending approval, code " + p.Code }
