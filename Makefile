@@ -7,8 +7,9 @@ GORELEASER    = github.com/goreleaser/goreleaser/v2@v2.16.0
 BIN           = $(CURDIR)/.bin
 FUZZTIME     ?= 20s
 SOAK         ?= 1m
+PROTO         = go -C .ci/proto run . $(1) $(CURDIR)/internal/gateway/exproto/exprotov1/exproto.proto
 
-.PHONY: test build lint race soak fuzz results docs release-check cross clean
+.PHONY: test build lint race soak fuzz results proto docs release-check cross clean
 
 test: ## every test; those with third-party programs run where these are installed
 	@.ci/tools
@@ -26,6 +27,7 @@ soak: ## 1,000 clients of random behaviour for SOAK, with the race detector
 lint: $(BIN)/gofumpt $(BIN)/golangci-lint ## format, vet, static analysis, go.mod
 	@files=$$($(BIN)/gofumpt -l .) && if [ -n "$$files" ]; then echo "not gofumpt'ed:"; echo "$$files"; exit 1; fi
 	go vet ./...
+	$(call PROTO,-check)
 	$(BIN)/golangci-lint run --timeout 10m ./...
 	go mod tidy -diff
 
@@ -35,6 +37,9 @@ fuzz: ## each fuzz target for FUZZTIME
 results: ## measure what internal/bench/RESULTS.md shows; bars that are missed end it with an error
 	go run ./internal/bench/growth
 	go run ./internal/bench/brokers
+
+proto: ## Go code of the gRPC interface, from its .proto file
+	$(call PROTO)
 
 docs: ## man pages and completions, from the commands
 	go run ./cmd/iotctl docs .
