@@ -2,7 +2,7 @@ package mqtt_test
 
 import (
 	"context"
-	"strings"
+	"net"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -80,43 +80,58 @@ func startURL(t *testing.T, url string, bc broker.Config, gc gw.Config, lc trans
 
 func TestGateway(t *testing.T) {
 	for _, v := range []mqtt.Version{mqtt.V31, mqtt.V311, mqtt.V5} {
-		t.Run(v.String(), func(t *testing.T) {
-			gatewaytest.Run(t, gatewaytest.Subject{
-				URL: "mqtt://127.0.0.1:0",
-				New: func(b *broker.Broker) (gateway.Gateway, error) {
-					return gw.New(gw.Config{Authenticator: everybody{}}, b)
-				},
-				Connect: func(t *testing.T, url, id string, w *gatewaytest.Will) gatewaytest.Client {
-					r := dial(t, strings.TrimPrefix(url, "mqtt://"), v)
-					c := mqtt.Connect{ClientID: id, CleanStart: true}
-					if w != nil {
-						c.Will = &mqtt.Will{Topic: w.Topic, Payload: []byte(w.Payload)}
-					}
-					if ack := r.connect(c); ack.Code != mqtt.Success {
-						t.Fatalf("CONNACK %s", ack.Code)
-					}
-					return suiteClient{r}
-				},
-			})
-		})
+		t.Run(v.String(), func(t *testing.T) { gatewaytest.Run(t, subject(v)) })
 	}
 }
 
-type suiteClient struct{ r *raw }
-
-func (c suiteClient) Publish(topic, payload string) {
-	c.r.t.Helper()
-	c.r.publish(pub(topic, payload, 0))
+func subject(v mqtt.Version) gatewaytest.Subject {
+	return gatewaytest.Subject{
+		URL: "mqtt://127.0.0.1:0",
+		TLS: "mqtts://127.0.0.1:0",
+		New: func(_ *testing.T, e gatewaytest.Environment) (gateway.Gateway, error) {
+			return gw.New(gw.Config{Authenticator: e.Authenticator, ConnectTimeout: e.ConnectTimeout}, e.Broker)
+		},
+		Connect: func(t *testing.T, nc net.Conn, id string, w *gatewaytest.Will) gatewaytest.Client {
+			r := &raw{t: t, nc: nc, version: v}
+			c := mqtt.Connect{ClientID: id, CleanStart: true}
+			if w != nil {
+				c.Will = &mqtt.Will{Topic: w.Topic, Payload: []byte(w.Payload)}
+			}
+			if ack := r.connect(c); ack.Code != mqtt.Success {
+				t.Fatalf("CONNACK %s", ack.Code)
+			}
+			r.sub("dn/"+id, 0)
+			return suiteClient{r, id}
+		},
+		Refused: func(t *testing.T, nc net.Conn, id string) {
+			r := &raw{t: t, nc: nc, version: v}
+			if ack := r.connect(mqtt.Connect{ClientID: id, CleanStart: true}); !ack.Code.IsError() && ack.Code != mqtt.V3NotAuthorized {
+				t.Fatalf("CONNACK %s", ack.Code)
+			}
+		},
+		Uplink: func(id, payload string) gatewaytest.Message {
+			return gatewaytest.Message{Topic: "up/" + id, Payload: payload}
+		},
+		Downlink: func(id, payload string) gatewaytest.Message {
+			return gatewaytest.Message{Topic: "dn/" + id, Payload: payload}
+		},
+		Will: true,
+	}
 }
-func (c suiteClient) Subscribe(filter string) { c.r.t.Helper(); c.r.sub(filter, 0) }
-func (c suiteClient) Ended()                  { c.r.t.Helper(); c.r.closed() }
-func (c suiteClient) Drop()                   { _ = c.r.nc.Close() }
-func (c suiteClient) Stall()                  {}
 
-func (c suiteClient) Receive() gatewaytest.Message {
+type suiteClient struct {
+	r  *raw
+	id string
+}
+
+func (c suiteClient) Send(payload string) {
 	c.r.t.Helper()
-	p := c.r.message()
-	return gatewaytest.Message{Topic: string(p.Topic), Payload: string(p.Payload)}
+	c.r.publish(pub("up/"+c.id, payload, 0))
+}
+
+func (c suiteClient) Receive() string {
+	c.r.t.Helper()
+	return string(c.r.message().Payload)
 }
 
 func (c suiteClient) Leave() {
