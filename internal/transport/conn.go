@@ -9,8 +9,14 @@ import (
 	"time"
 )
 
-// Conn is one byte stream, accepted or dialed. What may be called from where
+// Conn is one byte stream, or what comes from and goes to one remote address in
+// datagrams (Info.Datagrams); accepted or dialed. What may be called from where
 // stands in the package comment.
+//
+// With datagrams, each read returns one and each write sends one, of at most
+// 65,507 bytes, or 16,384 in DTLS. One that does not fit the reader's buffer is
+// lost, and the read returns io.ErrShortBuffer; more can be read after it. Empty
+// ones are not passed on.
 type Conn interface {
 	net.Conn
 
@@ -28,8 +34,9 @@ type Conn interface {
 	// buffer and reads into it: b is that buffer and b[:n] the bytes. b is nil
 	// when the wait failed before borrow was called; otherwise it is the
 	// caller's to keep or to return, whatever err says. Connections that are no
-	// kernel sockets borrow before they wait, unless they are TLS. n is greater
-	// than 0 when err is nil, and 0 otherwise. It honours the read deadline.
+	// kernel sockets borrow before they wait, unless they are TLS; so does DTLS.
+	// n is greater than 0 when err is nil, and 0 otherwise. It honours the read
+	// deadline.
 	// Passing the same func value each time keeps it free of allocations.
 	ReadWith(borrow func() []byte) (b []byte, n int, err error)
 
@@ -42,7 +49,8 @@ type Conn interface {
 	// TryWrite writes as much as the kernel takes now and never blocks. 0, nil
 	// means that nothing went out: the kernel's buffer is full, a Write is in
 	// progress, or the transport cannot know. The bytes not taken must be the
-	// next ones to be written, in either way.
+	// next ones to be written, in either way. With datagrams b is one of them, and
+	// goes out whole or not at all: who has gathered several calls once for each.
 	TryWrite(b []byte) (int, error)
 
 	// CloseWrite ends the stream towards the peer and leaves the other
@@ -53,6 +61,9 @@ type Conn interface {
 	// For what was written last to arrive, read until the peer ends its side, and
 	// only then close: closing a socket with unread input makes the kernel reset
 	// the connection, and the reset can overtake the last packet.
+	//
+	// Datagrams have no end that could be waited for: DTLS sends its close_notify,
+	// and reads return io.EOF from then on.
 	CloseWrite() error
 
 	// CloseReason is Close that names what ListenerCounters count it under.
@@ -71,9 +82,11 @@ type Info struct {
 	Protocol string         // spoken inside: "mqtt"
 	Remote   netip.AddrPort // of the peer, or of the client in the PROXY header; zero for Unix sockets
 	Proxy    netip.AddrPort // of the proxy that sent a PROXY header
-	// TLS holds the peer's certificates (PeerCertificates, VerifiedChains).
+	// TLS holds the peer's certificates (PeerCertificates, VerifiedChains). DTLS
+	// fills in these, Version (VersionDTLS12), CipherSuite and NegotiatedProtocol.
 	TLS         *tls.ConnectionState
 	Subprotocol string // of the WebSocket
+	Datagrams   bool   // each read and each write is one datagram
 }
 
 // Peer is the remote address for logs: "192.0.2.1:5000" or "unix".
@@ -84,7 +97,7 @@ func (i Info) Peer() string {
 	return i.Remote.String()
 }
 
-// layer is one storey of a connection: socket, TLS or WebSocket.
+// layer is one storey of a connection: socket, TLS, WebSocket or DTLS.
 type layer interface {
 	net.Conn
 	ReadWith(borrow func() []byte) ([]byte, int, error)
@@ -96,7 +109,7 @@ type layer interface {
 // handshake puts on top.
 type conn struct {
 	top    layer // where reads and writes go; settled by the handshake
-	sock   *socket
+	sock   layer     // the lowest storey: a *socket, *peer or *udpSocket
 	ln     *listener // nil when dialed
 	scheme *Scheme
 	shake  *handshake // nil when there is none to do
@@ -126,7 +139,7 @@ func (c *conn) Handshake(ctx context.Context) error {
 
 // Info implements Conn.
 func (c *conn) Info() Info {
-	i := Info{Scheme: c.scheme.Name, Protocol: c.scheme.Protocol, Remote: addrPort(c.sock.RemoteAddr())}
+	i := Info{Scheme: c.scheme.Name, Protocol: c.scheme.Protocol, Remote: addrPort(c.sock.RemoteAddr()), Datagrams: c.scheme.datagrams()}
 	if c.ln != nil {
 		i.Listener = c.ln.name
 	}
@@ -138,8 +151,12 @@ func (c *conn) Info() Info {
 	if w, ok := top.(*wsLayer); ok {
 		i.Subprotocol, top = w.subprotocol, w.under
 	}
-	if t, ok := top.(*tlsLayer); ok {
+	switch t := top.(type) {
+	case *tlsLayer:
 		s := t.ConnectionState()
+		i.TLS = &s
+	case *dtlsLayer:
+		s := t.state
 		i.TLS = &s
 	}
 	return i
@@ -283,10 +300,13 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 // addrPort is zero for addresses that are not IP. IPv4-mapped IPv6 becomes
 // IPv4, so that one client has one address whatever socket it came through.
 func addrPort(a net.Addr) netip.AddrPort {
-	t, ok := a.(*net.TCPAddr)
+	t, ok := a.(interface{ AddrPort() netip.AddrPort }) // *net.TCPAddr and *net.UDPAddr
 	if !ok {
 		return netip.AddrPort{}
 	}
-	ap := t.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	return unmapped(t.AddrPort())
+}
+
+func unmapped(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }

@@ -14,25 +14,28 @@ import (
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/gateway"
 	"github.com/iotctl/iotctl/internal/message"
 	"github.com/iotctl/iotctl/internal/router"
 	"github.com/iotctl/iotctl/internal/session"
 )
 
 // refuse ends the connection with a CONNACK: the reason code in 5.0, the
-// nearest return code before.
+// nearest return code before. That a client waits for approval is not hidden:
+// the code is for its display.
 func (c *conn) refuse(code mqtt.ReasonCode, why string, err error) error {
-	e := &ended{why: why, err: err, mute: true}
+	e := &gateway.End{Why: why, Err: err, Mute: true}
 	ack := mqtt.Connack{Code: code}
-	if c.version == mqtt.V5 && err != nil && !c.g.cfg.HideReasons {
-		ack.Properties = ack.Properties.AppendString(mqtt.PropReasonString, clip(err.Error()))
+	if c.version == mqtt.V5 && err != nil && (!c.g.cfg.HideReasons || isPending(err)) {
+		ack.Properties = ack.Properties.AppendString(mqtt.PropReasonString, gateway.Clip(err.Error()))
 	}
 	last, aerr := ack.Append(nil, c.version)
 	if aerr == nil && c.out.tooLarge(len(last)) {
 		last, aerr = mqtt.Connack{Code: code}.Append(nil, c.version)
 	}
 	if aerr == nil {
-		e.last, e.mute = last, false
+		e.Last, e.Mute = last, false
+		c.g.count(last)
 	}
 	return e
 }
@@ -80,7 +83,7 @@ func (c *conn) badConnect(p mqtt.Connect, err error) error {
 			c.version = mqtt.V311 // an answer that every client can read // [MQTT3-3.1.2-2]
 		}
 	default:
-		return &ended{why: "protocol", err: err, mute: true}
+		return &gateway.End{Why: "protocol", Err: err, Mute: true}
 	}
 	return c.refuse(code, "protocol", err)
 }
@@ -89,6 +92,7 @@ func (c *conn) badConnect(p mqtt.Connect, err error) error {
 // // [MQTT-3.1.3-6] [MQTT-3.1.3-7] [MQTT3-3.1.3-8]
 func (c *conn) chooseClientID(p *mqtt.Connect) error {
 	c.clientID = p.ClientID
+	c.Name(c.clientID)
 	if p.ClientID != "" {
 		return nil
 	}
@@ -96,13 +100,14 @@ func (c *conn) chooseClientID(p *mqtt.Connect) error {
 		return c.refuse(mqtt.ClientIdentifierNotValid, "client-id", errors.New("empty client identifier without clean session"))
 	}
 	c.clientID = "auto-" + rand.Text()
+	c.Name(c.clientID)
 	return nil
 }
 
 func (c *conn) credentials(p *mqtt.Connect) *auth.Credentials {
-	info := c.nc.Info()
+	info := c.Info()
 	creds := &auth.Credentials{
-		ClientID: c.clientID, HasUsername: p.HasUsername, Username: p.Username,
+		ClientID: p.ClientID, HasUsername: p.HasUsername, Username: p.Username,
 		HasPassword: p.HasPassword, Password: append([]byte(nil), p.Password...),
 		TLS: info.TLS, Listener: info.Listener, Protocol: "mqtt",
 	}
@@ -122,10 +127,12 @@ func (c *conn) authenticate(ctx context.Context) (auth.Identity, error) {
 	defer cancel()
 	id, verdict, err := c.g.cfg.Authenticator.Authenticate(ctx, *c.creds)
 	c.creds.Password = nil // nobody needs it any more
-	if err != nil {
-		c.log().Error("authentication failed", "err", err)
-	}
-	if err == nil && verdict == auth.Allow {
+	switch {
+	case isPending(err):
+		return id, c.refuse(mqtt.NotAuthorized, "pending", err)
+	case err != nil:
+		c.Log().Error("authentication failed", "err", err)
+	case verdict == auth.Allow:
 		id.ClientID = c.clientID
 		return id, nil
 	}
@@ -134,10 +141,16 @@ func (c *conn) authenticate(ctx context.Context) (auth.Identity, error) {
 		code, cause = mqtt.BadUserNameOrPassword, fmt.Errorf("user %q: name or password is wrong", c.creds.Username)
 	}
 	refusal := c.refuse(code, "auth", nil)
-	if e := (*ended)(nil); errors.As(refusal, &e) {
-		e.err = cmp.Or(err, cause) // for the log alone: all such clients get the same answer
+	if e := (*gateway.End)(nil); errors.As(refusal, &e) {
+		e.Err = cmp.Or(err, cause) // for the log alone: all such clients get the same answer
 	}
 	return id, refusal
+}
+
+// isPending reports whether err is that the client waits for an operator.
+func isPending(err error) bool {
+	var pending *auth.Pending
+	return errors.As(err, &pending)
 }
 
 // accept attaches the client to its session and answers.
@@ -151,36 +164,34 @@ func (c *conn) accept(ctx context.Context, p *mqtt.Connect, id auth.Identity, au
 		return c.refuse(reasonOf(err), "refused", err)
 	}
 	defer func() {
-		if c.link.Load() == nil { // no answer could be made
+		if c.Link() == nil { // no answer could be made
 			link.Detach(broker.Farewell{})
 		}
 	}()
 	ack := mqtt.Connack{SessionPresent: resumed.Present}
 	requested := c.session.expiry
 	c.session.expiry = resumed.Expiry
-	serverKeepAlive := c.agreeKeepAlive(p.KeepAlive)
+	keepAlive, serverKeepAlive := c.agreeKeepAlive(p.KeepAlive)
 	if c.version == mqtt.V5 {
 		ack.Properties = c.connackProperties(p, requested, serverKeepAlive, authData)
 	}
 	b, err := ack.Append(nil, c.version)
 	if err != nil || c.out.tooLarge(len(b)) {
-		return &ended{why: "too-large", err: errors.New("CONNACK above the client's maximum packet size"), mute: true}
+		return &gateway.End{Why: "too-large", Err: errors.New("CONNACK above the client's maximum packet size"), Mute: true}
 	}
-	c.link.Store(link)
-	if c.kicked.Load() { // before Close could see the link
-		return errKicked
-	}
-	c.w.append(b)
 	c.g.count(b)
-	c.log().Debug("client connected", "user", id.Name, "version", c.version.String(), "present", resumed.Present)
-	link.Start()
-	c.w.flush()
+	c.Log().Debug("client connected", "user", id.Name, "version", c.version.String(), "present", resumed.Present)
+	if err := c.Accept(link, b); err != nil {
+		return err
+	}
+	c.KeepAlive(keepAlive)
 	return nil
 }
 
-// agreeKeepAlive settles the keep alive; it returns the server's own when the
-// client has to be told. // [MQTT-3.1.2-21] [MQTT-3.1.2-22]
-func (c *conn) agreeKeepAlive(asked uint16) (server uint16) {
+// agreeKeepAlive settles the keep alive: how long the client may be silent, 0 for
+// ever, and the server's own when the client has to be told.
+// // [MQTT-3.1.2-21] [MQTT-3.1.2-22]
+func (c *conn) agreeKeepAlive(asked uint16) (silence time.Duration, server uint16) {
 	limit := c.g.cfg.MaxKeepAlive
 	if limit == 0 {
 		limit = 65535 * time.Second
@@ -193,12 +204,7 @@ func (c *conn) agreeKeepAlive(asked uint16) (server uint16) {
 		}
 		server = uint16(keepAlive / time.Second)
 	}
-	c.keepAlive = keepAlive * 3 / 2
-	c.deadline = time.Time{}
-	if c.keepAlive == 0 {
-		_ = c.nc.SetReadDeadline(time.Time{})
-	}
-	return server
+	return keepAlive * 3 / 2, server
 }
 
 func (c *conn) connackProperties(p *mqtt.Connect, requested time.Duration, keepAlive uint16, authData []byte) mqtt.Properties {
@@ -338,7 +344,7 @@ func (c *conn) nextRound(ctx context.Context, data []byte) error {
 	switch {
 	case err != nil || verdict == auth.Deny:
 		if err != nil {
-			c.log().Info("enhanced authentication failed", "method", c.session.method, "err", err)
+			c.Log().Info("enhanced authentication failed", "method", c.session.method, "err", err)
 		}
 		return c.failExchange(mqtt.NotAuthorized, nil)
 	case verdict == auth.Ignore:
@@ -350,8 +356,8 @@ func (c *conn) nextRound(ctx context.Context, data []byte) error {
 		c.pending = nil
 		return c.accept(ctx, p, id, reply)
 	}
-	if err := c.link.Load().SetIdentity(id); err != nil {
-		return &ended{code: mqtt.NotAuthorized, why: "auth", err: err}
+	if err := c.Link().SetIdentity(id); err != nil {
+		return ended(mqtt.NotAuthorized, "auth", err)
 	}
 	return c.sendAuth(mqtt.Success, reply)
 }
@@ -360,7 +366,7 @@ func (c *conn) failExchange(code mqtt.ReasonCode, err error) error {
 	if c.pending != nil {
 		return c.refuse(code, "auth", err)
 	}
-	return &ended{code: code, why: "auth", err: err} // [MQTT-4.12.1-2]
+	return ended(code, "auth", err) // [MQTT-4.12.1-2]
 }
 
 func (c *conn) sendAuth(code mqtt.ReasonCode, data []byte) error {
@@ -371,11 +377,11 @@ func (c *conn) sendAuth(code mqtt.ReasonCode, data []byte) error {
 	}
 	b, err := a.Append(nil, c.version)
 	if err != nil || c.out.tooLarge(len(b)) {
-		return &ended{why: "too-large", err: errors.New("AUTH above the client's maximum packet size"), mute: true}
+		return &gateway.End{Why: "too-large", Err: errors.New("AUTH above the client's maximum packet size"), Mute: true}
 	}
 	c.g.count(b)
-	c.w.append(b)
-	c.w.flush()
+	c.Send(b)
+	c.Flush()
 	return nil
 }
 
@@ -388,7 +394,7 @@ func (c *conn) auth(ctx context.Context, p mqtt.Auth) error {
 	}
 	switch {
 	case p.Code == mqtt.ContinueAuthentication && c.session.exchange != nil:
-	case p.Code == mqtt.Reauthenticate && c.session.exchange == nil && c.link.Load() != nil:
+	case p.Code == mqtt.Reauthenticate && c.session.exchange == nil && c.Link() != nil:
 		c.session.exchange = c.g.cfg.Enhanced.Find(method).Begin(*c.creds) // CONNECT has found it
 	default:
 		return c.authError(mqtt.ProtocolError, fmt.Errorf("AUTH with reason code %#02x at this point", uint8(p.Code)))
@@ -397,8 +403,8 @@ func (c *conn) auth(ctx context.Context, p mqtt.Auth) error {
 }
 
 func (c *conn) authError(code mqtt.ReasonCode, err error) error {
-	if c.link.Load() == nil {
+	if c.Link() == nil {
 		return c.refuse(code, "protocol", err)
 	}
-	return &ended{code: code, why: "protocol", err: err}
+	return ended(code, "protocol", err)
 }

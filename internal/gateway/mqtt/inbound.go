@@ -3,10 +3,10 @@ package mqtt
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/gateway"
 	"github.com/iotctl/iotctl/internal/message"
 	"github.com/iotctl/iotctl/internal/router"
 	"github.com/iotctl/iotctl/internal/session"
@@ -22,9 +22,9 @@ func (c *conn) handle(ctx context.Context, h mqtt.Header, body []byte) error {
 			return c.malformed(err)
 		}
 	}
-	l := c.link.Load()
+	l := c.Link()
 	if l == nil && h.Type != mqtt.TypeAuth && h.Type != mqtt.TypeDisconnect {
-		return &ended{why: "protocol", err: errors.New(h.Type.String() + " during authentication"), mute: true} // [MQTT-3.1.2-30]
+		return &gateway.End{Why: "protocol", Err: errors.New(h.Type.String() + " during authentication"), Mute: true} // [MQTT-3.1.2-30]
 	}
 	switch h.Type {
 	case mqtt.TypePublish:
@@ -73,7 +73,7 @@ func (c *conn) handle(ctx context.Context, h mqtt.Header, body []byte) error {
 		if _, err := mqtt.ParsePingreq(body, h.Flags, &c.opts); err != nil {
 			return c.malformed(err)
 		}
-		c.answer(mqtt.Pingresp{}.Append(c.answers(), c.version))
+		c.answer(mqtt.Pingresp{}.Append(c.Answers(), c.version))
 		return nil
 	case mqtt.TypeDisconnect:
 		p, err := mqtt.ParseDisconnect(body, h.Flags, &c.opts)
@@ -105,7 +105,7 @@ func (c *conn) publish(l *broker.Link, p mqtt.Publish) error {
 	if err := router.ValidateName(v.Topic); err != nil {
 		return c.malformed(err)
 	}
-	c.nc.ChargeMessages(1)
+	c.Charge(1)
 	if p.QoS == 1 {
 		c.qos1++
 		if c.version == mqtt.V5 && c.qos1 > c.g.cfg.ReceiveMaximum {
@@ -116,20 +116,20 @@ func (c *conn) publish(l *broker.Link, p mqtt.Publish) error {
 	code := c.g.told(reasonOf(err))
 	switch {
 	case errors.Is(err, broker.ErrTakenOver), errors.Is(err, session.ErrReceiveMaximum):
-		return &ended{code: code, why: "protocol", err: err}
+		return ended(code, "protocol", err)
 	case err != nil && p.QoS > 0 && c.version < mqtt.V5 && errors.Is(err, broker.ErrQuota):
 		// No code for it: an acknowledgement would claim that it was kept.
-		return &ended{why: "quota", err: err, mute: true}
+		return &gateway.End{Why: "quota", Err: err, Mute: true}
 	case err != nil:
-		c.refused("publish", string(v.Topic), err)
+		c.Refused("publish", string(v.Topic), err)
 	case matched == 0:
 		code = mqtt.NoMatchingSubscribers
 	}
 	switch p.QoS {
 	case 1:
-		c.answer(mqtt.Puback{PacketID: p.PacketID, Code: code}.Append(c.answers(), c.version))
+		c.answer(mqtt.Puback{PacketID: p.PacketID, Code: code}.Append(c.Answers(), c.version))
 	case 2:
-		c.answer(mqtt.Pubrec{PacketID: p.PacketID, Code: code}.Append(c.answers(), c.version))
+		c.answer(mqtt.Pubrec{PacketID: p.PacketID, Code: code}.Append(c.Answers(), c.version))
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func (c *conn) acked(l *broker.Link, kind session.Ack, id uint16) error {
 	if err == nil || errors.Is(err, session.ErrUnknownID) {
 		return nil // late, or of a session that is gone: nothing to do
 	}
-	return &ended{code: reasonOf(err), why: "protocol", err: err}
+	return ended(reasonOf(err), "protocol", err)
 }
 
 // pubrec takes the first answer to a QoS 2 delivery; PUBREL follows as a
@@ -193,10 +193,10 @@ func (c *conn) pubrec(l *broker.Link, p mqtt.Pubrec) error {
 	err := l.Acked(kind, p.PacketID)
 	switch {
 	case errors.Is(err, session.ErrUnknownID) && kind == session.Pubrec:
-		c.answer(mqtt.Pubrel{PacketID: p.PacketID, Code: mqtt.PacketIdentifierNotFound}.Append(c.answers(), c.version))
+		c.answer(mqtt.Pubrel{PacketID: p.PacketID, Code: mqtt.PacketIdentifierNotFound}.Append(c.Answers(), c.version))
 	case errors.Is(err, session.ErrUnknownID), err == nil:
 	default:
-		return &ended{code: reasonOf(err), why: "protocol", err: err}
+		return ended(reasonOf(err), "protocol", err)
 	}
 	return nil
 }
@@ -205,13 +205,13 @@ func (c *conn) pubrec(l *broker.Link, p mqtt.Pubrec) error {
 func (c *conn) pubrel(l *broker.Link, p mqtt.Pubrel) error {
 	known, err := l.Release(p.PacketID)
 	if err != nil {
-		return &ended{code: reasonOf(err), why: "protocol", err: err}
+		return ended(reasonOf(err), "protocol", err)
 	}
 	ack := mqtt.Pubcomp{PacketID: p.PacketID}
 	if !known {
 		ack.Code = mqtt.PacketIdentifierNotFound
 	}
-	c.answer(ack.Append(c.answers(), c.version))
+	c.answer(ack.Append(c.Answers(), c.version))
 	return nil
 }
 
@@ -229,11 +229,11 @@ func (c *conn) subscribe(l *broker.Link, p mqtt.Subscribe) error {
 		ack.Codes[i] = mqtt.ReasonCode(grant.QoS)
 		if grant.Err != nil {
 			ack.Codes[i] = c.g.told(reasonOf(grant.Err))
-			c.refused("subscription", wanted[i].Filter, grant.Err)
+			c.Refused("subscription", wanted[i].Filter, grant.Err)
 		}
 	}
-	c.answer(ack.Append(c.answers(), c.version))
-	c.ready = true
+	c.answer(ack.Append(c.Answers(), c.version))
+	c.Ready()
 	return nil
 }
 
@@ -242,7 +242,7 @@ func (c *conn) unsubscribe(l *broker.Link, p mqtt.Unsubscribe) error {
 	for i, grant := range l.Unsubscribe(p.Filters) {
 		ack.Codes[i] = reasonOf(grant.Err)
 	}
-	c.answer(ack.Append(c.answers(), c.version))
+	c.answer(ack.Append(c.Answers(), c.version))
 	return nil
 }
 
@@ -252,9 +252,9 @@ func (c *conn) disconnect(p mqtt.Disconnect) error {
 		if c.session.expiry == 0 && v > 0 {
 			return c.protocolError(mqtt.ProtocolError, "DISCONNECT raises the session expiry interval from 0") // [MQTT-3.14.2-2]
 		}
-		c.farewell.Expiry, c.farewell.HasExpiry = broker.Seconds(v), true
+		c.Farewell().Expiry, c.Farewell().HasExpiry = broker.Seconds(v), true
 	}
-	c.farewell.Abnormal = p.Code != mqtt.NormalDisconnection // 0x04, or an error: with will
-	_ = c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
-	return errBye
+	c.Farewell().Abnormal = p.Code != mqtt.NormalDisconnection // 0x04, or an error: with will
+	c.Goodbye()
+	return gateway.Bye
 }

@@ -69,27 +69,20 @@ func (o *outbound) properties(dst mqtt.Properties, d *message.Delivery, now time
 
 // Deliver implements broker.Receiver.
 func (c *conn) Deliver(d *message.Delivery) bool {
-	w := &c.w
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closing || w.err != nil {
+	dst, ok := c.Begin()
+	if !ok {
 		return false
 	}
-	if w.pending.len() > w.limit {
-		w.refused = true
-		return false
-	}
-	w.pending = borrow(w.pending)
-	before := len(w.pending.b)
-	b, err := c.appendDelivery(w.pending.b, d)
+	b, err := c.appendDelivery(dst, d)
 	if err != nil {
 		// A message that MQTT can not express, or one from another version's
 		// client: it is as good as delivered.
-		c.log().Error("message not deliverable", "err", err)
+		c.Done(dst)
+		c.Log().Error("message not deliverable", "err", err)
 		return true
 	}
-	w.pending.b = b
-	c.g.count(b[before:])
+	c.g.count(b[len(dst):])
+	c.Done(b)
 	return true
 }
 
@@ -133,6 +126,3 @@ func (c *conn) useAlias(p *mqtt.Publish, topic string) {
 	o.scratch = o.scratch.AppendUint16(mqtt.PropTopicAlias, alias)
 	p.Properties = o.scratch
 }
-
-// Flush implements broker.Receiver.
-func (c *conn) Flush() { c.w.flush() }

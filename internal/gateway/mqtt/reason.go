@@ -5,6 +5,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/gateway"
 	"github.com/iotctl/iotctl/internal/router"
 	"github.com/iotctl/iotctl/internal/session"
 )
@@ -16,7 +17,14 @@ func reasonOf(err error) mqtt.ReasonCode {
 	}
 	var malformed *mqtt.Malformed
 	var invalid *router.Invalid
+	var closed gateway.Closed
 	switch {
+	case errors.As(err, &closed):
+		return farewellOf(closed.Reason)
+	case errors.Is(err, gateway.ErrKeepAlive):
+		return mqtt.KeepAliveTimeout // [MQTT-3.1.2-22]
+	case errors.Is(err, gateway.ErrStore):
+		return mqtt.ImplementationSpecificError
 	case errors.As(err, &malformed):
 		return malformed.Code
 	case errors.As(err, &invalid) && invalid.Filter:

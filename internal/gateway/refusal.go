@@ -1,8 +1,9 @@
-package mqtt
+package gateway
 
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -16,9 +17,9 @@ type refusals struct {
 	since int       // refused without a line
 }
 
-// refused logs that what, a publish or a subscription, is refused on topic: at
+// Refused logs that what, a publish or a subscription, is refused on topic: at
 // info once in refusalPause, and at debug otherwise.
-func (c *conn) refused(what, topic string, err error) {
+func (c *Conn) Refused(what, topic string, err error) {
 	level, more := slog.LevelDebug, c.refusals.since
 	if c.refusals.told.IsZero() || c.lastRead.Sub(c.refusals.told) >= refusalPause {
 		level = slog.LevelInfo
@@ -26,15 +27,24 @@ func (c *conn) refused(what, topic string, err error) {
 	} else {
 		c.refusals.since++
 	}
-	if !c.g.cfg.Logger.Enabled(context.Background(), level) {
+	if !c.s.cfg.Logger.Enabled(context.Background(), level) {
 		return
 	}
-	c.log().Log(context.Background(), level, "request refused", "what", what, "topic", clip(topic), "err", err, "more_before", more)
+	c.Log().Log(context.Background(), level, "request refused", "what", what, "topic", Clip(topic), "err", err, "more_before", more)
 }
 
 // tellRefusals logs at the end of a connection what no line has told.
-func (c *conn) tellRefusals() {
+func (c *Conn) tellRefusals() {
 	if n := c.refusals.since; n > 0 {
-		c.log().Info("more was refused", "count", n)
+		c.Log().Info("more was refused", "count", n)
 	}
+}
+
+// Clip bounds a text that quotes outside input.
+func Clip(s string) string {
+	const most = 256
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most-3], "") + "..."
+	}
+	return s
 }

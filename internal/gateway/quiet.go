@@ -1,4 +1,4 @@
-package mqtt
+package gateway
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 // for a while goes on waiting on a new goroutine, whose stack is 2 KB; those that
 // are used notice nothing.
 
-// sweepEvery is how often the gateway looks for quiet connections. One is quiet
+// sweepEvery is how often a server looks for quiet connections. One is quiet
 // when nothing has come between two looks.
 const sweepEvery = 3 * time.Second
 
@@ -46,23 +46,17 @@ func (q *quiet) granted() bool { return q.state.CompareAndSwap(asked, resting) }
 var errRest = errors.New("resting")
 
 // sweep looks after quiet connections of l until end is closed.
-func (g *Gateway) sweep(l transport.Listener, end <-chan struct{}) {
-	tick := time.NewTicker(g.sweepEvery)
+func (s *Server) sweep(l transport.Listener, end <-chan struct{}) {
+	tick := time.NewTicker(s.sweepEvery)
 	defer tick.Stop()
-	var all []*conn
+	var all []*Conn
 	for {
 		select {
 		case <-end:
 			return
 		case <-tick.C:
 		}
-		g.mu.Lock()
-		for c := range g.conns {
-			if c.listener == l {
-				all = append(all, c)
-			}
-		}
-		g.mu.Unlock()
+		all = s.of(l, all)
 		for _, c := range all {
 			c.askToRest()
 		}
@@ -73,7 +67,7 @@ func (g *Gateway) sweep(l transport.Listener, end <-chan struct{}) {
 
 // askToRest wakes the goroutine of a quiet connection by its read deadline. A
 // goodbye, which sets it as well, comes wholly before or after.
-func (c *conn) askToRest() {
+func (c *Conn) askToRest() {
 	c.w.mu.Lock()
 	defer c.w.mu.Unlock()
 	if c.link.Load() != nil && c.plain && !c.w.closing && c.w.err == nil && c.quiet.due() {
@@ -82,7 +76,7 @@ func (c *conn) askToRest() {
 }
 
 // rest undoes that, for the goroutine that takes over.
-func (c *conn) rest(deadline time.Time) error {
+func (c *Conn) rest(deadline time.Time) error {
 	c.setDeadline(deadline)
 	c.w.mu.Lock()
 	defer c.w.mu.Unlock()

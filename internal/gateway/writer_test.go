@@ -1,4 +1,4 @@
-package mqtt
+package gateway
 
 import (
 	"testing"
@@ -23,7 +23,7 @@ func TestNothingIsWrittenAfterTheEnd(t *testing.T) {
 	var w writer
 	w.init(nc, 1, time.Second, func() {})
 	w.stop()
-	if w.finish([]byte{0xE0, 0}) {
+	if w.finish([]byte{0xE0, 0}, false) {
 		t.Error("a last packet was accepted")
 	}
 	w.wg.Wait()

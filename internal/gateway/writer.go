@@ -1,4 +1,4 @@
-package mqtt
+package gateway
 
 import (
 	"errors"
@@ -42,32 +42,77 @@ func (w *writer) init(nc transport.Conn, limit int, timeout time.Duration, writa
 	w.nc, w.limit, w.timeout, w.writable = nc, limit, timeout, writable
 }
 
-// append adds bytes that no limit refuses: answers to what the client sent.
-func (w *writer) append(b []byte) {
+// append adds a frame that no limit refuses.
+func (w *writer) append(frame []byte, datagram bool) {
 	w.mu.Lock()
 	if !w.closing && w.err == nil {
-		w.add(b)
+		w.add(frame, datagram)
 	}
 	w.mu.Unlock()
 }
 
-func (w *writer) add(b []byte) {
+func (w *writer) add(frame []byte, datagram bool) {
 	w.pending = borrow(w.pending)
-	w.pending.b = append(w.pending.b, b...)
+	w.pending.b = append(w.pending.b, frame...)
+	if datagram {
+		w.pending.cut()
+	}
+}
+
+// take adds the answers in b and gives it back. It returns how many bytes they
+// are.
+func (w *writer) take(b *buffer) int {
+	n := b.len()
+	w.mu.Lock()
+	if !w.closing && w.err == nil {
+		w.pending = borrow(w.pending)
+		w.pending.add(b)
+	}
+	w.mu.Unlock()
+	giveBack(b)
+	return n
+}
+
+// begin returns where to append a delivery, with the lock held until done is
+// called; or false, without, when too much waits already.
+func (w *writer) begin() (dst []byte, ok bool) {
+	w.mu.Lock()
+	if w.closing || w.err != nil {
+		w.mu.Unlock()
+		return nil, false
+	}
+	if w.pending.len() > w.limit {
+		w.refused = true
+		w.mu.Unlock()
+		return nil, false
+	}
+	w.pending = borrow(w.pending)
+	return w.pending.b, true
+}
+
+// done takes what has been appended since begin, and says how much it is.
+func (w *writer) done(dst []byte, datagram bool) int {
+	n := len(dst) - len(w.pending.b)
+	w.pending.b = dst
+	if datagram {
+		w.pending.cut()
+	}
+	w.mu.Unlock()
+	return n
 }
 
 // finish appends a last packet; the sending direction is closed behind it.
 // What the kernel does not take at once is left to a goroutine, so finish
 // never blocks. false: somebody has said the last word already, or the
 // connection is beyond use.
-func (w *writer) finish(last []byte) bool {
+func (w *writer) finish(last []byte, datagram bool) bool {
 	w.mu.Lock()
 	if w.closing || w.err != nil {
 		w.mu.Unlock()
 		return false
 	}
 	if len(last) > 0 {
-		w.add(last)
+		w.add(last, datagram)
 	}
 	w.closing = true
 	_ = w.nc.SetWriteDeadline(time.Now().Add(goodbyeTimeout)) // for a write under way
@@ -87,7 +132,7 @@ func (w *writer) flush() {
 	if w.writing || w.closing || w.pending == nil || w.err != nil {
 		return
 	}
-	n, err := w.nc.TryWrite(w.pending.b)
+	n, err := w.try(w.pending)
 	if err != nil {
 		w.fail(err)
 		return
@@ -99,10 +144,26 @@ func (w *writer) flush() {
 			return
 		}
 	} else {
-		w.pending.b = append(w.pending.b[:0], w.pending.b[n:]...)
+		w.pending.drop(n)
 	}
 	w.writing = true // for the rest, or to call writable without our locks
 	w.wg.Go(w.drain)
+}
+
+// try writes what the kernel takes at once: of datagrams, whole ones.
+func (w *writer) try(b *buffer) (int, error) {
+	if len(b.ends) == 0 {
+		return w.nc.TryWrite(b.b)
+	}
+	from := 0
+	for _, end := range b.ends {
+		n, err := w.nc.TryWrite(b.b[from:end])
+		if err != nil || n == 0 {
+			return from, err
+		}
+		from = end
+	}
+	return from, nil
 }
 
 func (w *writer) fail(err error) {
@@ -121,7 +182,7 @@ func (w *writer) drain() {
 		b := w.pending
 		w.pending = nil
 		w.mu.Unlock()
-		err := w.write(b.b)
+		err := w.write(b)
 		giveBack(b)
 		w.mu.Lock()
 		if err != nil {
@@ -143,10 +204,15 @@ func (w *writer) drain() {
 	}
 }
 
-func (w *writer) write(b []byte) error {
+// write writes all of b, in chunks or datagram by datagram.
+func (w *writer) write(b *buffer) error {
 	timeout := w.timeout
-	for len(b) > 0 {
-		chunk := b[:min(len(b), chunkBytes)]
+	ends := b.ends
+	for from := 0; from < len(b.b); {
+		end := min(len(b.b), from+chunkBytes)
+		if len(ends) > 0 {
+			end, ends = ends[0], ends[1:]
+		}
 		w.mu.Lock()
 		if w.closing {
 			timeout = min(timeout, goodbyeTimeout)
@@ -156,11 +222,11 @@ func (w *writer) write(b []byte) error {
 		if err != nil {
 			return err
 		}
-		n, err := w.nc.Write(chunk)
+		n, err := w.nc.Write(b.b[from:end])
 		if err != nil {
 			return err
 		}
-		b = b[n:]
+		from += n
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package mqtt
+package gateway
 
 import (
 	"bytes"
@@ -19,11 +19,11 @@ func (nowhere) Info() transport.Info { return transport.Info{} }
 
 func TestRefusalsAreToldAgainAfterThePause(t *testing.T) {
 	var log bytes.Buffer
-	g := &Gateway{cfg: Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
-	c := &conn{g: g, nc: nowhere{}, lastRead: time.Now()}
+	s := &Server{cfg: ServerConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
+	c := &Conn{s: s, nc: nowhere{}, lastRead: time.Now()}
 	for _, wait := range []time.Duration{0, 0, refusalPause / 2, refusalPause / 2, time.Second, refusalPause} {
 		c.lastRead = c.lastRead.Add(wait)
-		c.refused("subscription", "a/#", errors.New("not authorized"))
+		c.Refused("subscription", "a/#", errors.New("not authorized"))
 	}
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 	if len(lines) != 3 {

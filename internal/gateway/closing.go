@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/auth"
+	"github.com/iotctl/iotctl/internal/broker"
+)
+
+// finish tells the peer why the connection ends, and waits for it to have
+// heard.
+func (c *Conn) finish(e *End) {
+	if asked := c.ending.Load(); asked != nil {
+		c.why = asked.Why
+	} else {
+		c.why = e.Why
+	}
+	if !c.closing.Load() {
+		level := slog.LevelInfo
+		var pending *auth.Pending
+		if e == Bye || errors.As(e.Err, &pending) { // which the authenticator logs
+			level = slog.LevelDebug
+		}
+		c.Log().Log(context.Background(), level, "connection ended", "reason", e.Why, "err", e.Err)
+	}
+	c.tellRefusals()
+	c.detach()
+	if last := c.lastWords(e); last != nil && c.sayLast(last) {
+		c.closing.Store(true)
+		c.linger()
+	}
+}
+
+// detach ends the link, if there is one.
+func (c *Conn) detach() {
+	c.using.Lock()
+	defer c.using.Unlock()
+	c.over = true
+	if l := c.link.Load(); l != nil {
+		l.Detach(c.farewell)
+	}
+}
+
+// lastWords is what the peer is told; nil for nothing.
+func (c *Conn) lastWords(e *End) []byte {
+	switch {
+	case e.Mute:
+		return nil
+	case e.Last != nil:
+		return e.Last
+	}
+	return c.client.LastWords(e)
+}
+
+// sayLast writes the last words, if there are any, and closes the direction
+// behind them.
+func (c *Conn) sayLast(last []byte) bool {
+	if !c.w.finish(last, c.packets) {
+		return false
+	}
+	c.s.cfg.Broker.Stats().BytesSent.Add(uint64(len(last)))
+	return true
+}
+
+// lingerBytes is how much of a client's input is discarded while it has not
+// noticed the end: closing with unread input would reset the connection and
+// could destroy the last words on their way.
+const lingerBytes = 1 << 20
+
+func (c *Conn) linger() {
+	if c.packets {
+		c.w.wg.Wait() // there is no end that the peer could tell
+		return
+	}
+	_ = c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
+	for total := 0; total < lingerBytes; {
+		buf, n, err := c.nc.ReadWith(c.s.read)
+		c.release(buf)
+		if err != nil {
+			return
+		}
+		total += n
+	}
+}
+
+// Close implements broker.Receiver.
+func (c *Conn) Close(r broker.Reason) { c.end(closedBy(r)) }
+
+// End ends the connection. It does not wait. From any goroutine; but not from
+// Data, which returns an *End instead.
+func (c *Conn) End(why string, err error) { c.end(&End{Why: why, Err: err}) }
+
+func (c *Conn) end(e *End) {
+	if !c.ending.CompareAndSwap(nil, e) {
+		return
+	}
+	if c.link.Load() == nil { // the goroutine of the connection sees to it
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+		return
+	}
+	if c.sayLast(c.lastWords(e)) {
+		c.closing.Store(true)
+		_ = c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
+	}
+}
+
+// close releases everything.
+func (c *Conn) close(e *End) {
+	c.detach() // nothing, when finish has done it
+	c.w.stop()
+	_ = c.nc.CloseReason(c.why)
+	if w, ok := c.client.(Ender); ok {
+		if asked := c.ending.Load(); asked != nil {
+			e = asked
+		}
+		w.Ended(e)
+	}
+}
