@@ -38,13 +38,30 @@ type Gateway struct {
 	Schemes  []transport.Scheme
 	settings settings
 	build    func(Environment, any) (gateway.Gateway, error)
+	reload   func(gateway.Gateway, any) (done bool, err error)
 }
 
-// NewGateway makes an entry. build is called once per server.
+// Reloadable is a gateway that takes changed settings while it runs, for clients
+// to come. What build has set beside the settings of the file is missing in them
+// and stays as it was.
+type Reloadable[C any] interface {
+	gateway.Gateway
+	Reload(C) error
+}
+
+// NewGateway makes an entry. build is called once per server; the gateway may be
+// Reloadable.
 func NewGateway[C any](protocol string, schemes []transport.Scheme, build func(Environment, C) (gateway.Gateway, error)) Gateway {
 	return Gateway{
 		Protocol: protocol, Schemes: schemes, settings: settingsOf[C](),
 		build: func(e Environment, c any) (gateway.Gateway, error) { return build(e, c.(C)) },
+		reload: func(g gateway.Gateway, c any) (bool, error) {
+			r, ok := g.(Reloadable[C])
+			if !ok {
+				return false, nil
+			}
+			return true, r.Reload(c.(C))
+		},
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // options apply to connections to come. Clients of listeners that are gone
 // stay connected. Methods of authentication are made anew, so password files,
 // ACL files and certificates are read again; new rights apply to everybody at
-// once. restart lists the sections with changes that only a restart brings
+// once. Gateways that can take new settings use them for clients to come. restart lists the sections with changes that only a restart brings
 // into effect.
 func (s *Server) Reload(ctx context.Context, cfg Config) (restart []string, err error) {
 	p, err := cfg.plan()
@@ -38,7 +38,7 @@ func (s *Server) Reload(ctx context.Context, cfg Config) (restart []string, err 
 			s.log.Error("listener options not applied", "listener", r.name(), "err", err)
 		}
 	}
-	restart = s.needRestart(p)
+	restart = append(s.reloadGateways(p), s.needRestart(p)...)
 	s.cfg = p
 	s.admitLocked(p, s.arrange(p, append(opened, d.kept...)))
 	s.broker.SetAuthorizer(p.auth.authorizer())
@@ -130,6 +130,27 @@ func (s *Server) admitLocked(p *plan, rs []*running) {
 	s.gate.rules.Store(rules)
 }
 
+// reloadGateways gives changed settings to the gateways and lists the sections of
+// those that need a restart for them.
+func (s *Server) reloadGateways(p *plan) (restart []string) {
+	for _, g := range p.Builtin.Gateways {
+		is := p.gateways[g.Protocol]
+		if reflect.DeepEqual(s.inEffect[g.Protocol], is) {
+			continue
+		}
+		done, err := g.reload(s.gateways[g.Protocol], is)
+		if err != nil { // the check has found nothing wrong
+			s.log.Error("settings not applied", "section", g.Protocol, "err", err)
+		}
+		if !done || err != nil {
+			restart = append(restart, g.Protocol)
+			continue
+		}
+		s.inEffect[g.Protocol] = is
+	}
+	return restart
+}
+
 // needRestart lists the sections of p that differ from those of the start,
 // which are in effect until the end.
 func (s *Server) needRestart(p *plan) []string {
@@ -138,9 +159,6 @@ func (s *Server) needRestart(p *plan) []string {
 		if !reflect.DeepEqual(was, is) {
 			names = append(names, name)
 		}
-	}
-	for _, g := range p.Builtin.Gateways {
-		differ(g.Protocol, s.started.gateways[g.Protocol], p.gateways[g.Protocol])
 	}
 	differ("broker", s.started.Broker, p.Broker)
 	differ("store", []any{s.started.Config.Store, s.started.settings}, []any{p.Config.Store, p.settings})

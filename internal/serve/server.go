@@ -27,6 +27,7 @@ type Server struct {
 	broker   *broker.Broker
 	store    store.Store
 	gateways map[string]gateway.Gateway
+	inEffect map[string]any // the settings of the gateways; guarded by mu
 	gate     *gate
 	control  *control // nil: there is none
 
@@ -57,7 +58,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		log: p.Logger, started: p, cfg: p, gate: &gate{}, gateways: map[string]gateway.Gateway{},
+		log: p.Logger, started: p, cfg: p, gate: &gate{}, gateways: map[string]gateway.Gateway{}, inEffect: map[string]any{},
 		stop: make(chan struct{}), abort: make(chan struct{}), done: make(chan struct{}),
 		fatal: make(chan error, 1),
 	}
@@ -109,6 +110,7 @@ func (s *Server) wire(ctx context.Context, p *plan) error {
 		if s.gateways[g.Protocol], err = g.build(env, p.gateways[g.Protocol]); err != nil {
 			return errors.Join(fmt.Errorf("%s: %w", g.Protocol, err), s.store.Close())
 		}
+		s.inEffect[g.Protocol] = p.gateways[g.Protocol]
 	}
 	return nil
 }
