@@ -110,6 +110,9 @@ func (f *File) Reload() error {
 // Len is the number of users.
 func (f *File) Len() int { return len(f.table.Load().list) }
 
+// Knows implements auth.Directory.
+func (f *File) Knows(user string) bool { return f.table.Load().users[user] != nil }
+
 // Authenticate implements auth.Authenticator. It ignores clients that present
 // neither user name nor password, and denies those that lack one of them. A
 // password with NUL is denied: to PBKDF2 it is the same as without those at its
