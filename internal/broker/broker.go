@@ -173,6 +173,23 @@ func (b *Broker) Disconnect(client string, r Reason) (found bool) {
 	return true
 }
 
+// Revoke ends the connection of a client, if it has one that the method of id
+// has let in under the name of id.
+func (b *Broker) Revoke(id auth.Identity) (found bool) {
+	s := b.lookup(id.ClientID)
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	l, is := s.link, s.identity
+	s.mu.Unlock()
+	if l == nil || is.Method != id.Method || is.Name != id.Name {
+		return false
+	}
+	l.r.Close(ReasonAdministrative)
+	return true
+}
+
 // SetAuthorizer replaces the authorizer, and applies it to what sessions have
 // waiting: messages that they may not receive any more are dropped.
 func (b *Broker) SetAuthorizer(a auth.Authorizer) {
