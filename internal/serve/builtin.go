@@ -73,6 +73,7 @@ const (
 	Nowhere         Reach = iota // it only judges what identified clients may do
 	Everywhere                   // wherever the client presents a name and a password
 	WithCertificate              // on listeners that require client certificates
+	Strangers                    // as a Doorkeeper, whoever nobody else knows
 )
 
 // Method is an entry of the table: one way to authenticate or to authorise.
@@ -89,6 +90,10 @@ type Checks struct {
 	Authenticator auth.Authenticator
 	Enhanced      []auth.EnhancedAuthenticator // fixed at start
 	Authorizer    auth.Authorizer
+	// Doorkeeper stands behind all authenticators, in the place of anonymity, on
+	// the Listeners of these names; nil: on all. Only the first one is asked.
+	Doorkeeper auth.Doorkeeper
+	Listeners  []string
 }
 
 // NewMethod makes an entry. build reads the files that its settings name; it

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/iotctl/iotctl/internal/auth"
@@ -13,24 +14,29 @@ type gate struct{ rules atomic.Pointer[gateRules] }
 
 // gateRules is immutable.
 type gateRules struct {
-	closed auth.Chain      // for most listeners
-	open   auth.Chain      // where anonymous clients are let in
-	isOpen map[string]bool // by listener name
+	closed auth.Chain            // for most listeners
+	others map[string]auth.Chain // by listener name
 }
 
-func newGateRules(methods auth.Chain) *gateRules {
-	return &gateRules{
-		closed: methods,
-		open:   append(methods[:len(methods):len(methods)], auth.Anonymous{}),
-		isOpen: map[string]bool{},
+// newGateRules lets strangers come in, or ask to, where the plans of rs say so.
+func newGateRules(a *authParts, rs []*running) *gateRules {
+	g := &gateRules{closed: a.chain, others: map[string]auth.Chain{}}
+	for _, r := range rs {
+		switch {
+		case r.plan.door:
+			g.others[r.name()] = a.chain.Before(a.door.keeper)
+		case r.plan.open:
+			g.others[r.name()] = append(slices.Clip(slices.Clone(a.chain)), auth.Anonymous{})
+		}
 	}
+	return g
 }
 
 // Authenticate implements auth.Authenticator.
 func (g *gate) Authenticate(ctx context.Context, c auth.Credentials) (auth.Identity, auth.Verdict, error) {
 	r := g.rules.Load()
-	if r.isOpen[c.Listener] {
-		return r.open.Authenticate(ctx, c)
+	if chain, ok := r.others[c.Listener]; ok {
+		return chain.Authenticate(ctx, c)
 	}
 	return r.closed.Authenticate(ctx, c)
 }

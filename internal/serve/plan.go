@@ -34,6 +34,7 @@ type planned struct {
 	open     bool     // anonymous clients are let in
 	// mustBeLocal: they are let in because only this machine can reach it.
 	mustBeLocal bool
+	door        bool // strangers are sent to the doorkeeper
 }
 
 // Check returns every problem of the configuration, as Problems. It reads the
@@ -55,6 +56,7 @@ func (c Config) plan() (*plan, error) {
 	}
 	p.planAuth(ps)
 	p.planListeners(ps)
+	p.planDoor(ps)
 	return p, ps.err()
 }
 
@@ -194,7 +196,11 @@ func (nowhere) Addr() net.Addr            { return &net.IPAddr{} }
 // expose decides who may come in by pl. A listener that others can reach needs
 // a way to log in, or permission in as many words.
 func (p *plan) expose(pl *planned, ps *problems) {
+	pl.door = p.auth.attends(pl.cfg.Name)
 	pl.ways = p.auth.ways(asksCertificates(pl.cfg))
+	if pl.door {
+		pl.ways = append(pl.ways, p.auth.door.word)
+	}
 	identified := len(pl.ways) > 0
 	if len(p.auth.certificate) == 0 && pl.cfg.TLS != nil && pl.cfg.TLS.ClientAuth == transport.ClientCertRequire {
 		for i, way := range pl.ways { // nobody gets as far without a certificate
@@ -204,7 +210,7 @@ func (p *plan) expose(pl *planned, ps *problems) {
 	pl.mustBeLocal = p.AllowAnonymous == nil && !identified && isLocal(pl.endpoint)
 	pl.open = pl.mustBeLocal
 	if p.AllowAnonymous != nil {
-		pl.open = *p.AllowAnonymous
+		pl.open = *p.AllowAnonymous && !pl.door
 	}
 	if pl.open {
 		pl.ways = append(pl.ways, "anonymous")
@@ -270,6 +276,28 @@ type authParts struct {
 	authorizers auth.Authorizers
 	everywhere  []string // words of methods
 	certificate []string
+	door        door
+}
+
+// door is who decides about strangers, and where.
+type door struct {
+	keeper    auth.Doorkeeper // nil: nobody
+	key, word string
+	listeners []string // by name; nil: all
+}
+
+// attends reports whether strangers may ask to be let in by a listener.
+func (a *authParts) attends(listener string) bool {
+	return a.door.keeper != nil && (a.door.listeners == nil || slices.Contains(a.door.listeners, listener))
+}
+
+// planDoor looks for the listeners that a doorkeeper is meant for.
+func (p *plan) planDoor(ps *problems) {
+	for i, name := range p.auth.door.listeners {
+		if !slices.ContainsFunc(p.Listeners, func(l Listener) bool { return l.Name == name }) {
+			ps.addf(fmt.Sprintf("auth.%s.listeners[%d]", p.auth.door.key, i), "no listener has the name %q: one is given with listeners: [{name: %s}]", name, name)
+		}
+	}
 }
 
 func (a *authParts) add(m Method, c Checks) {
@@ -279,6 +307,9 @@ func (a *authParts) add(m Method, c Checks) {
 	a.enhanced = append(a.enhanced, c.Enhanced...)
 	if c.Authorizer != nil {
 		a.authorizers = append(a.authorizers, c.Authorizer)
+	}
+	if c.Doorkeeper != nil && a.door.keeper == nil {
+		a.door = door{c.Doorkeeper, m.Key, m.Word, c.Listeners}
 	}
 	switch m.Reach {
 	case Everywhere:

@@ -122,12 +122,12 @@ func (s *Server) admit(p *plan, rs []*running) {
 }
 
 func (s *Server) admitLocked(p *plan, rs []*running) {
-	rules := newGateRules(p.auth.chain)
-	for _, r := range rs {
-		rules.isOpen[r.name()] = r.plan.open
+	if k := p.auth.door.keeper; k != nil {
+		k.TakeOver(s.keeper, p.auth.chain.Knows)
 	}
+	s.keeper = p.auth.door.keeper
 	s.running = rs
-	s.gate.rules.Store(rules)
+	s.gate.rules.Store(newGateRules(&p.auth, rs))
 }
 
 // reloadGateways gives changed settings to the gateways and lists the sections of

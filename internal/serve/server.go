@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/gateway"
 	"github.com/iotctl/iotctl/internal/store"
@@ -48,6 +49,7 @@ type Server struct {
 	ending  bool
 	cfg     *plan
 	running []*running // in the order of the configuration
+	keeper  auth.Doorkeeper
 }
 
 // Start checks cfg, opens all listeners and returns when clients can connect.
@@ -81,6 +83,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	s.coreWG.Go(func() { s.report(s.broker.Run(core)) })
 	s.coreWG.Go(func() { s.watchCertificates(core, seen) })
 	s.coreWG.Go(func() { s.watchStore(core) })
+	s.coreWG.Go(func() { s.watchDoor(core) })
 	for _, r := range opened {
 		s.launch(r)
 	}
