@@ -27,6 +27,9 @@ func (c *Conn) finish(e *End) {
 		c.Log().Log(context.Background(), level, "connection ended", "reason", e.Why, "err", e.Err)
 	}
 	c.tellRefusals()
+	if d, ok := c.client.(Drainer); ok {
+		d.Drain(c.asked(e))
+	}
 	c.detach()
 	if last := c.lastWords(e); last != nil && c.sayLast(last) {
 		c.closing.Store(true)
@@ -113,9 +116,14 @@ func (c *Conn) close(e *End) {
 	c.w.stop()
 	_ = c.nc.CloseReason(c.why)
 	if w, ok := c.client.(Ender); ok {
-		if asked := c.ending.Load(); asked != nil {
-			e = asked
-		}
-		w.Ended(e)
+		w.Ended(c.asked(e))
 	}
+}
+
+// asked is the end that somebody has asked for, or else e.
+func (c *Conn) asked(e *End) *End {
+	if asked := c.ending.Load(); asked != nil {
+		return asked
+	}
+	return e
 }

@@ -27,7 +27,7 @@ type Conn struct {
 	plain    bool // a socket: neither TLS nor WebSocket, and no datagrams
 	packets  bool // datagrams
 
-	name     string                      // client identifier, for the log
+	name     atomic.Pointer[string]      // client identifier, for the log; nil before Name
 	link     atomic.Pointer[broker.Link] // nil before Accept
 	using    sync.Mutex                  // taken around the link by Do, Accept, the end of a batch, and the end
 	over     bool                        // guarded by using: Accept comes too late
@@ -82,12 +82,18 @@ func (c *Conn) Broker() *broker.Broker { return c.s.cfg.Broker }
 // goroutine.
 func (c *Conn) Link() *broker.Link { return c.link.Load() }
 
-// Name sets the client identifier for the log. It is called before Accept.
-func (c *Conn) Name(clientID string) { c.name = clientID }
+// Name sets the client identifier for the log. It is called before Accept. From
+// any goroutine.
+func (c *Conn) Name(clientID string) { c.name.Store(&clientID) }
 
-// Log returns a logger for something rare; an idle connection needs none.
+// Log returns a logger for something rare; an idle connection needs none. From
+// any goroutine.
 func (c *Conn) Log() *slog.Logger {
-	return c.s.cfg.Logger.With("remote", c.nc.Info().Peer(), "client", c.name)
+	name := ""
+	if p := c.name.Load(); p != nil {
+		name = *p
+	}
+	return c.s.cfg.Logger.With("remote", c.nc.Info().Peer(), "client", name)
 }
 
 // LastRead is when something was last read.

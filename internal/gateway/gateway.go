@@ -79,6 +79,13 @@ type Opener interface {
 	Opened(ctx context.Context) error
 }
 
+// Drainer is a Client for which others still work off what it has sent when
+// nothing more comes. Drain waits for them: until it returns, the link is there
+// and what Send adds is written, if the peer still takes it.
+type Drainer interface {
+	Drain(e *End)
+}
+
 // Ender is a Client that has to clean up. Ended is called once, last, after the
 // connection has been closed.
 type Ender interface {
