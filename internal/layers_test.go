@@ -51,6 +51,8 @@ var libraries = map[string][]string{
 	"github.com/gobwas/ws":                    {"transport"},
 	"github.com/google/go-cmp":                {"tests"},
 	"github.com/mattn/go-isatty":              {"cmd/iotctl"},
+	"github.com/pion/dtls":                    {"transport"},
+	"github.com/pion/logging":                 {"transport"},
 	"github.com/rogpeppe/go-internal":         {"tests"},
 	"github.com/spf13/cobra":                  {"cmd/iotctl"},
 	"github.com/spf13/pflag":                  {"cmd/iotctl"},

@@ -21,6 +21,9 @@ const (
 	DefaultProxyTimeout     = 3 * time.Second
 	DefaultUnixMode         = fs.FileMode(0o660)
 	DefaultKeepAlive        = 5 * time.Minute
+	DefaultQueueDatagrams   = 256
+	DefaultQueueBytes       = 256 << 10
+	DefaultAllQueuesBytes   = 64 << 20
 )
 
 // ListenConfig holds the options of one listener. The zero value is usable for
@@ -30,7 +33,8 @@ type ListenConfig struct {
 	Schemes []Scheme // nil: MQTTSchemes
 
 	// Acceptors is how many goroutines should call Accept; the listener starts
-	// none itself. 0: 4, or the number of CPUs when that is less.
+	// none itself. 0: 4, or the number of CPUs when that is less. Datagrams: 1,
+	// whatever it says, because that goroutine reads the socket for all peers.
 	Acceptors int
 	// MaxConnections counts open connections, checked before any handshake.
 	// 0: 100,000; negative: no limit.
@@ -60,7 +64,7 @@ type ListenConfig struct {
 	MessageRate Rate // per connection; see Conn.ChargeMessages. Zero: no limit
 	ByteRate    Rate // per connection, of what arrives inside TLS. Zero: no limit
 
-	HandshakeTimeout time.Duration // PROXY header, TLS and WebSocket together. 0: 15 s
+	HandshakeTimeout time.Duration // PROXY header, TLS and WebSocket together, or DTLS. 0: 15 s
 	ProxyTimeout     time.Duration // the PROXY header alone. 0: 3 s
 
 	Nagle            bool          // false: TCP_NODELAY is set
@@ -68,6 +72,12 @@ type ListenConfig struct {
 	ReadBufferBytes  int           // of the socket. 0: the system's default
 	WriteBufferBytes int           // of the socket. 0: the system's default
 	UnixMode         fs.FileMode   // permissions of a Unix socket. 0: 0660
+
+	// Datagrams wait for the reader of their Conn; what does not fit is dropped and
+	// counted. One always fits an empty queue as far as QueueBytes goes.
+	QueueDatagrams int // of one Conn. 0: 256
+	QueueBytes     int // of one Conn. 0: 256 KB
+	AllQueuesBytes int // of all of the listener. 0: 64 MB
 
 	TLS       *ServerTLS // required by schemes with TLS
 	WebSocket WebSocketConfig
@@ -109,6 +119,9 @@ func (c ListenConfig) withDefaults() ListenConfig {
 	def(&c.MaxConnections, DefaultMaxConnections)
 	def(&c.MaxConnRate, DefaultMaxConnRate)
 	def(&c.MaxHandshakes, DefaultMaxHandshakes)
+	def(&c.QueueDatagrams, DefaultQueueDatagrams)
+	def(&c.QueueBytes, DefaultQueueBytes)
+	def(&c.AllQueuesBytes, DefaultAllQueuesBytes)
 	defTime(&c.HandshakeTimeout, DefaultHandshakeTimeout)
 	defTime(&c.ProxyTimeout, DefaultProxyTimeout)
 	defTime(&c.KeepAlive, DefaultKeepAlive)
@@ -139,7 +152,15 @@ func (c ListenConfig) Validate() error {
 	for _, n := range []struct {
 		name string
 		v    int
-	}{{"acceptors", c.Acceptors}, {"max_per_source", c.MaxPerSource}, {"read_buffer", c.ReadBufferBytes}, {"write_buffer", c.WriteBufferBytes}} {
+	}{
+		{"acceptors", c.Acceptors},
+		{"max_per_source", c.MaxPerSource},
+		{"read_buffer", c.ReadBufferBytes},
+		{"write_buffer", c.WriteBufferBytes},
+		{"queue.datagrams", c.QueueDatagrams},
+		{"queue.bytes", c.QueueBytes},
+		{"queue.all_bytes", c.AllQueuesBytes},
+	} {
 		if n.v < 0 {
 			add("%s: %d is negative", n.name, n.v)
 		}
@@ -192,6 +213,11 @@ func newSettings(cfg ListenConfig, s *Scheme) (*settings, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	if s.datagrams() {
+		if err := cfg.fitDatagrams(s); err != nil {
+			return nil, err
+		}
+	}
 	if cfg.WebSocket.Subprotocols == nil {
 		cfg.WebSocket.Subprotocols = s.Subprotocols
 	}
@@ -216,6 +242,20 @@ func newSettings(cfg ListenConfig, s *Scheme) (*settings, error) {
 	var err error
 	set.tls, err = cfg.TLS.load()
 	return set, err
+}
+
+// fitDatagrams refuses what datagrams cannot have.
+func (c *ListenConfig) fitDatagrams(s *Scheme) error {
+	c.Acceptors = 1
+	switch {
+	case len(c.Proxies) > 0:
+		return fmt.Errorf("proxies: %s:// is UDP, which carries no PROXY protocol header", s.Name)
+	case s.WebSocket:
+		return fmt.Errorf("%s:// is a WebSocket over UDP, which does not exist", s.Name)
+	case s.TLS && c.TLS != nil:
+		return c.TLS.fitDatagrams()
+	}
+	return nil
 }
 
 func (s *settings) trustsProxy(a netip.AddrPort) bool {

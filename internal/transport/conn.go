@@ -108,7 +108,7 @@ type layer interface {
 // conn is every Conn: a socket, perhaps a handshake, and the storeys that the
 // handshake puts on top.
 type conn struct {
-	top    layer // where reads and writes go; settled by the handshake
+	top    layer     // where reads and writes go; settled by the handshake
 	sock   layer     // the lowest storey: a *socket, *peer or *udpSocket
 	ln     *listener // nil when dialed
 	scheme *Scheme

@@ -25,6 +25,16 @@ const (
 	ClosedTimeout   = "handshake-timeout"
 )
 
+// Why a datagram was dropped: keys of ListenerCounters.Dropped. Those from
+// addresses that were refused are in Refused instead.
+const (
+	DroppedQueue   = "queue"   // the queue of its peer was full
+	DroppedMemory  = "memory"  // all queues together were
+	DroppedEmpty   = "empty"   // it held nothing
+	DroppedLong    = "long"    // longer than the reader's buffer
+	DroppedGarbage = "garbage" // no DTLS, or none that could mean something now
+)
+
 // ListenerCounters is a snapshot. Accepted counts connections that Accept
 // returned; those refused later, for the address in their PROXY header, appear
 // both there and in Refused.
@@ -34,6 +44,7 @@ type ListenerCounters struct {
 	Handshaking  int               // of those, not through their handshake
 	Refused      map[string]uint64 // by one of the Refused constants
 	Closed       map[string]uint64 // by reason
+	Dropped      map[string]uint64 // datagrams, by one of the Dropped constants
 	AcceptErrors uint64            // EMFILE and the like
 }
 
@@ -86,6 +97,16 @@ func (t *tally) refused(why string) {
 		t.c.Refused = map[string]uint64{}
 	}
 	t.c.Refused[why]++
+}
+
+// dropped counts a datagram that nobody will read.
+func (t *tally) dropped(why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.c.Dropped == nil {
+		t.c.Dropped = map[string]uint64{}
+	}
+	t.c.Dropped[why]++
 }
 
 // enter counts a connection in, or says which limit forbids it.
@@ -208,6 +229,6 @@ func (t *tally) snapshot() ListenerCounters {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := t.c
-	c.Refused, c.Closed = maps.Clone(c.Refused), maps.Clone(c.Closed)
+	c.Refused, c.Closed, c.Dropped = maps.Clone(c.Refused), maps.Clone(c.Closed), maps.Clone(c.Dropped)
 	return c
 }

@@ -98,14 +98,26 @@ func (cfg *DialConfig) dialOne(ctx context.Context, e Endpoint, names []string) 
 	if cfg.Connected != nil {
 		cfg.Connected()
 	}
-	s := newSocket(nc)
-	c := &conn{sock: s, top: s, scheme: &e.Scheme, remote: addrPort(nc.RemoteAddr())}
-	if !e.Scheme.TLS && !e.Scheme.WebSocket {
-		c.top = &greeting{layer: s, target: e.Address(), protocol: e.Scheme.Protocol}
+	c := &conn{scheme: &e.Scheme, remote: addrPort(nc.RemoteAddr())}
+	if udp, ok := nc.(*net.UDPConn); ok {
+		c.sock = newUDPSocket(udp)
+	} else {
+		c.sock = newSocket(nc)
+	}
+	c.top = c.sock
+	switch {
+	case e.Scheme.TLS, e.Scheme.WebSocket:
+	case e.Scheme.datagrams():
+		return c, nil
+	default:
+		c.top = &greeting{layer: c.sock, target: e.Address(), protocol: e.Scheme.Protocol}
 		return c, nil
 	}
-	c.shake = &handshake{steps: func(_ context.Context, c *conn) error {
-		if e.Scheme.TLS {
+	c.shake = &handshake{steps: func(ctx context.Context, c *conn) error {
+		switch {
+		case e.Scheme.TLS && e.Scheme.datagrams():
+			return cfg.TLS.dialDatagrams(ctx, c, e, names)
+		case e.Scheme.TLS:
 			if err := cfg.TLS.dial(c, e.Address(), names); err != nil {
 				return err
 			}
@@ -124,11 +136,14 @@ func (cfg *DialConfig) dialOne(ctx context.Context, e Endpoint, names []string) 
 func (cfg *DialConfig) dialSocket(ctx context.Context, e Endpoint) (net.Conn, error) {
 	d := net.Dialer{KeepAlive: cfg.KeepAlive, Resolver: cfg.Resolver}
 	if e.Scheme.Network != "unix" && cfg.LocalAddress != "" {
-		local, err := localAddr(cfg.LocalAddress)
+		local, err := localAddr(cfg.LocalAddress, e.Scheme.Network)
 		if err != nil {
 			return nil, err
 		}
 		d.LocalAddr = local
+	}
+	if cfg.Proxy != "" && e.Scheme.datagrams() {
+		return nil, fmt.Errorf("dial %s: the SOCKS proxy is for TCP, and %s:// is UDP", e, e.Scheme.Name)
 	}
 	if cfg.Proxy != "" && e.Scheme.Network != "unix" {
 		return dialProxy(ctx, &d, cfg, e)
@@ -147,15 +162,19 @@ func (cfg *DialConfig) tune(nc net.Conn) {
 	}
 }
 
-func localAddr(s string) (*net.TCPAddr, error) {
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return net.TCPAddrFromAddrPort(ap), nil
-	}
-	a, err := netip.ParseAddr(s)
+func localAddr(s, network string) (net.Addr, error) {
+	ap, err := netip.ParseAddrPort(s)
 	if err != nil {
-		return nil, fmt.Errorf("local address %q is no IP address", s)
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return nil, fmt.Errorf("local address %q is no IP address", s)
+		}
+		ap = netip.AddrPortFrom(a, 0)
 	}
-	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0)), nil
+	if network == "udp" {
+		return net.UDPAddrFromAddrPort(ap), nil
+	}
+	return net.TCPAddrFromAddrPort(ap), nil
 }
 
 // greeting watches the first bytes that a plain MQTT connection gets: a TLS

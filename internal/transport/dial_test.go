@@ -166,7 +166,7 @@ func TestDialThroughSOCKS(t *testing.T) {
 	if err != nil || string(b[:n]) != "through" {
 		t.Errorf("%q, %v", b[:n], err)
 	}
-	if c.(*conn).sock.raw == nil {
+	if c.(*conn).sock.(*socket).raw == nil {
 		t.Error("the connection is no kernel socket any more")
 	}
 

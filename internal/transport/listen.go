@@ -19,7 +19,10 @@ type Listener interface {
 	// EMFILE, with growing pauses; it returns net.ErrClosed after Close and no
 	// other error.
 	Accept() (Conn, error)
-	// Close ends Accept. Connections stay open.
+	// Close ends Accept. Connections stay open, except that nothing more arrives
+	// for those of a datagram listener: their reads return what is queued and then
+	// ErrListenerClosed. They can write until they are closed; the socket goes with
+	// the last of them, and until then its port is taken.
 	Close() error
 	Addr() net.Addr
 	// URL has the real port: "mqtt://127.0.0.1:41883".
@@ -47,15 +50,32 @@ func Listen(ctx context.Context, rawURL string, cfg ListenConfig) (Listener, err
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", e, err)
 	}
-	var inner net.Listener
-	if e.Scheme.Network == "unix" {
-		inner, err = listenUnix(ctx, e.Path, set.cfg.UnixMode)
-	} else {
-		lc := net.ListenConfig{KeepAlive: -1} // set per connection, so that Apply can change it
-		inner, err = lc.Listen(ctx, family(e), e.Address())
-	}
+	l, err := open(ctx, e, set)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", e, err)
+	}
+	return l, nil
+}
+
+func open(ctx context.Context, e Endpoint, set *settings) (Listener, error) {
+	lc := net.ListenConfig{KeepAlive: -1} // set per connection, so that Apply can change it
+	switch e.Scheme.Network {
+	case "unix":
+		inner, err := listenUnix(ctx, e.Path, set.cfg.UnixMode)
+		if err != nil {
+			return nil, err
+		}
+		return newListener(inner, e, set), nil
+	case "udp":
+		pc, err := lc.ListenPacket(ctx, family(e), e.Address())
+		if err != nil {
+			return nil, err
+		}
+		return newDatagramListener(pc.(*net.UDPConn), e, set)
+	}
+	inner, err := lc.Listen(ctx, family(e), e.Address())
+	if err != nil {
+		return nil, err
 	}
 	return newListener(inner, e, set), nil
 }
@@ -63,8 +83,8 @@ func Listen(ctx context.Context, rawURL string, cfg ListenConfig) (Listener, err
 // family is the network to listen on. To Go 0.0.0.0 means IPv6, too, which
 // nobody expects who has written an IPv4 address.
 func family(e Endpoint) string {
-	if ip, err := netip.ParseAddr(e.Host); err == nil && ip.Is4() && e.Scheme.Network == "tcp" {
-		return "tcp4"
+	if ip, err := netip.ParseAddr(e.Host); err == nil && ip.Is4() && e.Scheme.Network != "unix" {
+		return e.Scheme.Network + "4"
 	}
 	return e.Scheme.Network
 }
@@ -86,7 +106,8 @@ func NewListener(inner net.Listener, rawURL string, cfg ListenConfig) (Listener,
 
 type listener struct {
 	inner    net.Listener
-	endpoint Endpoint // with the real address
+	take     func() (*conn, error) // from inner; nil, nil when that was no new connection, or a refused one
+	endpoint Endpoint              // with the real address
 	name     string
 	set      atomic.Pointer[settings]
 	tally    tally
@@ -98,6 +119,8 @@ func newListener(inner net.Listener, e Endpoint, set *settings) *listener {
 	switch a := inner.Addr().(type) {
 	case *net.TCPAddr:
 		e.Port = uint16(a.Port)
+	case *net.UDPAddr:
+		e.Port = uint16(a.Port)
 	case *net.UnixAddr:
 		if a.Name != "" {
 			e.Path = a.Name
@@ -108,6 +131,7 @@ func newListener(inner net.Listener, e Endpoint, set *settings) *listener {
 	if l.name == "" {
 		l.name = e.String()
 	}
+	l.take = l.takeConn
 	l.set.Store(set)
 	l.close = sync.OnceValue(func() error {
 		close(l.done)
@@ -125,14 +149,11 @@ const (
 func (l *listener) Accept() (Conn, error) {
 	backOff := time.Duration(0)
 	for {
-		nc, err := l.inner.Accept()
+		c, err := l.take()
 		if err == nil {
-			backOff = 0
-			c, refused := l.admit(nc)
-			if refused == "" {
+			if backOff = 0; c != nil {
 				return c, nil
 			}
-			l.refuse(nc, refused)
 			continue
 		}
 		select {
@@ -154,46 +175,67 @@ func (l *listener) Accept() (Conn, error) {
 	}
 }
 
-// admit applies the limits that need no byte from the peer.
-func (l *listener) admit(nc net.Conn) (c *conn, refused string) {
+// takeConn waits for a connection of inner.
+func (l *listener) takeConn() (*conn, error) {
+	nc, err := l.inner.Accept()
+	if err != nil {
+		return nil, err
+	}
 	set := l.set.Load()
-	from := addrPort(nc.RemoteAddr())
+	c := l.admit(set, addrPort(nc.RemoteAddr()))
+	if c == nil {
+		_ = nc.Close()
+		return nil, nil
+	}
+	tune(nc, &set.cfg)
+	c.begin(newSocket(nc), set)
+	return c, nil
+}
+
+// admit applies the limits that need no byte from the peer; nil when one of
+// them refuses.
+func (l *listener) admit(set *settings, from netip.AddrPort) *conn {
+	var e entry
+	if why := l.refusal(set, from, &e); why != "" {
+		l.tally.refused(why)
+		set.cfg.Logger.Debug("connection refused", "listener", l.name, "remote", from, "reason", why)
+		return nil
+	}
+	l.tally.accepted()
+	return &conn{ln: l, scheme: &l.endpoint.Scheme, remote: from, entry: e}
+}
+
+// refusal counts a connection in as e, or says which limit forbids it.
+func (l *listener) refusal(set *settings, from netip.AddrPort, e *entry) (refused string) {
 	proxied := len(set.cfg.Proxies) > 0
 	switch {
 	case proxied && !set.trustsProxy(from):
-		return nil, RefusedProxy
+		return RefusedProxy
 	case !proxied && from.IsValid() && !allowed(set.rules, from.Addr()):
-		return nil, RefusedRule
+		return RefusedRule
 	}
-	c = &conn{ln: l, scheme: &l.endpoint.Scheme, remote: from}
-	if refused = l.tally.enter(&c.entry, &set.cfg, set.shaking); refused != "" {
-		return nil, refused
+	if refused = l.tally.enter(e, &set.cfg, set.shaking); refused != "" {
+		return refused
 	}
 	switch {
 	case set.rate != nil && !set.rate.Allow(time.Now(), 1):
 		refused = RefusedRate
 	case !proxied: // otherwise the header names the client
-		refused = l.tally.addSource(&c.entry, from.Addr(), &set.cfg)
+		refused = l.tally.addSource(e, from.Addr(), &set.cfg)
 	}
 	if refused != "" {
-		l.tally.undo(&c.entry)
-		return nil, refused
+		l.tally.undo(e)
 	}
-	l.tally.accepted()
-	tune(nc, &set.cfg)
-	c.sock = newSocket(nc)
-	c.top = c.sock
+	return refused
+}
+
+// begin puts an accepted connection on its socket.
+func (c *conn) begin(sock layer, set *settings) {
+	c.sock, c.top = sock, sock
 	c.pause = newPause(set.cfg.ByteRate, set.cfg.MessageRate, func(t time.Time) error { return c.top.SetReadDeadline(t) })
 	if set.shaking {
 		c.shake = &handshake{steps: set.accept, timeout: set.cfg.HandshakeTimeout}
 	}
-	return c, ""
-}
-
-func (l *listener) refuse(nc net.Conn, why string) {
-	l.tally.refused(why)
-	l.set.Load().cfg.Logger.Debug("connection refused", "listener", l.name, "remote", nc.RemoteAddr().String(), "reason", why)
-	_ = nc.Close()
 }
 
 // accept is the server's side of the handshake.
@@ -203,7 +245,10 @@ func (s *settings) accept(ctx context.Context, c *conn) error {
 			return err
 		}
 	}
-	if c.scheme.TLS {
+	switch {
+	case c.scheme.TLS && c.scheme.datagrams():
+		return s.tls.acceptDatagrams(ctx, c)
+	case c.scheme.TLS:
 		if err := s.tls.accept(c); err != nil {
 			return err
 		}

@@ -16,10 +16,10 @@ import (
 type Scheme struct {
 	Name      string // as in the URL, lower case: "mqtts"
 	Protocol  string // what is spoken inside: "mqtt"
-	Network   string // "tcp" or "unix"
+	Network   string // "tcp", "unix" or "udp"
 	Port      uint16 // when the URL names none
-	TLS       bool
-	WebSocket bool
+	TLS       bool   // DTLS when the network is udp
+	WebSocket bool   // not with udp
 	// Path of the WebSocket resource when the URL names none.
 	Path string
 	// Subprotocols of the WebSocket that a server knows. A client offers the
@@ -28,6 +28,9 @@ type Scheme struct {
 	// SRV is the service name for DNS SRV look-ups, without underscore.
 	SRV string
 }
+
+// datagrams reports whether reads and writes have boundaries.
+func (s *Scheme) datagrams() bool { return s.Network == "udp" }
 
 // MQTTSchemes is the table for MQTT. The WebSocket ports are 8083 and 8084 for
 // listening and for dialing alike, as EMQX and MQTT.js examples have them

@@ -55,7 +55,7 @@ func (s *socket) TryWrite(b []byte) (int, error) {
 	}
 	defer s.wmu.Unlock()
 	n, err := s.out.write(s.raw, b)
-	return n, s.wrap("write", err)
+	return n, socketError("write", err, s)
 }
 
 // ReadWith implements Conn.
@@ -66,7 +66,7 @@ func (s *socket) ReadWith(borrow func() []byte) ([]byte, int, error) {
 		return b, n, err
 	}
 	b, n, err := s.in.read(s.raw, borrow)
-	return b, n, s.wrap("read", err)
+	return b, n, socketError("read", err, s)
 }
 
 // CloseWrite implements Conn. Connections without half-close are left open.
@@ -77,14 +77,15 @@ func (s *socket) CloseWrite() error {
 	return nil
 }
 
-// wrap gives errors of system calls the form that package net gives them.
-func (s *socket) wrap(op string, err error) error {
-	errno, ok := err.(syscall.Errno) //nolint:errorlint // set by rawRead and rawWrite, never wrapped
+// socketError gives errors of system calls on c the form that package net gives
+// them.
+func socketError(op string, err error, c net.Conn) error {
+	errno, ok := err.(syscall.Errno) //nolint:errorlint // as system calls return it, never wrapped
 	if !ok {
 		return err
 	}
-	a := s.LocalAddr()
-	return &net.OpError{Op: op, Net: a.Network(), Source: a, Addr: s.RemoteAddr(), Err: os.NewSyscallError(op, errno)}
+	a := c.LocalAddr()
+	return &net.OpError{Op: op, Net: a.Network(), Source: a, Addr: c.RemoteAddr(), Err: os.NewSyscallError(op, errno)}
 }
 
 // past is a deadline that has expired.

@@ -25,7 +25,7 @@ func (cfg *DialConfig) lookup(ctx context.Context, e Endpoint) ([]target, error)
 	if r == nil {
 		r = net.DefaultResolver
 	}
-	_, records, err := r.LookupSRV(ctx, e.Scheme.SRV, "tcp", e.Host)
+	_, records, err := r.LookupSRV(ctx, e.Scheme.SRV, e.Scheme.Network, e.Host)
 	if err != nil {
 		x := explainConnect(e.Host, e, err)
 		if x.Hint != "" {

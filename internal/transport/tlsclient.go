@@ -149,7 +149,7 @@ func (t *ClientTLS) dial(c *conn, target string, names []string) error {
 		return &Error{Op: "tls", Target: target, Problem: err.Error()[len("tls: "):], Err: err}
 	}
 	defer done()
-	sock := &tlsSocket{socket: c.sock}
+	sock := &tlsSocket{socket: c.sock.(*socket)}
 	tc := tls.Client(sock, cfg)
 	if err := tc.Handshake(); err != nil {
 		return explainServer(target, cfg.ServerName, err)

@@ -182,7 +182,7 @@ func (s *tlsServer) reload() error {
 }
 
 func (s *tlsServer) accept(c *conn) error {
-	sock := &tlsSocket{socket: c.sock}
+	sock := &tlsSocket{socket: c.sock.(*socket)}
 	t := tls.Server(sock, s.current.Load())
 	peer := c.RemoteAddr().String()
 	if c.proxy.IsValid() {

@@ -44,7 +44,7 @@ func (s *settings) acceptWebSocket(c *conn) error {
 	if err != nil {
 		return fail(err.Error(), err)
 	}
-	c.top = &wsLayer{under: c.top, sock: c.sock, subprotocol: chosen, early: early, limit: c.pause}
+	c.top = &wsLayer{under: c.top, sock: c.sock.(*socket), subprotocol: chosen, early: early, limit: c.pause}
 	return nil
 }
 
@@ -218,7 +218,7 @@ func (cfg *DialConfig) dialWebSocket(c *conn, e Endpoint) error {
 	if err != nil {
 		return upgradeWords(e, reason, err)
 	}
-	w := &wsLayer{under: c.top, sock: c.sock, subprotocol: hs.Protocol, client: true, in: wsReader{fromServer: true}}
+	w := &wsLayer{under: c.top, sock: c.sock.(*socket), subprotocol: hs.Protocol, client: true, in: wsReader{fromServer: true}}
 	if br != nil {
 		w.early = takeBuffered(br)
 	}

@@ -1,0 +1,615 @@
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// packetSchemes is a table as gateways have it.
+func packetSchemes() []Scheme {
+	return []Scheme{
+		{Name: "frame+udp", Protocol: "frame", Network: "udp", Port: 7000},
+		{Name: "exproto+udp", Protocol: "exproto", Network: "udp", Port: 7993},
+		{Name: "exproto+dtls", Protocol: "exproto", Network: "udp", Port: 7994, TLS: true},
+	}
+}
+
+// packetServer is a datagram listener whose new peers come out of the channel.
+func packetServer(t testing.TB, url string, cfg ListenConfig) (Listener, <-chan Conn) {
+	t.Helper()
+	cfg.Schemes = packetSchemes()
+	l := server(t, url, cfg)
+	return l, accepting(t, l)
+}
+
+// accepting calls Accept until the listener closes, as a gateway does.
+func accepting(t testing.TB, l Listener) <-chan Conn {
+	conns := make(chan Conn, 100)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer close(conns)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				if !errors.Is(err, net.ErrClosed) {
+					t.Error(err)
+				}
+				return
+			}
+			_ = c.SetDeadline(deadline())
+			conns <- c
+		}
+	}()
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-ended
+		for c := range conns {
+			_ = c.Close()
+		}
+	})
+	return conns
+}
+
+func next(t testing.TB, conns <-chan Conn) Conn {
+	t.Helper()
+	select {
+	case c, ok := <-conns:
+		if !ok {
+			t.Fatal("the listener has closed")
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	case <-time.After(limit):
+		t.Fatal("no connection arrived")
+		return nil
+	}
+}
+
+func packetDial(t testing.TB, l Listener, cfg DialConfig) Conn {
+	t.Helper()
+	cfg.Schemes = packetSchemes()
+	c, err := Dial(t.Context(), l.URL(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(deadline())
+	return c
+}
+
+func send(t testing.TB, c io.Writer, s string) {
+	t.Helper()
+	if n, err := io.WriteString(c, s); err != nil || n != len(s) {
+		t.Fatalf("write %d bytes: %d, %v", len(s), n, err)
+	}
+}
+
+// receive reads one datagram.
+func receive(t testing.TB, c io.Reader) string {
+	t.Helper()
+	b := make([]byte, 1<<16)
+	n, err := c.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b[:n])
+}
+
+func TestParseSchemesWithPlus(t *testing.T) {
+	for url, want := range map[string]string{
+		"frame+udp://":               ":7000",
+		"frame+udp://127.0.0.1:9":    "127.0.0.1:9",
+		"exproto+dtls://[::1]":       "[::1]:7994",
+		"EXPROTO+UDP://host.example": "host.example:7993",
+	} {
+		e, err := Parse(url, packetSchemes())
+		if err != nil || e.Address() != want {
+			t.Errorf("%s: %s, %v", url, e.Address(), err)
+			continue
+		}
+		if again, err := Parse(e.String(), packetSchemes()); err != nil || again.Address() != want {
+			t.Errorf("%s: its String %s is %s, %v", url, e, again.Address(), err)
+		}
+	}
+}
+
+func TestDatagramsOfTwoPeersInterleaved(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{Name: "under test", Acceptors: 7})
+	if n := l.Config().Acceptors; n != 1 {
+		t.Errorf("%d acceptors", n)
+	}
+	a, b := packetDial(t, l, DialConfig{}), packetDial(t, l, DialConfig{})
+	send(t, a, "a1")
+	srvA := next(t, conns)
+	send(t, b, "b1")
+	srvB := next(t, conns)
+	for _, s := range []string{"a2", "a3"} {
+		send(t, a, s)
+		send(t, b, strings.Replace(s, "a", "b", 1))
+	}
+	for _, n := range []string{"1", "2", "3"} {
+		if got := receive(t, srvA); got != "a"+n {
+			t.Errorf("a: %q", got)
+		}
+		if got := receive(t, srvB); got != "b"+n {
+			t.Errorf("b: %q", got)
+		}
+	}
+	send(t, srvB, "to b")
+	if n, err := srvA.TryWrite([]byte("to a")); n != 4 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if got := receive(t, a); got != "to a" {
+		t.Errorf("a got %q", got)
+	}
+	buf := make([]byte, 100)
+	if _, n, err := b.ReadWith(func() []byte { return buf }); err != nil || string(buf[:n]) != "to b" {
+		t.Errorf("b got %q, %v", buf[:n], err)
+	}
+	i := srvA.Info()
+	if i.Remote.String() != a.LocalAddr().String() || i.Listener != "under test" || i.Scheme != "frame+udp" || i.Protocol != "frame" || !i.Datagrams || i.TLS != nil {
+		t.Errorf("%+v", i)
+	}
+	if i := a.Info(); !i.Datagrams || i.Remote.String() != l.Addr().String() {
+		t.Errorf("%+v", i)
+	}
+	if srvA.LocalAddr().String() != l.Addr().String() || srvA.RemoteAddr().String() != a.LocalAddr().String() {
+		t.Errorf("%s, %s", srvA.LocalAddr(), srvA.RemoteAddr())
+	}
+	_, _ = srvA.CloseReason("done"), srvB.CloseReason("done")
+	want := ListenerCounters{Accepted: 2, Closed: map[string]uint64{"done": 2}}
+	if d := cmp.Diff(want, l.Counters()); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestDatagramsOverBothFamilies(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://:0", ListenConfig{})
+	port := netip.MustParseAddrPort(l.Addr().String()).Port()
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(host), port)))
+		if err != nil {
+			t.Skipf("%s: %v", host, err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(deadline())
+		send(t, c, "hello")
+		srv := next(t, conns)
+		if got := srv.Info().Remote.Addr().String(); got != host {
+			t.Errorf("%s is %s", host, got)
+		}
+		if n, err := srv.TryWrite([]byte("tried")); n == 0 && err == nil {
+			t.Log("not taken")
+		} else if err != nil {
+			t.Error(err)
+		} else if got := receive(t, c); got != "tried" {
+			t.Errorf("%s: %q", host, got)
+		}
+		send(t, srv, "written")
+		if got := receive(t, c); got != "written" {
+			t.Errorf("%s: %q", host, got)
+		}
+	}
+}
+
+func TestDatagramSizes(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{})
+	client := packetDial(t, l, DialConfig{})
+	most := strings.Repeat("x", 65_507)
+	send(t, client, most)
+	srv := next(t, conns)
+	for _, dir := range []struct {
+		name     string
+		from, to Conn
+	}{{"to the server", client, srv}, {"to the client", srv, client}} {
+		t.Run(dir.name, func(t *testing.T) {
+			if dir.to == srv {
+				if got := receive(t, srv); got != most {
+					t.Errorf("%d bytes", len(got))
+				}
+			}
+			if _, err := dir.from.Write(make([]byte, 65_508)); err == nil {
+				t.Error("a datagram that is too long was sent")
+			}
+			if n, err := dir.from.TryWrite(make([]byte, 65_508)); n > 0 || err == nil {
+				t.Errorf("a datagram that is too long: %d, %v", n, err)
+			}
+			send(t, dir.from, "ten bytes.")
+			send(t, dir.from, "ten bytes!")
+			send(t, dir.from, "")
+			send(t, dir.from, "nine byte")
+			short := make([]byte, 9)
+			if n, err := dir.to.Read(short); n != 0 || err != io.ErrShortBuffer {
+				t.Errorf("read: %d, %v", n, err)
+			}
+			if b, n, err := dir.to.ReadWith(func() []byte { return short }); n != 0 || err != io.ErrShortBuffer || b == nil {
+				t.Errorf("ReadWith: %d, %v", n, err)
+			}
+			if n, err := dir.to.Read(short); err != nil || string(short[:n]) != "nine byte" {
+				t.Errorf("read: %q, %v", short[:n], err)
+			}
+		})
+	}
+	if d := cmp.Diff(map[string]uint64{DroppedLong: 2, DroppedEmpty: 1}, l.Counters().Dropped); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestFullQueuesDropTheNewest(t *testing.T) {
+	for _, tc := range []struct {
+		name, why string
+		cfg       ListenConfig
+	}{
+		{"count", DroppedQueue, ListenConfig{QueueDatagrams: 3}},
+		{"bytes", DroppedQueue, ListenConfig{QueueBytes: 11}},
+		{"all queues", DroppedMemory, ListenConfig{AllQueuesBytes: 11}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l, conns := packetServer(t, "frame+udp://127.0.0.1:0", tc.cfg)
+			client := packetDial(t, l, DialConfig{})
+			for _, s := range []string{"one", "two", "three", "four", "five"} {
+				send(t, client, s)
+			}
+			srv := next(t, conns)
+			eventually(t, "two are dropped", func() bool { return l.Counters().Dropped[tc.why] == 2 })
+			for _, want := range []string{"one", "two", "three"} {
+				if got := receive(t, srv); got != want {
+					t.Errorf("%q, want %q", got, want)
+				}
+			}
+			send(t, client, "six")
+			if got := receive(t, srv); got != "six" {
+				t.Errorf("%q after the queue was empty", got)
+			}
+		})
+	}
+}
+
+func TestOneDatagramAlwaysFitsAnEmptyQueue(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{QueueBytes: 1})
+	client := packetDial(t, l, DialConfig{})
+	send(t, client, "longer than that")
+	if got := receive(t, next(t, conns)); got != "longer than that" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestClosedPeerReturnsAsNewConnection(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{MaxConnections: 1, MaxPerSource: 1})
+	client := packetDial(t, l, DialConfig{})
+	for _, s := range []string{"first", "second", "third"} {
+		send(t, client, s)
+		srv := next(t, conns)
+		if got := receive(t, srv); got != s {
+			t.Errorf("%q, want %q", got, s)
+		}
+		read := make(chan error)
+		go func() {
+			_, err := srv.Read(make([]byte, 9))
+			read <- err
+		}()
+		_ = srv.CloseReason("done")
+		if err := <-read; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a read under way: %v", err)
+		}
+		if _, err := srv.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("write: %v", err)
+		}
+		if _, err := srv.TryWrite([]byte("x")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("TryWrite: %v", err)
+		}
+	}
+	want := ListenerCounters{Accepted: 3, Closed: map[string]uint64{"done": 3}}
+	if d := cmp.Diff(want, l.Counters()); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestClosedListenerEndsItsPeers(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{})
+	client := packetDial(t, l, DialConfig{})
+	send(t, client, "queued")
+	srv := next(t, conns)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := receive(t, srv); got != "queued" {
+		t.Errorf("%q", got)
+	}
+	if _, err := srv.Read(make([]byte, 9)); err != ErrListenerClosed || !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v", err)
+	}
+	send(t, srv, "goodbye")
+	if got := receive(t, client); got != "goodbye" {
+		t.Errorf("%q", got)
+	}
+	if err := srv.Close(); err != nil {
+		t.Error(err)
+	}
+	again, err := net.ListenPacket("udp", l.Addr().String())
+	if err != nil {
+		t.Fatalf("the port is still taken: %v", err)
+	}
+	_ = again.Close()
+}
+
+func TestReadUnderWayEndsWithItsListener(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{})
+	client := packetDial(t, l, DialConfig{})
+	send(t, client, "x")
+	srv := next(t, conns)
+	receive(t, srv)
+	read := make(chan error)
+	go func() {
+		_, _, err := srv.ReadWith(func() []byte { t.Error("borrowed for nothing"); return nil })
+		read <- err
+	}()
+	_ = l.Close()
+	if err := <-read; err != ErrListenerClosed {
+		t.Error(err)
+	}
+}
+
+func TestCloseWriteEndsReadsOfDatagrams(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{})
+	client := packetDial(t, l, DialConfig{})
+	send(t, client, "x")
+	srv := next(t, conns)
+	for _, c := range []Conn{srv, client} {
+		if err := closeGracefully(c, limit, "done"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestDatagramDeadlines(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{})
+	client := packetDial(t, l, DialConfig{})
+	send(t, client, "x")
+	srv := next(t, conns)
+	send(t, srv, "y")
+	for name, c := range map[string]Conn{"accepted": srv, "dialed": client} {
+		receive(t, c)
+		for _, d := range []time.Duration{time.Millisecond, 0, -time.Hour} {
+			_ = c.SetReadDeadline(time.Now().Add(d))
+			if _, err := c.Read(make([]byte, 9)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%s, %v: %v", name, d, err)
+			}
+		}
+		// A deadline that is set while a read waits counts.
+		_ = c.SetReadDeadline(time.Time{})
+		read := make(chan error)
+		go func() {
+			_, err := c.Read(make([]byte, 9))
+			read <- err
+		}()
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+		if err := <-read; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s, moved: %v", name, err)
+		}
+		_ = c.SetWriteDeadline(time.Unix(1, 0))
+		if _, err := c.Write([]byte("z")); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s, write: %v", name, err)
+		}
+		_ = c.SetDeadline(deadline())
+	}
+	send(t, client, "late")
+	if got := receive(t, srv); got != "late" {
+		t.Errorf("%q after a deadline", got)
+	}
+}
+
+// A deadline that moves on is kept, whatever the timer of the first one says.
+func TestDeadlineOfDatagramsMoves(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{})
+	client := packetDial(t, l, DialConfig{})
+	send(t, client, "x")
+	srv := next(t, conns)
+	receive(t, srv)
+	begin := time.Now()
+	_ = srv.SetReadDeadline(begin.Add(time.Millisecond))
+	_ = srv.SetReadDeadline(begin.Add(50 * time.Millisecond))
+	if _, err := srv.Read(make([]byte, 9)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begin) < 50*time.Millisecond {
+		t.Errorf("%v after %v", err, time.Since(begin))
+	}
+}
+
+func TestLimitsOfPeers(t *testing.T) {
+	for _, tc := range []struct {
+		name, why string
+		cfg       ListenConfig
+		first     int // let in before the limit
+	}{
+		{"rule", RefusedRule, ListenConfig{Access: []string{"deny 127.0.0.0/8"}}, 0},
+		{"max", RefusedMax, ListenConfig{MaxConnections: 2}, 2},
+		{"source", RefusedSource, ListenConfig{MaxPerSource: 3}, 3},
+		{"rate", RefusedRate, ListenConfig{MaxConnRate: 1}, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l, conns := packetServer(t, "frame+udp://127.0.0.1:0", tc.cfg)
+			var known Conn
+			for range tc.first {
+				c := packetDial(t, l, DialConfig{})
+				send(t, c, "hello")
+				known = next(t, conns)
+				receive(t, known)
+				send(t, c, "known") // and is so whatever the limit
+				if got := receive(t, known); got != "known" {
+					t.Errorf("%q", got)
+				}
+			}
+			c := packetDial(t, l, DialConfig{})
+			send(t, c, "hello")
+			eventually(t, "refused", func() bool { return l.Counters().Refused[tc.why] == 1 })
+			counters := l.Counters()
+			if counters.Open != tc.first || counters.Accepted != uint64(tc.first) || len(counters.Refused) != 1 {
+				t.Errorf("%+v", counters)
+			}
+		})
+	}
+}
+
+func TestWhatDatagramsCannotHave(t *testing.T) {
+	schemes := append(packetSchemes(), Scheme{Name: "ws+udp", Network: "udp", WebSocket: true})
+	for url, tc := range map[string]struct {
+		cfg  ListenConfig
+		want string
+	}{
+		"frame+udp://127.0.0.1:0":    {ListenConfig{Proxies: []string{"127.0.0.1"}}, "proxies"},
+		"ws+udp://127.0.0.1:0":       {ListenConfig{}, "WebSocket"},
+		"exproto+dtls://127.0.0.1:0": {ListenConfig{}, "certificate"},
+	} {
+		tc.cfg.Schemes = schemes
+		if _, err := Listen(t.Context(), url, tc.cfg); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	if _, err := Dial(t.Context(), "frame+udp://127.0.0.1:9", DialConfig{Schemes: schemes, Proxy: "socks5h://127.0.0.1:1"}); err == nil || !strings.Contains(err.Error(), "UDP") {
+		t.Errorf("through a proxy: %v", err)
+	}
+	err := ListenConfig{QueueDatagrams: -1, QueueBytes: -1, AllQueuesBytes: -1}.Validate()
+	for _, want := range []string{"queue.datagrams", "queue.bytes", "queue.all_bytes"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+}
+
+func TestDialFromAnAddressOverUDP(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{})
+	c := packetDial(t, l, DialConfig{LocalAddress: "127.0.0.2"})
+	send(t, c, "x")
+	if got := next(t, conns).Info().Remote.Addr().String(); got != "127.0.0.2" {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestDialUDPWhereNobodyListens(t *testing.T) {
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "frame+udp://" + pc.LocalAddr().String()
+	_ = pc.Close()
+	c, err := Dial(t.Context(), url, DialConfig{Schemes: packetSchemes()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(deadline())
+	_, _ = c.Write([]byte("x"))
+	if _, err := c.Read(make([]byte, 9)); err == nil || isTimeout(err) {
+		t.Errorf("%v", err)
+	}
+}
+
+// What a rate limit holds back waits in the queue.
+func TestByteRateOfDatagrams(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{ByteRate: Rate{Count: 10, Per: time.Hour}})
+	client := packetDial(t, l, DialConfig{})
+	send(t, client, strings.Repeat("x", 20))
+	send(t, client, "y")
+	srv := next(t, conns)
+	receive(t, srv)
+	read := make(chan error)
+	go func() {
+		_, err := srv.Read(make([]byte, 9))
+		read <- err
+	}()
+	_ = srv.SetReadDeadline(time.Unix(1, 0))
+	if err := <-read; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestReadAndTryWriteOfDatagramsAllocateLittle(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{})
+	client := packetDial(t, l, DialConfig{})
+	send(t, client, "x")
+	srv := next(t, conns)
+	receive(t, srv)
+	buf := bytes.Repeat([]byte("x"), 100)
+	borrow := func() []byte { return buf }
+	if n := testing.AllocsPerRun(100, func() {
+		for {
+			if n, err := srv.TryWrite(buf); n > 0 || err != nil {
+				break
+			}
+		}
+		if _, _, err := client.ReadWith(borrow); err != nil {
+			t.Error(err)
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations out and in at the client", n)
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		_, _ = client.TryWrite(buf)
+		if _, _, err := srv.ReadWith(borrow); err != nil {
+			t.Error(err)
+		}
+	}); n > 1 { // the copy
+		t.Errorf("%v allocations in at the server", n)
+	}
+}
+
+// TestFloodOfSources: what many addresses cost stays within MaxConnections, and
+// a peer that was there before is still heard.
+func TestFloodOfSources(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{MaxConnections: 10})
+	client := packetDial(t, l, DialConfig{})
+	send(t, client, "x")
+	srv := next(t, conns)
+	receive(t, srv)
+	for range 200 {
+		c, err := net.Dial("udp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write(make([]byte, 1000))
+		_ = c.Close()
+	}
+	send(t, client, "still here")
+	if got := receive(t, srv); got != "still here" {
+		t.Errorf("%q", got)
+	}
+	d := l.(*listener).inner.(*datagrams)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n, bytes := len(d.peers), d.queued.Load(); n > 10 || bytes > 10*1000 {
+		t.Errorf("%d peers, %d bytes", n, bytes)
+	}
+}
+
+// BenchmarkDatagrams is what one peer's datagrams cost from socket to socket:
+// out of the client, through queue and reader, and the same way back.
+func BenchmarkDatagrams(b *testing.B) {
+	l, conns := packetServer(b, "frame+udp://127.0.0.1:0", ListenConfig{})
+	client := packetDial(b, l, DialConfig{})
+	send(b, client, "x")
+	srv := next(b, conns)
+	receive(b, srv)
+	_, _ = srv.SetDeadline(time.Time{}), client.SetDeadline(time.Time{})
+	buf, in := make([]byte, 100), make([]byte, 1<<16)
+	borrow := func() []byte { return in }
+	b.Run("there and back", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = client.TryWrite(buf)
+			_, _, _ = srv.ReadWith(borrow)
+			for n := 0; n == 0; {
+				n, _ = srv.TryWrite(buf)
+			}
+			_, _, _ = client.ReadWith(borrow)
+		}
+	})
+}

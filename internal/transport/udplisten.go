@@ -1,0 +1,149 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// ErrListenerClosed is what reads of a datagram listener's connections return
+// once the listener is closed; errors.Is finds net.ErrClosed in it. Writes work
+// until the connection is closed, too.
+var ErrListenerClosed error = listenerClosedError{}
+
+type listenerClosedError struct{}
+
+func (listenerClosedError) Error() string        { return "the listener is closed, and nothing more arrives" }
+func (listenerClosedError) Is(target error) bool { return target == net.ErrClosed }
+
+// datagrams is a UDP socket that many peers share. Whoever is in Accept reads
+// it: what comes from a known address goes to the queue of its peer, anything
+// else is a new one.
+type datagrams struct {
+	sock  *net.UDPConn
+	raw   syscall.RawConn
+	addr  net.Addr
+	tally *tally
+
+	reading sync.Mutex // held by the one that reads
+	buf     [1 << 16]byte
+
+	queued atomic.Int64 // bytes in all queues
+
+	mu    sync.Mutex // before peer.mu
+	peers map[netip.AddrPort]*peer
+	ended bool // the listener is closed
+}
+
+func newDatagramListener(sock *net.UDPConn, e Endpoint, set *settings) (*listener, error) {
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		_ = sock.Close()
+		return nil, err
+	}
+	tune(sock, &set.cfg)
+	d := &datagrams{sock: sock, raw: raw, addr: sock.LocalAddr(), peers: map[netip.AddrPort]*peer{}}
+	l := newListener(d, e, set)
+	d.tally = &l.tally
+	l.take = func() (*conn, error) { return d.takePeer(l) }
+	return l, nil
+}
+
+// takePeer reads one datagram. It returns the connection that begins with it, if
+// one does.
+func (d *datagrams) takePeer(l *listener) (*conn, error) {
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	n, from, err := d.sock.ReadFromUDPAddrPort(d.buf[:])
+	if err != nil {
+		return nil, err
+	}
+	b, set := d.buf[:n], l.set.Load()
+	if from = unmapped(from); n == 0 {
+		d.tally.dropped(DroppedEmpty)
+		return nil, nil
+	}
+	if d.pass(from, b, &set.cfg) {
+		return nil, nil
+	}
+	// No state for what can be no beginning.
+	if set.tls != nil && !isClientHello(b) {
+		d.tally.dropped(DroppedGarbage)
+		return nil, nil
+	}
+	c := l.admit(set, from)
+	if c == nil {
+		return nil, nil
+	}
+	p := newPeer(d, from)
+	c.begin(p, set)
+	if !d.enter(p, b, &set.cfg) {
+		_ = c.CloseReason("listener-closed")
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+// pass puts b into the queue of its peer, if there is one.
+func (d *datagrams) pass(from netip.AddrPort, b []byte, cfg *ListenConfig) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.peers[from]
+	if p != nil {
+		p.push(b, cfg)
+	}
+	return p != nil
+}
+
+func (d *datagrams) enter(p *peer, b []byte, cfg *ListenConfig) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ended {
+		return false
+	}
+	d.peers[p.addr] = p
+	p.push(b, cfg)
+	return true
+}
+
+// leave forgets p. The last one closes the socket behind itself.
+func (d *datagrams) leave(p *peer) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.peers[p.addr] != p {
+		return nil
+	}
+	delete(d.peers, p.addr)
+	return d.closeLocked()
+}
+
+func (d *datagrams) closeLocked() error {
+	if !d.ended || len(d.peers) > 0 {
+		return nil
+	}
+	return d.sock.Close()
+}
+
+// Accept implements net.Listener, of which the listener uses the rest.
+func (d *datagrams) Accept() (net.Conn, error) { return nil, errors.ErrUnsupported }
+
+// Addr implements net.Listener.
+func (d *datagrams) Addr() net.Addr { return d.addr }
+
+// Close implements net.Listener.
+func (d *datagrams) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ended {
+		return net.ErrClosed
+	}
+	d.ended = true
+	_ = d.sock.SetReadDeadline(past()) // whoever reads stops
+	for _, p := range d.peers {
+		p.cutOff()
+	}
+	return d.closeLocked()
+}

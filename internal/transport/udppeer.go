@@ -1,0 +1,263 @@
+package transport
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+)
+
+// peer is what a datagram listener has of one remote address: a queue on the
+// way in, and the shared socket on the way out.
+type peer struct {
+	in   *datagrams
+	addr netip.AddrPort
+
+	mu       sync.Mutex
+	arrived  sync.Cond // something changed that a read waits for
+	queue    [][]byte  // queue[next:] waits
+	next     int
+	bytes    int         // in it
+	deadline time.Time   // of reads
+	timer    *time.Timer // wakes them at the deadline; nil: none was set yet
+	until    time.Time   // deadline of writes
+	closed   bool
+	finished bool // by CloseWrite
+	alone    bool // the listener is closed
+
+	wmu sync.Mutex // held by whoever writes
+	out sender
+}
+
+func newPeer(d *datagrams, from netip.AddrPort) *peer {
+	p := &peer{in: d, addr: from}
+	p.arrived.L = &p.mu
+	return p
+}
+
+// push queues a copy of b, or drops it.
+func (p *peer) push(b []byte, cfg *ListenConfig) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	waiting := len(p.queue) - p.next
+	switch {
+	case waiting >= cfg.QueueDatagrams, waiting > 0 && p.bytes+len(b) > cfg.QueueBytes, p.finished:
+		p.in.tally.dropped(DroppedQueue)
+		return
+	case p.in.queued.Load()+int64(len(b)) > int64(cfg.AllQueuesBytes):
+		p.in.tally.dropped(DroppedMemory)
+		return
+	}
+	p.in.queued.Add(int64(len(b)))
+	p.bytes += len(b)
+	p.queue = append(p.queue, append([]byte(nil), b...))
+	if waiting == 0 {
+		p.arrived.Signal()
+	}
+}
+
+// keptQueue is how many places an empty queue keeps.
+const keptQueue = 8
+
+// pop waits for a datagram.
+func (p *peer) pop() ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		switch {
+		case p.closed:
+			return nil, net.ErrClosed
+		case p.finished:
+			return nil, io.EOF
+		case !p.deadline.IsZero() && !time.Now().Before(p.deadline):
+			return nil, os.ErrDeadlineExceeded
+		case p.next < len(p.queue):
+			return p.popLocked(), nil
+		case p.alone:
+			return nil, ErrListenerClosed
+		}
+		p.arrived.Wait()
+	}
+}
+
+func (p *peer) popLocked() []byte {
+	b := p.queue[p.next]
+	p.queue[p.next] = nil
+	p.bytes -= len(b)
+	p.in.queued.Add(-int64(len(b)))
+	if p.next++; p.next == len(p.queue) {
+		if p.queue, p.next = p.queue[:0], 0; cap(p.queue) > keptQueue {
+			p.queue = nil
+		}
+	}
+	return b
+}
+
+// Read implements net.Conn.
+func (p *peer) Read(b []byte) (int, error) {
+	d, err := p.pop()
+	if err != nil {
+		return 0, err
+	}
+	return p.fill(b, d)
+}
+
+// ReadWith implements Conn.
+func (p *peer) ReadWith(borrow func() []byte) ([]byte, int, error) {
+	d, err := p.pop()
+	if err != nil {
+		return nil, 0, err
+	}
+	b := borrow()
+	n, err := p.fill(b, d)
+	return b, n, err
+}
+
+func (p *peer) fill(b, datagram []byte) (int, error) {
+	if len(b) < len(datagram) {
+		p.in.tally.dropped(DroppedLong)
+		return 0, io.ErrShortBuffer
+	}
+	return copy(b, datagram), nil
+}
+
+// Write implements net.Conn. It waits for this machine only, so a deadline that
+// passes in the meantime does not interrupt it.
+func (p *peer) Write(b []byte) (int, error) {
+	p.wmu.Lock()
+	defer p.wmu.Unlock()
+	sent, err := p.send(b)
+	if !sent && err == nil {
+		_, err = p.in.sock.WriteToUDPAddrPort(b, p.addr)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// TryWrite implements Conn.
+func (p *peer) TryWrite(b []byte) (int, error) {
+	if !p.wmu.TryLock() {
+		return 0, nil
+	}
+	defer p.wmu.Unlock()
+	sent, err := p.send(b)
+	if !sent || err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// send sends b if the kernel takes it now. Called with wmu held.
+func (p *peer) send(b []byte) (sent bool, err error) {
+	p.mu.Lock()
+	late := !p.until.IsZero() && !time.Now().Before(p.until)
+	closed := p.closed
+	p.mu.Unlock()
+	switch {
+	case closed:
+		return false, net.ErrClosed
+	case late:
+		return false, os.ErrDeadlineExceeded
+	}
+	sent, err = p.out.try(p, b)
+	return sent, socketError("write", err, p)
+}
+
+// CloseWrite implements Conn.
+func (p *peer) CloseWrite() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.finished = true
+	p.emptyLocked()
+	p.arrived.Broadcast()
+	return nil
+}
+
+// cutOff tells p that the listener is closed.
+func (p *peer) cutOff() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.alone = true
+	p.arrived.Broadcast()
+}
+
+// Close implements net.Conn. What comes from the address afterwards is a new
+// connection.
+func (p *peer) Close() error {
+	err := p.in.leave(p)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.emptyLocked()
+	p.arrived.Broadcast()
+	return err
+}
+
+func (p *peer) emptyLocked() {
+	p.in.queued.Add(-int64(p.bytes))
+	p.queue, p.next, p.bytes = nil, 0, 0
+}
+
+// LocalAddr implements net.Conn.
+func (p *peer) LocalAddr() net.Addr { return p.in.addr }
+
+// RemoteAddr implements net.Conn.
+func (p *peer) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(p.addr) }
+
+// SetDeadline implements net.Conn.
+func (p *peer) SetDeadline(t time.Time) error {
+	_ = p.SetWriteDeadline(t)
+	return p.SetReadDeadline(t)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (p *peer) SetWriteDeadline(t time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.until = t
+	return nil
+}
+
+// SetReadDeadline implements net.Conn.
+func (p *peer) SetReadDeadline(t time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return net.ErrClosed
+	}
+	p.deadline = t
+	p.armLocked()
+	return nil
+}
+
+// armLocked sets the timer for the deadline. An earlier one is left to fire:
+// the read looks for itself.
+func (p *peer) armLocked() {
+	if p.deadline.IsZero() {
+		return
+	}
+	d := time.Until(p.deadline)
+	switch {
+	case d <= 0:
+		p.arrived.Broadcast()
+	case p.timer == nil:
+		p.timer = time.AfterFunc(d, p.expired)
+	default:
+		p.timer.Reset(d)
+	}
+}
+
+func (p *peer) expired() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.armLocked()
+	}
+}
