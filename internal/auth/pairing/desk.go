@@ -154,11 +154,10 @@ func (d *desk) commit(add *entry, old ...*entry) error {
 	if add != nil {
 		all = append(all, add)
 	}
-	slices.SortFunc(all, func(a, b *entry) int { return int(int64(a.seq) - int64(b.seq)) })
-	text, err := encode(all)
+	write, err := d.file.prepare(all, d.key)
 	d.mu.Unlock()
 	if err == nil {
-		err = d.file.save(text, d.key)
+		err = write()
 	}
 	if err != nil {
 		return err

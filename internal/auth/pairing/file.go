@@ -2,6 +2,7 @@ package pairing
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -15,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -178,18 +180,23 @@ func (f *file) load() ([]*entry, []byte, error) {
 	return all, key, nil
 }
 
-// save writes text, and first the key if it is a new one.
-func (f *file) save(text, key []byte) error {
+// prepare returns what writes entries, and first the key if it is a new one.
+// Called with desk.mu held, which the writing does without.
+func (f *file) prepare(all []*entry, key []byte) (write func() error, err error) {
 	if f.path == "" {
-		return nil
+		return func() error { return nil }, nil
 	}
-	if !f.hasKey {
-		if err := replace(f.path+".key", append(base64.StdEncoding.AppendEncode(nil, key), '\n')); err != nil {
-			return err
+	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.seq, b.seq) })
+	text, err := encode(all)
+	return func() error {
+		if !f.hasKey {
+			if err := replace(f.path+".key", append(base64.StdEncoding.AppendEncode(nil, key), '\n')); err != nil {
+				return err
+			}
+			f.hasKey = true
 		}
-		f.hasKey = true
-	}
-	return replace(f.path, text)
+		return replace(f.path, text)
+	}, err
 }
 
 func readFile(name string) ([]byte, error) {

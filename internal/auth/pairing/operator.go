@@ -1,6 +1,7 @@
 package pairing
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -54,7 +55,7 @@ func (a *Authenticator) List(after uint64, limit int) []Entry {
 			es = append(es, e)
 		}
 	}
-	slices.SortFunc(es, func(a, b *entry) int { return int(int64(a.seq) - int64(b.seq)) })
+	slices.SortFunc(es, func(a, b *entry) int { return cmp.Compare(a.seq, b.seq) })
 	all := make([]Entry, min(limit, len(es)))
 	for i := range all {
 		all[i] = es[i].public(now)
