@@ -10,6 +10,7 @@ import (
 func (s *Server) sysValues() map[string]string {
 	values := map[string]string{}
 	s.listenerValues(values)
+	s.gatewayValues(values)
 	s.storeValues(values)
 	return values
 }
@@ -28,6 +29,19 @@ func (s *Server) listenerValues(values map[string]string) {
 		}
 		for why, n := range c.Closed {
 			values[at+"closed/"+topicLevel(why)] = strconv.FormatUint(n, 10)
+		}
+	}
+}
+
+// gatewayValues are the counters of those gateways that have some of their own.
+func (s *Server) gatewayValues(values map[string]string) {
+	for protocol, g := range s.gateways {
+		c, ok := g.(interface{ Counters() map[string]uint64 })
+		if !ok {
+			continue
+		}
+		for name, n := range c.Counters() {
+			values["gateways/"+protocol+"/"+name] = strconv.FormatUint(n, 10)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/gateway"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/serve/servetest"
 )
@@ -53,6 +54,21 @@ func TestListenerCountersAreInSys(t *testing.T) {
 		"$SYS/broker/listeners/shut/accepted=0",
 		"$SYS/broker/listeners/shut/refused/rule=1",
 	)
+}
+
+// counting is a gateway that counts something of its own.
+type counting struct{ gateway.Gateway }
+
+func (counting) Counters() map[string]uint64 { return map[string]uint64{"odd": 7} }
+
+func TestCountersOfGatewaysAreInSys(t *testing.T) {
+	s := servetest.Start(t, func(c *serve.Config) {
+		c.Broker.SysInterval = 10 * time.Millisecond
+		c.Builtin.Gateways = append(c.Builtin.Gateways, serve.NewGateway("x", nil, func(serve.Environment, struct{}) (gateway.Gateway, error) {
+			return counting{}, nil
+		}))
+	})
+	mustConnect(t, s.URLs()[0], "", nil).follow("$SYS/broker/gateways/#", "$SYS/broker/gateways/x/odd=7")
 }
 
 func TestCountersOfAClosedListenerLeaveSys(t *testing.T) {
