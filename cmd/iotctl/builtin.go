@@ -8,6 +8,7 @@ import (
 	"github.com/iotctl/iotctl/internal/auth/passwordfile"
 	"github.com/iotctl/iotctl/internal/bench"
 	"github.com/iotctl/iotctl/internal/gateway"
+	gatewayemqtcp "github.com/iotctl/iotctl/internal/gateway/emqtcp"
 	gatewaymqtt "github.com/iotctl/iotctl/internal/gateway/mqtt"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/store"
@@ -21,6 +22,7 @@ func builtin() serve.Builtin {
 	return serve.Builtin{
 		Gateways: []serve.Gateway{
 			serve.NewGateway("mqtt", transport.MQTTSchemes(), newMQTT),
+			serve.NewGateway(gatewayemqtcp.Protocol, transport.EMQTCPSchemes(), newEMQTCP),
 		},
 		// A client with a certificate is not asked for a password, where the
 		// configuration has both.
@@ -43,6 +45,11 @@ func builtin() serve.Builtin {
 func newMQTT(e serve.Environment, c gatewaymqtt.Config) (gateway.Gateway, error) {
 	c.Authenticator, c.Enhanced, c.Logger = e.Authenticator, e.Enhanced, e.Logger
 	return gatewaymqtt.New(c, e.Broker)
+}
+
+func newEMQTCP(e serve.Environment, c gatewayemqtcp.Config) (gateway.Gateway, error) {
+	c.Authenticator, c.Logger = e.Authenticator, e.Logger
+	return gatewayemqtcp.New(c, e.Broker)
 }
 
 func newCertificate(_ *slog.Logger, c certificate.Config) (serve.Checks, error) {

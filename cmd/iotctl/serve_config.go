@@ -51,13 +51,15 @@ Durations have a unit, as in 500ms, 10s, 5m or 7d. Sizes are bytes or have one,
 as in 64KiB or 1MiB. A SIGHUP applies changes of listeners to the connections to
 come. New rules of the ACL file hold for open connections at once; names,
 passwords and certificates are checked when a client connects, so that one whose
-password is gone stays until its connection ends. mqtt, broker, store and
-sys_interval need a restart.
+password is gone stays until its connection ends. mqtt, emqtcp, broker, store
+and sys_interval need a restart.
 
 What a listener has accepted, has open, has refused and has closed, and why, is
 retained below $SYS/broker/listeners/NAME and logged when it closes: accepted,
 open, refused/WHY and closed/WHY. In NAME the characters that are special in
-topics are percent-encoded: / is %2F.`)
+topics are percent-encoded: / is %2F. What a protocol counts beside that is below
+$SYS/broker/gateways/PROTOCOL, for emqtcp: reserved_flags, denied and
+downlink_too_large.`)
 	return &cobra.Command{
 		Use:   "config",
 		Short: "The configuration file of serve",

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,6 +61,7 @@ const servePatience = 20 * time.Second
 //	passwd FILE U P     set a password in a password file
 //	signal NAME         signal the only process in the background
 //	exits CODE CMD…     run a command that ends with this code
+//	dial, say, hear     see wires
 //
 // and the directory $CERTS with ca.pem and, each with its key, server.pem and
 // client.pem of that authority and other.pem, a server's of no authority.
@@ -71,13 +74,15 @@ func TestServeScripts(t *testing.T) {
 		}
 		files = append(files, found...)
 	}
-	runScripts(t, files, map[string]func(*testscript.TestScript, bool, []string){
+	commands := (&wires{all: map[string]net.Conn{}}).commands()
+	maps.Copy(commands, map[string]func(*testscript.TestScript, bool, []string){
 		"ports":  scriptPorts,
 		"await":  scriptAwait,
 		"passwd": scriptPasswd,
 		"signal": scriptSignal,
 		"exits":  scriptExits,
 	})
+	runScripts(t, files, commands)
 }
 
 func writeCertificates(t *testing.T, e *testscript.Env, ca *transporttest.CA) error {
