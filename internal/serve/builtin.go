@@ -16,7 +16,9 @@ import (
 // line per entry; the settings type of an entry is read from the section of the
 // configuration file that has the entry's name, field by field: MaxPacketBytes
 // is max_packet_bytes there. A Validate method of the settings type is called
-// when the configuration is checked; its errors begin with such names.
+// when the configuration is checked; its errors begin with such names. That of
+// a gateway may have a CheckListener method, too, which is called with the
+// transport.Endpoint of each of its listeners.
 type Builtin struct {
 	Gateways []Gateway
 	Methods  []Method // in the order in which they are asked
@@ -124,9 +126,10 @@ func NewStore[C any](name string, open func(*slog.Logger, C) (store.Store, error
 
 // settings hides the type of an entry's settings.
 type settings struct {
-	fresh    func() any            // a pointer to zero settings
-	value    func(any) any         // what such a pointer points to
-	validate func(any) error       // of a value
+	fresh    func() any      // a pointer to zero settings
+	value    func(any) any   // what such a pointer points to
+	validate func(any) error // of a value
+	listener func(any, transport.Endpoint) error
 	fits     func(any) (any, bool) // nil is the zero value
 }
 
@@ -137,6 +140,14 @@ func settingsOf[C any]() settings {
 		validate: func(c any) error {
 			if v, ok := c.(interface{ Validate() error }); ok {
 				return v.Validate()
+			}
+			return nil
+		},
+		listener: func(c any, e transport.Endpoint) error {
+			if v, ok := c.(interface {
+				CheckListener(transport.Endpoint) error
+			}); ok {
+				return v.CheckListener(e)
 			}
 			return nil
 		},

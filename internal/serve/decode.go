@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -18,6 +19,14 @@ import (
 // File is the name of a file in settings. In a configuration file it is
 // relative to the directory of that file.
 type File string
+
+// fileReader is implemented by settings that consist of what is in a file. Its
+// name in a configuration file is relative, as that of a File; the content is
+// read with the configuration, so that a reload sees whether it has changed.
+type fileReader interface {
+	// ReadFile takes the content of the file. An error names what is wrong in it.
+	ReadFile(name string, content []byte) error
+}
 
 // size is a number of bytes, written 1048576, 64KiB or 1MiB.
 type size int
@@ -133,7 +142,9 @@ func (d *decoder) value(n *yaml.Node, path string, v reflect.Value) {
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); !ok {
+		switch v.Addr().Interface().(type) {
+		case encoding.TextUnmarshaler, fileReader:
+		default:
 			d.mapping(n, path, d.fields(v))
 			return
 		}
@@ -172,10 +183,15 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value) error {
 	case *size:
 		return setTo(p)(parseSize(n.Value))
 	case *File:
-		if *p = File(n.Value); n.Value != "" && !filepath.IsAbs(n.Value) {
-			*p = File(filepath.Join(d.dir, n.Value))
-		}
+		*p = d.find(n.Value)
 		return nil
+	case fileReader:
+		name := string(d.find(n.Value))
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		return p.ReadFile(name, content)
 	}
 	switch v.Kind() {
 	case reflect.String:
@@ -207,6 +223,14 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value) error {
 		panic(fmt.Sprintf("serve: settings of type %s", v.Type())) // of a table entry, not of a file
 	}
 	return nil
+}
+
+// find returns the file that the configuration means by name.
+func (d *decoder) find(name string) File {
+	if name == "" || filepath.IsAbs(name) {
+		return File(name)
+	}
+	return File(filepath.Join(d.dir, name))
 }
 
 // size reads a byte count into a plain int.

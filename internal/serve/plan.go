@@ -27,6 +27,7 @@ type plan struct {
 type planned struct {
 	key      string // the same after a reload for what is the same listener
 	path     string // in the file
+	inFile   bool
 	url      string
 	endpoint transport.Endpoint
 	cfg      transport.ListenConfig
@@ -35,6 +36,14 @@ type planned struct {
 	// mustBeLocal: they are let in because only this machine can reach it.
 	mustBeLocal bool
 	door        bool // strangers are sent to the doorkeeper
+}
+
+// urlPath is where the file has the URL.
+func (pl *planned) urlPath() string {
+	if pl.inFile {
+		return pl.path + ".url"
+	}
+	return pl.path
 }
 
 // Check returns every problem of the configuration, as Problems. It reads the
@@ -135,17 +144,14 @@ func (p *plan) planListeners(ps *problems) {
 		if path == "" {
 			path = l.URL
 		}
-		pl := &planned{path: path, url: l.URL, cfg: l.ListenConfig}
+		pl := &planned{path: path, inFile: l.path != "", url: l.URL, cfg: l.ListenConfig}
 		pl.cfg.Schemes = schemes
 		if pl.cfg.Logger == nil {
 			pl.cfg.Logger = p.Logger
 		}
 		var err error
 		if pl.endpoint, err = transport.Parse(l.URL, schemes); err != nil {
-			if l.path != "" {
-				path += ".url"
-			}
-			ps.add(path, err)
+			ps.add(pl.urlPath(), err)
 			continue
 		}
 		pl.key = l.Name
@@ -163,11 +169,21 @@ func (p *plan) planListeners(ps *problems) {
 			pl.key = fmt.Sprintf("%s#%d", pl.key, n)
 		}
 		ps.addJoined(path, checkListener(pl))
+		p.askGateway(pl, ps)
 		p.expose(pl, ps)
 		p.listeners = append(p.listeners, pl)
 	}
 	if len(p.Listeners) == 0 {
 		ps.addf("listeners", "there are none")
+	}
+}
+
+// askGateway lets the gateway of pl say what is wrong with its URL.
+func (p *plan) askGateway(pl *planned, ps *problems) {
+	for _, g := range p.Builtin.Gateways {
+		if c := p.gateways[g.Protocol]; g.Protocol == pl.endpoint.Scheme.Protocol && c != nil {
+			ps.add(pl.urlPath(), g.settings.listener(c, pl.endpoint))
+		}
 	}
 }
 
