@@ -21,7 +21,7 @@ func (c *Conn) finish(e *End) {
 	if !c.closing.Load() {
 		level := slog.LevelInfo
 		var pending *auth.Pending
-		if e == Bye || errors.As(e.Err, &pending) { // which the authenticator logs
+		if errors.Is(e, Bye.Err) || errors.As(e.Err, &pending) { // which the authenticator logs
 			level = slog.LevelDebug
 		}
 		c.Log().Log(context.Background(), level, "connection ended", "reason", e.Why, "err", e.Err)

@@ -263,8 +263,8 @@ func (c *Conn) batch(ctx, lasting context.Context) error {
 		return err
 	}
 	c.arm()
-	if e := c.ending.Load(); e != nil && !c.closing.Load() {
-		return e // its deadline may have been overwritten
+	if e := c.ending.Load(); e != nil && c.link.Load() == nil {
+		return e // its deadline may have been overwritten; with a link whoever ends it says the last words
 	}
 	buf, n, err := c.nc.ReadWith(c.s.read)
 	if err != nil {

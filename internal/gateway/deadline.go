@@ -61,7 +61,7 @@ func (c *Conn) timedOut(ctx, lasting context.Context) error {
 		return werr
 	case c.closing.Load():
 		return io.EOF
-	case c.ending.Load() != nil:
+	case c.ending.Load() != nil && c.link.Load() == nil:
 		return c.ending.Load()
 	}
 	w, watched := c.client.(Watch)
