@@ -9,6 +9,7 @@ import (
 	"github.com/iotctl/iotctl/internal/bench"
 	"github.com/iotctl/iotctl/internal/gateway"
 	gatewayemqtcp "github.com/iotctl/iotctl/internal/gateway/emqtcp"
+	gatewayiottext "github.com/iotctl/iotctl/internal/gateway/iottext"
 	gatewaymqtt "github.com/iotctl/iotctl/internal/gateway/mqtt"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/store"
@@ -23,6 +24,7 @@ func builtin() serve.Builtin {
 		Gateways: []serve.Gateway{
 			serve.NewGateway("mqtt", transport.MQTTSchemes(), newMQTT),
 			serve.NewGateway(gatewayemqtcp.Protocol, transport.EMQTCPSchemes(), newEMQTCP),
+			serve.NewGateway(gatewayiottext.Protocol, transport.TextSchemes(), newIOTText),
 		},
 		// A client with a certificate is not asked for a password, where the
 		// configuration has both.
@@ -50,6 +52,11 @@ func newMQTT(e serve.Environment, c gatewaymqtt.Config) (gateway.Gateway, error)
 func newEMQTCP(e serve.Environment, c gatewayemqtcp.Config) (gateway.Gateway, error) {
 	c.Authenticator, c.Logger = e.Authenticator, e.Logger
 	return gatewayemqtcp.New(c, e.Broker)
+}
+
+func newIOTText(e serve.Environment, c gatewayiottext.Config) (gateway.Gateway, error) {
+	c.Authenticator, c.Logger = e.Authenticator, e.Logger
+	return gatewayiottext.New(c, e.Broker)
 }
 
 func newCertificate(_ *slog.Logger, c certificate.Config) (serve.Checks, error) {

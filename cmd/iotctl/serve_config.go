@@ -51,8 +51,8 @@ Durations have a unit, as in 500ms, 10s, 5m or 7d. Sizes are bytes or have one,
 as in 64KiB or 1MiB. A SIGHUP applies changes of listeners to the connections to
 come. New rules of the ACL file hold for open connections at once; names,
 passwords and certificates are checked when a client connects, so that one whose
-password is gone stays until its connection ends. mqtt, emqtcp, broker, store
-and sys_interval need a restart.
+password is gone stays until its connection ends. mqtt, emqtcp, iottext,
+broker, store and sys_interval need a restart.
 
 What a listener has accepted, has open, has refused and has closed, and why, is
 retained below $SYS/broker/listeners/NAME and logged when it closes: accepted,
