@@ -138,6 +138,14 @@ func (e *entry) seen(now time.Time, addr netip.Addr) {
 	e.tries++
 }
 
+// show is public for whoever does not hold mu: the device may be trying.
+func (d *desk) show(e *entry, now time.Time) Entry {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return e.public(now)
+}
+
+// public is what an operator sees. Called with mu held.
 func (e *entry) public(now time.Time) Entry {
 	p := Entry{
 		Seq: e.seq, Code: e.code, State: e.stateAt(now), Client: e.client, Listener: e.listener,

@@ -93,7 +93,7 @@ func (a *Authenticator) Approve(code string, o Approval) (Entry, error) {
 		return Entry{}, err
 	}
 	a.cfg.Logger.Info("a device is approved", "client", Printable(e.client), "user", e.name, "code", code, "listener", e.listener)
-	return e.public(a.cfg.Now()), nil
+	return a.desk.show(e, a.cfg.Now()), nil
 }
 
 // find returns the device with a code. Called with change held.
@@ -222,7 +222,7 @@ func (a *Authenticator) Reject(code string) (Entry, error) {
 		return Entry{}, err
 	}
 	a.cfg.Logger.Info("a device is rejected", "client", Printable(e.client), "code", code, "listener", e.listener)
-	return next.public(a.cfg.Now()), nil
+	return d.show(&next, a.cfg.Now()), nil
 }
 
 // oldestRejected is the rejected device that has to go before e, which has the
@@ -256,7 +256,7 @@ func (a *Authenticator) Forget(code string) (Entry, error) {
 		return Entry{}, err
 	}
 	a.cfg.Logger.Info("a device is forgotten", "client", Printable(e.client), "code", code, "listener", e.listener)
-	return e.public(a.cfg.Now()), nil
+	return a.desk.show(e, a.cfg.Now()), nil
 }
 
 // drop puts next, or nothing, in the place of e and other old ones.
