@@ -259,7 +259,7 @@ type NobodyError struct{ URL string }
 
 // Error implements error.
 func (e *NobodyError) Error() string {
-	return "nobody could log in: anonymous clients are not allowed, and no password file or client certificates are set up"
+	return "nobody could log in: anonymous clients are not allowed, and no password file, client certificates or approval are set up"
 }
 
 // isLocal reports whether only this machine can reach e. Names other than
