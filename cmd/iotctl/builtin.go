@@ -27,10 +27,11 @@ func builtin() serve.Builtin {
 			serve.NewGateway(gatewayiottext.Protocol, transport.TextSchemes(), newIOTText),
 		},
 		// A client with a certificate is not asked for a password, where the
-		// configuration has both.
+		// configuration has both; those that nobody knows ask for approval.
 		Methods: []serve.Method{
 			serve.NewMethod("certificate", "certificate", serve.WithCertificate, newCertificate),
 			serve.NewMethod("password_file", "password", serve.Everywhere, newPasswordFile),
+			serve.NewMethod(methodPairing, "approval", serve.Strangers, newPairing),
 			serve.NewMethod("acl_file", "", serve.Nowhere, newACLFile),
 		},
 		Stores: []serve.Store{
@@ -40,6 +41,11 @@ func builtin() serve.Builtin {
 		Commands: []serve.Command{
 			serve.NewCommand(commandStats, answerStats),
 			serve.NewCommand(commandBackup, answerBackup),
+			serve.NewCommand(commandPairList, answerPairList),
+			serve.NewCommand(commandPairApprove, answerPairApprove),
+			serve.NewCommand(commandPairReject, answerPairReject),
+			serve.NewCommand(commandPairForget, answerPairForget),
+			serve.NewCommand(commandPairOpen, answerPairOpen),
 		},
 	}
 }

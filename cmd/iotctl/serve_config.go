@@ -54,6 +54,14 @@ passwords and certificates are checked when a client connects, so that one whose
 password is gone stays until its connection ends. mqtt, emqtcp, iottext,
 broker, store and sys_interval need a restart.
 
+Where devices may ask to be let in (auth.pairing), names of the password file and
+certificates come first: a wrong password for a user there is refused, so that
+whoever asks learns which names there are. Everybody else waits for approval,
+also where allow_anonymous is true. Approved devices are in the file and, with
+the key that their secrets are hashed with, in the one beside it that ends in
+.key: a backup has to have both, and iotctl store backup has neither. Without
+either, in a broker that keeps nothing, they are forgotten at its end.
+
 What a listener has accepted, has open, has refused and has closed, and why, is
 retained below $SYS/broker/listeners/NAME and logged when it closes: accepted,
 open, refused/WHY and closed/WHY. In NAME the characters that are special in

@@ -46,6 +46,7 @@ func (o *serveOptions) keepOnDisk(c *serve.Config) error {
 		return err
 	}
 	s.Dir = serve.File(dir)
+	keepPairing(c, dir)
 	c.Store, c.StoreSettings = storePebble, s
 	c.Control = filepath.Join(dir, controlFile)
 	return nil

@@ -61,6 +61,7 @@ const servePatience = 20 * time.Second
 //	passwd FILE U P     set a password in a password file
 //	signal NAME         signal the only process in the background
 //	exits CODE CMD…     run a command that ends with this code
+//	code WORD…          set CODE to that of a device in a list that was printed
 //	dial, say, hear     see wires
 //
 // and the directory $CERTS with ca.pem and, each with its key, server.pem and
@@ -81,6 +82,7 @@ func TestServeScripts(t *testing.T) {
 		"passwd": scriptPasswd,
 		"signal": scriptSignal,
 		"exits":  scriptExits,
+		"code":   scriptCode,
 	})
 	runScripts(t, files, commands)
 }
