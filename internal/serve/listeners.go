@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 
 	"github.com/iotctl/iotctl/internal/transport"
@@ -94,7 +95,7 @@ func open(ctx context.Context, pl *planned, in *inheritance) (*running, error) {
 type Port struct {
 	Name      string   `json:"name"`
 	Protocol  string   `json:"protocol"`  // "mqtt"
-	Transport string   `json:"transport"` // "tcp", "tls", "ws", "wss", "unix"
+	Transport string   `json:"transport"` // "tcp", "tls", "ws", "wss", "unix", "udp", "dtls"
 	Address   string   `json:"address"`   // "127.0.0.1:1883", or the path of a Unix socket
 	URL       string   `json:"url"`       // for clients on this machine, with the real port
 	Auth      []string `json:"auth"`      // how clients log in: "password", "certificate", "anonymous"
@@ -131,12 +132,14 @@ func (r *running) port() Port {
 		p.Transport = "wss"
 	case scheme.WebSocket:
 		p.Transport = "ws"
+	case scheme.TLS && scheme.Network == "udp":
+		p.Transport = "dtls"
 	case scheme.TLS:
 		p.Transport = "tls"
 	}
-	if a, ok := r.Addr().(*net.TCPAddr); ok && a.IP.IsUnspecified() {
+	if a, ok := r.Addr().(interface{ AddrPort() netip.AddrPort }); ok && a.AddrPort().Addr().IsUnspecified() {
 		e := r.plan.endpoint
-		e.Host, e.Port, e.RawQuery = "127.0.0.1", uint16(a.Port), "" // nobody can connect to "all addresses"
+		e.Host, e.Port, e.RawQuery = "127.0.0.1", a.AddrPort().Port(), "" // nobody can connect to "all addresses"
 		p.URL = e.String()
 	}
 	return p

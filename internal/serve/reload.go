@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"syscall"
+	"time"
 )
 
 // Reload replaces the configuration without dropping clients. Everything is
@@ -84,7 +85,7 @@ func (s *Server) openFor(ctx context.Context, d changes) ([]*running, error) {
 		return opened, err
 	}
 	s.closeAll(d.gone)
-	if opened, err = openAll(ctx, d.added, nil); err == nil {
+	if opened, err = openFreed(ctx, d.added); err == nil {
 		return opened, nil
 	}
 	for _, r := range d.gone {
@@ -97,6 +98,22 @@ func (s *Server) openFor(ctx context.Context, d changes) ([]*running, error) {
 		s.launch(again)
 	}
 	return nil, err
+}
+
+// openFreed is openAll for addresses that a moment ago were taken by listeners
+// of ours: datagram sockets outlive their listeners for a second.
+func openFreed(ctx context.Context, pls []*planned) ([]*running, error) {
+	for end := time.Now().Add(2 * time.Second); ; {
+		opened, err := openAll(ctx, pls, nil)
+		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(end) {
+			return opened, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // at is pl with the address that r had, which port 0 does not tell.
