@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -271,6 +272,9 @@ func (c *Conn) batch(ctx, lasting context.Context) error {
 		c.release(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return c.timedOut(ctx, lasting)
+		}
+		if c.packets && errors.Is(err, io.ErrShortBuffer) {
+			return nil // one datagram is lost, and counted
 		}
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/iotctl/iotctl/internal/broker"
+	"github.com/iotctl/iotctl/internal/transport"
 )
 
 // End is how a connection comes to its end: what the listener counts, what the
@@ -48,8 +49,11 @@ func closedBy(r broker.Reason) *End {
 // endOf is err as an End.
 func endOf(err error) *End {
 	var e *End
-	if !errors.As(err, &e) {
-		e = &End{Why: "network", Err: err, Mute: true}
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, transport.ErrListenerClosed): // of datagrams; there is time for last words
+		return closedBy(broker.ReasonShutdown)
 	}
-	return e
+	return &End{Why: "network", Err: err, Mute: true}
 }
