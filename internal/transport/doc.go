@@ -1,5 +1,6 @@
-// Package transport listens on and dials the byte streams that the protocols
-// of iotctl run over: TCP, TLS, WebSocket, secure WebSocket and Unix sockets.
+// Package transport listens on and dials what the protocols of iotctl run over:
+// byte streams (TCP, TLS, WebSocket, secure WebSocket and Unix sockets) and
+// datagrams (UDP and DTLS 1.2), of which a connection is one remote address.
 // One URL names each listener and each dial target; its scheme selects an
 // entry of a table that callers may extend (Scheme).
 //
@@ -10,9 +11,29 @@
 //     serves the connection; Accept only takes sockets and checks limits.
 //   - An idle connection holds no buffer, whatever it speaks: Conn.ReadWith
 //     waits first and borrows a buffer afterwards. TLS keeps what crypto/tls
-//     keeps.
-//   - ReadWith and TryWrite on plain sockets do not allocate.
+//     keeps, and DTLS borrows before it waits.
+//   - ReadWith and TryWrite on plain sockets do not allocate; a datagram that a
+//     listener takes in is copied once.
 //   - No memory is allocated from a length that a peer announced.
+//
+// # Datagrams
+//
+// The goroutine in Accept reads the socket for all peers, so it must come back
+// soon. What it reads waits in the queue of its peer, bounded in number and bytes
+// (ListenConfig.QueueDatagrams, QueueBytes, AllQueuesBytes); what does not fit is
+// dropped and counted, and so is anything longer than the reader's buffer. Closing
+// a connection forgets the peer: what still comes from there is a new one.
+//
+// Source addresses can be forged. Each that is let in costs some 1 KB and its
+// datagram here, and whatever the gateway starts for a connection, until the
+// gateway closes it: it needs a deadline for peers that have not shown who they
+// are. That time and MaxConnRate, 1000 new peers a second, bound how many there
+// are at once, and MaxConnections does in any case; while a flood uses these up,
+// other new peers are refused, and known ones notice nothing. MaxPerSource does
+// not help, and lets others use up the share of an address. Access rules are asked
+// first and cost nothing. DTLS begins with a ClientHello, or there is no state; it
+// is held for at most HandshakeTimeout, within MaxHandshakes, and nothing
+// costly is computed before the client has returned a cookie to its address.
 //
 // Goroutines: one goroutine may read (Read, ReadWith, Handshake) while another
 // writes (Write, TryWrite, CloseWrite). Close, CloseReason, Info and the
@@ -25,6 +46,15 @@
 // own, because go-proxyproto keeps a buffered reader on the connection (which
 // would end buffer-less idle connections) and is bounded by package variables.
 //
-// Left out: datagrams, permessage-deflate, PROXY TLVs, TLS-PSK and revocation
-// lists.
+// DTLS is github.com/pion/dtls/v3: the standard library has none. It runs two
+// goroutines for each connection until that is closed. Its cookie exchange is
+// on; records without keys are judged here before it sees them, because it lets
+// some of them end a connection.
+//
+// Left out: permessage-deflate, PROXY TLVs, TLS-PSK and revocation lists. Of
+// datagrams: PROXY headers and SOCKS, inherited sockets, DTLS 1.3, connection
+// identifiers and session resumption; a DTLS client that starts again from the
+// port that it had before has to wait until its old connection is closed; and on a
+// host with several addresses a listener on all of them answers from the one that
+// the routing table picks, so name the one that clients use.
 package transport

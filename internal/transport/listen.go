@@ -21,8 +21,8 @@ type Listener interface {
 	Accept() (Conn, error)
 	// Close ends Accept. Connections stay open, except that nothing more arrives
 	// for those of a datagram listener: their reads return what is queued and then
-	// ErrListenerClosed. They can write until they are closed; the socket goes with
-	// the last of them, and until then its port is taken.
+	// ErrListenerClosed. They can write for another second; the socket goes then, or
+	// with the last of them, and until then its port is taken.
 	Close() error
 	Addr() net.Addr
 	// URL has the real port: "mqtt://127.0.0.1:41883".

@@ -343,6 +343,30 @@ func TestClosedListenerEndsItsPeers(t *testing.T) {
 	_ = again.Close()
 }
 
+func TestSocketOutlivesItsListenerBriefly(t *testing.T) {
+	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{})
+	client := packetDial(t, l, DialConfig{})
+	send(t, client, "x")
+	srv := next(t, conns)
+	_ = l.Close()
+	eventually(t, "the port is free", func() bool {
+		again, err := net.ListenPacket("udp", l.Addr().String())
+		if err == nil {
+			_ = again.Close()
+		}
+		return err == nil
+	})
+	if _, err := srv.Write([]byte("too late")); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	if n, err := srv.TryWrite([]byte("too late")); n > 0 || !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	if err := srv.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReadUnderWayEndsWithItsListener(t *testing.T) {
 	l, conns := packetServer(t, "frame+udp://127.0.0.1:0", ListenConfig{})
 	client := packetDial(t, l, DialConfig{})

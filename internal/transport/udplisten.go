@@ -7,11 +7,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // ErrListenerClosed is what reads of a datagram listener's connections return
-// once the listener is closed; errors.Is finds net.ErrClosed in it. Writes work
-// until the connection is closed, too.
+// once the listener is closed; errors.Is finds net.ErrClosed in it. There is a
+// second left for last words.
 var ErrListenerClosed error = listenerClosedError{}
 
 type listenerClosedError struct{}
@@ -35,8 +36,12 @@ type datagrams struct {
 
 	mu    sync.Mutex // before peer.mu
 	peers map[netip.AddrPort]*peer
-	ended bool // the listener is closed
+	ended bool        // the listener is closed
+	last  *time.Timer // closes the socket, whoever still has it
 }
+
+// farewellTime is how long peers may write after their listener has closed.
+const farewellTime = time.Second
 
 func newDatagramListener(sock *net.UDPConn, e Endpoint, set *settings) (*listener, error) {
 	raw, err := sock.SyscallConn()
@@ -124,6 +129,9 @@ func (d *datagrams) closeLocked() error {
 	if !d.ended || len(d.peers) > 0 {
 		return nil
 	}
+	if d.last != nil && !d.last.Stop() {
+		return nil // closed already
+	}
 	return d.sock.Close()
 }
 
@@ -144,6 +152,9 @@ func (d *datagrams) Close() error {
 	_ = d.sock.SetReadDeadline(past()) // whoever reads stops
 	for _, p := range d.peers {
 		p.cutOff()
+	}
+	if len(d.peers) > 0 {
+		d.last = time.AfterFunc(farewellTime, func() { _ = d.sock.Close() })
 	}
 	return d.closeLocked()
 }
