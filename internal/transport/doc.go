@@ -24,7 +24,7 @@
 // dropped and counted, and so is anything longer than the reader's buffer. Closing
 // a connection forgets the peer: what still comes from there is a new one.
 //
-// Source addresses can be forged. Each that is let in costs some 1 KB and its
+// Source addresses can be forged. Each that is let in costs some 700 bytes and its
 // datagram here, and whatever the gateway starts for a connection, until the
 // gateway closes it: it needs a deadline for peers that have not shown who they
 // are. That time and MaxConnRate, 1000 new peers a second, bound how many there

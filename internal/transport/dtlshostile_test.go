@@ -1,0 +1,185 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestGarbageIsNoDTLSPeer(t *testing.T) {
+	ca := newTestCA(t)
+	l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server, MaxConnections: 1})
+	raw, err := net.Dial("udp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	garbage := []string{
+		"hello", "\x10\x0c\x00\x04MQTT", strings.Repeat("\x16\xfe\xfd", 100),
+		"\x16\xfe\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x04\x02\x00\x00\x00", // a ServerHello
+		"\x17\xfe\xfd\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00",             // data
+		"\x15\xfe\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x01\x00",         // close_notify
+		"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b",                                 // TLS
+	}
+	for _, g := range garbage {
+		send(t, raw, g)
+	}
+	eventually(t, "all is dropped", func() bool { return l.Counters().Dropped[DroppedGarbage] == uint64(len(garbage)) })
+	client, srv := dtlsPair(t, l, conns, ca.client) // there is room, and time
+	send(t, client, "x")
+	if got := receive(t, srv); got != "x" {
+		t.Errorf("%q", got)
+	}
+}
+
+// relay stands between a DTLS client and a listener; inject sends in the
+// client's name.
+func relay(t *testing.T, l Listener) (url string, inject func(string)) {
+	t.Helper()
+	front, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := net.Dial("udp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := make(chan *net.UDPAddr, 1)
+	ended := make(chan struct{}, 2)
+	go func() {
+		defer func() { ended <- struct{}{} }()
+		b := make([]byte, 1<<16)
+		for known := false; ; known = true {
+			n, from, err := front.ReadFromUDP(b)
+			if err != nil {
+				return
+			}
+			if !known {
+				client <- from
+			}
+			_, _ = back.Write(b[:n])
+		}
+	}()
+	go func() {
+		defer func() { ended <- struct{}{} }()
+		b, to := make([]byte, 1<<16), (*net.UDPAddr)(nil)
+		for {
+			n, err := back.Read(b)
+			if err != nil {
+				return
+			}
+			if to == nil {
+				to = <-client
+			}
+			_, _ = front.WriteToUDP(b[:n], to)
+		}
+	}()
+	t.Cleanup(func() {
+		_, _ = front.Close(), back.Close()
+		<-ended
+		<-ended
+	})
+	return strings.Replace(l.URL(), l.Addr().String(), front.LocalAddr().String(), 1), func(s string) { send(t, back, s) }
+}
+
+// Whoever knows the address of a client, and not its keys, cannot end its
+// connection.
+func TestForgedRecordsDoNotDisturbDTLS(t *testing.T) {
+	ca := newTestCA(t)
+	l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server})
+	url, inject := relay(t, l)
+	type result struct {
+		c   Conn
+		err error
+	}
+	dialed := make(chan result)
+	go func() {
+		c, err := Dial(t.Context(), url, DialConfig{Schemes: packetSchemes(), TLS: ca.client})
+		dialed <- result{c, err}
+	}()
+	srv := next(t, conns)
+	inject("garbage in between")
+	if err := srv.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := <-dialed
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	defer r.c.Close()
+	_ = r.c.SetDeadline(deadline())
+	const sequence = "\x00\x00\x00\x00\x10\x00"
+	for _, forged := range []string{
+		"garbage",
+		strings.Repeat("x", 60_000),
+		"\x15\xfe\xfd\x00\x00" + sequence + "\x00\x02\x02\x28",              // a plain alert
+		"\x17\xfe\xfd\x00\x00" + sequence + "\x00\x01x",                     // plain data
+		"\x17\xfe\xfd\x00\x01" + sequence + "\x00\x10" + "0123456789abcdef", // data by other keys
+		"\x15\xfe\xfd\x00\x01" + sequence + "\x00\x10" + "0123456789abcdef",
+		"\x14\xfe\xfd\x00\x00" + sequence + "\x00\x01\x01",
+		"\x16\xfe\xfd\x00\x00" + sequence + "\x00\x0c\x01\x00\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00", // an empty ClientHello
+		"\x63\xfe\xfd\x00\x00" + sequence + "\x00\x00",
+	} {
+		inject(forged)
+	}
+	send(t, r.c, "genuine")
+	if got := receive(t, srv); got != "genuine" {
+		t.Errorf("%q", got)
+	}
+	send(t, srv, "answer")
+	if got := receive(t, r.c); got != "answer" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestDTLSHandshakeTimeout(t *testing.T) {
+	ca := newTestCA(t)
+	l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server, HandshakeTimeout: 50 * time.Millisecond})
+	raw, err := net.Dial("udp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	send(t, raw, "\x16\xfe\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0d\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00")
+	srv := next(t, conns)
+	if e := asError(t, srv.Handshake(t.Context())); !e.Timeout {
+		t.Error(e)
+	}
+	if c := l.Counters(); c.Closed[ClosedTimeout] != 1 || c.Handshaking != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestDTLSClosedDuringHandshake(t *testing.T) {
+	ca := newTestCA(t)
+	l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server})
+	raw, err := net.Dial("udp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	send(t, raw, "\x16\xfe\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0d\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00")
+	srv := next(t, conns)
+	shaken := make(chan error)
+	go func() { shaken <- srv.Handshake(t.Context()) }()
+	_ = srv.Close()
+	if err := <-shaken; err == nil {
+		t.Error("the handshake of a closed connection is complete")
+	}
+}
+
+func TestDialDTLSWhereNobodyListens(t *testing.T) {
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "exproto+dtls://" + pc.LocalAddr().String()
+	_ = pc.Close()
+	_, err = Dial(t.Context(), url, DialConfig{Schemes: packetSchemes(), Timeout: limit})
+	if e := asError(t, err); !errors.Is(err, syscall.ECONNREFUSED) || e.Op != "connect" || e.Hint == "" {
+		t.Errorf("%+v", e)
+	}
+}
