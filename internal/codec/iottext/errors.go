@@ -25,7 +25,7 @@ func malformed(offset int, format string, args ...any) *Malformed {
 }
 
 // clip is the beginning of a piece of input, for a message.
-func clip(b []byte) []byte {
+func clip(b []byte) string {
 	const enough = 32
-	return b[:min(len(b), enough)]
+	return string(b[:min(len(b), enough)])
 }

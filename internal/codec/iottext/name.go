@@ -20,7 +20,7 @@ func CheckName(name []byte) error {
 	case !utf8.Valid(name):
 		return badName("%q is not UTF-8", clip(name))
 	case string(name) == "." || string(name) == "..":
-		return badName("%q is a directory", name)
+		return badName("%q is a directory", clip(name))
 	case name[0] == '$':
 		return badName("%q begins with a dollar sign", clip(name))
 	case name[0] == ' ' || name[len(name)-1] == ' ':

@@ -3,7 +3,6 @@ package iottext
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/auth"
@@ -54,30 +53,25 @@ func (c *client) Opened(context.Context) error {
 // Data implements gateway.Client.
 func (c *client) Data(ctx context.Context, data []byte) (rest []byte, want int, err error) {
 	c.silence = 0
+	if c.login != nil {
+		if other := transport.Sniff(data); other != "" {
+			return nil, 0, &gateway.End{Why: "protocol", Err: told("this is a port for text, and what came seems to be " + other)}
+		}
+	}
 	for len(data) > 0 {
 		line, n, err := iottext.Frame(data, c.g.cfg.MaxLineBytes)
 		if errors.Is(err, iottext.ErrShort) {
 			break
 		}
-		if err == nil {
-			err = c.line(ctx, line)
-		} else {
-			err = c.tooLong(data, err)
-		}
 		if err != nil {
+			return nil, 0, &gateway.End{Why: "protocol", Err: err}
+		}
+		if err := c.line(ctx, line); err != nil {
 			return nil, 0, err
 		}
 		data = data[n:]
 	}
 	return data, 0, nil
-}
-
-// tooLong is the end for what goes on without a line feed.
-func (c *client) tooLong(data []byte, err error) error {
-	if other := transport.Sniff(data); other != "" && c.Link() == nil {
-		err = fmt.Errorf("what comes seems to be %s: %w", other, err)
-	}
-	return &gateway.End{Why: "protocol", Err: err}
 }
 
 // line works off one line.
@@ -89,14 +83,14 @@ func (c *client) line(ctx context.Context, text []byte) error {
 	if err == nil {
 		err = c.command(ctx, l)
 	}
-	var end *gateway.End
-	switch {
-	case errors.As(err, &end):
-		return end
-	case err != nil:
-		return c.bad(err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	var end *gateway.End
+	if errors.As(err, &end) {
+		return end
+	}
+	return c.bad(err)
 }
 
 // bad answers a line that has not been done.

@@ -3,6 +3,7 @@ package iottext_test
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -83,6 +84,21 @@ func TestStrangersThatSpeakSomethingElseAreLetGo(t *testing.T) {
 		c.reads(bad("a line begins with START and a bar"))
 	}
 	c.ended(closed("too much that is not understood"))
+}
+
+func TestOtherProtocolsAreToldWhereTheyAre(t *testing.T) {
+	s := start(t, broker.Config{}, gw.Config{})
+	for bytes, name := range map[string]string{
+		"GET / HTTP/1.1\r\nHost: x\r\n\r\n": "HTTP",
+		"\x16\x03\x01\x02\x00\x01":          "TLS", // and no line feed
+		"\x10\x10\x00\x04MQTT\x04":          "MQTT",
+	} {
+		c := s.dial()
+		if _, err := io.WriteString(c.nc, bytes); err != nil {
+			t.Fatal(err)
+		}
+		c.ended(closed("this is a port for text, and what came seems to be " + name))
+	}
 }
 
 func TestPendingDeviceIsLetInWhenTheOperatorApproves(t *testing.T) {

@@ -34,14 +34,14 @@ func (everybody) Authenticate(_ context.Context, c auth.Credentials) (auth.Ident
 
 // site is a broker with the gateway, on a free port.
 type site struct {
-	t    *testing.T
+	t    testing.TB
 	addr string
 	b    *broker.Broker
 	stop func()
 }
 
 // start serves until the test ends.
-func start(t *testing.T, bc broker.Config, gc gw.Config) site {
+func start(t testing.TB, bc broker.Config, gc gw.Config) site {
 	t.Helper()
 	bc.SysInterval = -1
 	if gc.Authenticator == nil {
@@ -82,7 +82,7 @@ func start(t *testing.T, bc broker.Config, gc gw.Config) site {
 
 // terminal is a client that types.
 type terminal struct {
-	t  *testing.T
+	t  testing.TB
 	nc net.Conn
 	r  *bufio.Reader
 }
@@ -163,7 +163,7 @@ func (c *terminal) ended(lines ...string) {
 
 // inside is a client of the broker, like one of another protocol.
 type inside struct {
-	t    *testing.T
+	t    testing.TB
 	got  chan message.Message
 	link *broker.Link
 }
