@@ -21,9 +21,10 @@ const (
 	ClientCertNone    ClientAuth = iota // not asked for
 	ClientCertRequest                   // asked for; verified when there is one
 	ClientCertRequire                   // asked for, verified, required
+	ClientCertAny                       // asked for; not verified, so it tells the key of a client and nothing else
 )
 
-var clientAuthNames = [...]string{"none", "request", "require"}
+var clientAuthNames = [...]string{"none", "request", "require", "any"}
 
 // String is the name in configuration files.
 func (a ClientAuth) String() string {
@@ -41,7 +42,7 @@ func (a *ClientAuth) UnmarshalText(b []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is none of none, request, require", b)
+	return fmt.Errorf("%q is none of none, request, require, any", b)
 }
 
 // ServerTLS holds a listener's TLS options. Files are PEM and are read when
@@ -73,7 +74,7 @@ func (t *ServerTLS) problems() []error {
 			errs = append(errs, errors.New("key: no key file is named"))
 		}
 	}
-	if t.ClientAuth != ClientCertNone && t.ClientCAFile == "" && t.ClientCAs == nil {
+	if (t.ClientAuth == ClientCertRequest || t.ClientAuth == ClientCertRequire) && t.ClientCAFile == "" && t.ClientCAs == nil {
 		errs = append(errs, fmt.Errorf("client_ca: verify is %s, but no CA file is named", t.ClientAuth))
 	}
 	if t.MaxVersion != 0 && t.MinVersion > t.MaxVersion {
@@ -112,6 +113,8 @@ func (t *ServerTLS) config() (*tls.Config, error) {
 		c.ClientAuth = tls.VerifyClientCertIfGiven
 	case ClientCertRequire:
 		c.ClientAuth = tls.RequireAndVerifyClientCert
+	case ClientCertAny:
+		c.ClientAuth = tls.RequestClientCert
 	}
 	var errs []error
 	if len(c.Certificates) == 0 {
