@@ -173,21 +173,31 @@ func (b *Broker) Disconnect(client string, r Reason) (found bool) {
 	return true
 }
 
-// Revoke ends the connection of a client, if it has one that the method of id
-// has let in under the name of id.
-func (b *Broker) Revoke(id auth.Identity) (found bool) {
-	s := b.lookup(id.ClientID)
-	if s == nil {
-		return false
+// Revoke ends the connections of clients that a method of authentication has
+// let in and takes back, whatever their sessions are called, and returns how
+// many. Of the identities client identifier, name and method count.
+func (b *Broker) Revoke(ids []auth.Identity) (ended int) {
+	if len(ids) == 0 {
+		return 0
 	}
-	s.mu.Lock()
-	l, is := s.link, s.identity
-	s.mu.Unlock()
-	if l == nil || is.Method != id.Method || is.Name != id.Name {
-		return false
+	gone := make(map[auth.Identity]bool, len(ids))
+	for _, id := range ids {
+		id.Username = ""
+		gone[id] = true
 	}
-	l.r.Close(ReasonAdministrative)
-	return true
+	var links []*Link
+	b.each(func(s *Session) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		id := s.identity
+		if id.Username = ""; s.link != nil && gone[id] {
+			links = append(links, s.link)
+		}
+	})
+	for _, l := range links {
+		l.r.Close(ReasonAdministrative)
+	}
+	return len(links)
 }
 
 // SetAuthorizer replaces the authorizer, and applies it to what sessions have

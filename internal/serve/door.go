@@ -28,10 +28,8 @@ func (s *Server) SendAway() {
 	if k == nil {
 		return
 	}
-	for _, id := range k.Revoked(time.Now()) {
-		if s.broker.Revoke(id) {
-			s.log.Info("a client may not stay", "client", id.ClientID, "user", id.Name)
-		}
+	if n := s.broker.Revoke(k.Revoked(time.Now())); n > 0 {
+		s.log.Info("clients are sent away who may not stay", "count", n)
 	}
 }
 
