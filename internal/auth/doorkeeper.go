@@ -19,16 +19,21 @@ type Doorkeeper interface {
 	Revoked(now time.Time) []Identity
 }
 
-// Directory is an optional interface of an Authenticator that knows by name
-// whom it vouches for. In front of a Doorkeeper it is asked about those alone:
-// a wrong password for a name that it knows stays a refusal.
+// Directory is an optional interface of an Authenticator that can tell whom it
+// has to do with. In front of a Doorkeeper it is asked about those alone: a
+// wrong password for a name that it knows stays a refusal, one for a name that
+// it does not know is no concern of its.
 type Directory interface {
 	Authenticator
+	// Concerns reports whether a client claims to be somebody whom it knows.
+	Concerns(c Credentials) bool
+	// Knows reports whether it vouches for a name, as far as it can tell without
+	// a client.
 	Knows(name string) bool
 }
 
-// Before is the chain in front of a doorkeeper, who comes last: clients that
-// name somebody whom a Directory does not know are not that Directory's.
+// Before is the chain in front of a doorkeeper, who comes last: clients who are
+// no concern of a Directory are passed on.
 //
 // What a client is told then depends on whether a name is known. That is so by
 // design, wherever strangers may ask to be let in.
@@ -53,12 +58,12 @@ func (c Chain) Knows(name string) bool {
 	return false
 }
 
-// acquaintances asks a Directory about those alone whom it knows.
+// acquaintances asks a Directory about those alone who concern it.
 type acquaintances struct{ Directory }
 
 // Authenticate implements Authenticator.
 func (a acquaintances) Authenticate(ctx context.Context, c Credentials) (Identity, Verdict, error) {
-	if !c.HasUsername || !a.Knows(c.Username) {
+	if !a.Concerns(c) {
 		return Identity{}, Ignore, nil
 	}
 	return a.Directory.Authenticate(ctx, c)

@@ -166,6 +166,39 @@ func TestKeysOfCertificatesAreApproved(t *testing.T) {
 	}
 }
 
+func TestKeysThatNobodyHasSignedAreApproved(t *testing.T) {
+	dir := t.TempDir()
+	ca := transporttest.NewCA(t, "authority")
+	cert, key := transporttest.WritePair(t, dir, ca.Server(t, nil, "localhost"))
+	s := servetest.Start(t, func(c *serve.Config) {
+		listeners("mqtts://127.0.0.1:0", "mqtts://127.0.0.1:0")(c)
+		withPairing(c)
+		c.Listeners[0].TLS = &transport.ServerTLS{CertFile: cert, KeyFile: key, ClientAuth: transport.ClientCertAny}
+		c.Listeners[1].TLS = &transport.ServerTLS{CertFile: cert, KeyFile: key, ClientAuth: transport.ClientCertRequest, ClientCAs: ca.Pool()}
+	})
+	with := func(c tls.Certificate) *tls.Config {
+		return &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", Certificates: []tls.Certificate{c}}
+	}
+	a, u, mine := pairingOf(t, s), s.URLs()[0], with(transporttest.SelfSigned(t, "pump"))
+	if _, err := a.Approve(waits(t, u, "pump", "", mine), pairing.Approval{}); err != nil {
+		t.Fatal(err)
+	}
+	comesIn(t, u, "pump", "", mine).ping()
+	waits(t, u, "pump", "", with(transporttest.SelfSigned(t, "pump")))
+	waits(t, u, "signed", "", with(ca.Client(t, nil, "signed"))) // here nobody has looked at the signature
+	comesIn(t, s.URLs()[1], "signed", "", with(ca.Client(t, nil, "signed")))
+	if _, ack := asDevice(t, u, "pump", "", &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost"}); ack.Code != mqtt.NotAuthorized {
+		t.Errorf("without a key: %v", ack.Code)
+	}
+	var ways []string
+	for _, p := range s.Ports() {
+		ways = append(ways, strings.Join(p.Auth, " or "))
+	}
+	if want := []string{"approval", "certificate or approval"}; !slices.Equal(ways, want) {
+		t.Errorf("%q, want %q", ways, want)
+	}
+}
+
 func TestPairingIsPerListener(t *testing.T) {
 	names := write(t, filepath.Join(t.TempDir(), "names"), "ann")
 	yes := true

@@ -240,8 +240,9 @@ func (p *plan) expose(pl *planned, ps *problems) {
 	}
 }
 
+// asksCertificates reports whether l finds out who clients are by certificates.
 func asksCertificates(l transport.ListenConfig) bool {
-	return l.TLS != nil && l.TLS.ClientAuth != transport.ClientCertNone
+	return l.TLS != nil && (l.TLS.ClientAuth == transport.ClientCertRequest || l.TLS.ClientAuth == transport.ClientCertRequire)
 }
 
 // ExposedError refuses a listener that other machines can reach and that has

@@ -49,6 +49,15 @@ type Authenticator struct{ cfg Config }
 // New returns the method.
 func New(c Config) *Authenticator { return &Authenticator{c} }
 
+// Concerns implements auth.Directory: of clients whose certificate was verified.
+func (a *Authenticator) Concerns(c auth.Credentials) bool {
+	return c.TLS != nil && len(c.TLS.VerifiedChains) > 0
+}
+
+// Knows implements auth.Directory. Nobody can tell whom an authority has
+// signed for.
+func (a *Authenticator) Knows(string) bool { return false }
+
 // Authenticate implements auth.Authenticator. It ignores clients without a
 // certificate, and denies those whose certificate was not verified.
 func (a *Authenticator) Authenticate(_ context.Context, c auth.Credentials) (auth.Identity, auth.Verdict, error) {

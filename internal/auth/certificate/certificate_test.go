@@ -157,6 +157,23 @@ func TestF2_82_Contract(t *testing.T) {
 	})
 }
 
+func TestOnlyVerifiedCertificatesAreItsConcern(t *testing.T) {
+	a := New(Config{})
+	for _, c := range []struct {
+		state *tls.ConnectionState
+		want  bool
+	}{
+		{nil, false},
+		{&tls.ConnectionState{}, false},
+		{&tls.ConnectionState{PeerCertificates: []*x509.Certificate{{}}}, false},
+		{&tls.ConnectionState{PeerCertificates: []*x509.Certificate{{}}, VerifiedChains: [][]*x509.Certificate{{{}}}}, true},
+	} {
+		if got := a.Concerns(auth.Credentials{TLS: c.state}); got != c.want {
+			t.Errorf("%+v: %v", c.state, got)
+		}
+	}
+}
+
 func TestAsUsername(t *testing.T) {
 	ca := newAuthority(t)
 	c := auth.Credentials{TLS: verifiedState(ca, ca.issue(t, "meter 7")), HasUsername: true, Username: "admin"}

@@ -110,6 +110,9 @@ func (f *File) Reload() error {
 // Len is the number of users.
 func (f *File) Len() int { return len(f.table.Load().list) }
 
+// Concerns implements auth.Directory.
+func (f *File) Concerns(c auth.Credentials) bool { return c.HasUsername && f.Knows(c.Username) }
+
 // Knows implements auth.Directory.
 func (f *File) Knows(user string) bool { return f.table.Load().users[user] != nil }
 

@@ -86,6 +86,15 @@ func TestContract(t *testing.T) {
 	})
 }
 
+func TestOnlyItsOwnUsersAreItsConcern(t *testing.T) {
+	f := open(t, sampleFile(t))
+	nameless := login("alice", "x")
+	nameless.HasUsername = false
+	if !f.Concerns(login("alice", "wrong")) || f.Concerns(login("mallory", "x")) || f.Concerns(nameless) || f.Knows("mallory") {
+		t.Error("who is known?")
+	}
+}
+
 func TestEmptyFileDeniesAll(t *testing.T) {
 	for _, text := range []string{"", "# nobody\n", "\ufeff"} {
 		f := open(t, write(t, text))
