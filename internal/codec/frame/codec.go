@@ -33,6 +33,9 @@ type Codec struct {
 	uplink  Uplink
 	down    downlink
 	vectors []vector
+
+	messages  []*message // all of them, for reports
+	templates []*template
 }
 
 //go:embed definitions/*.yaml
@@ -84,8 +87,12 @@ func (c *Codec) IdleGap() time.Duration { return c.framing.idleGap }
 // not change anything in the codec: the gateway acts on it.
 type Session struct {
 	Require     []string      // messages of which one must come before any other is published; none: no login
+	Before      []string      // messages that are answered, not published, while Require is open (a registration)
 	IdleTimeout time.Duration // without any frame; 0: the gateway's default
 	Keepalive   Keepalive
+	Password    string // the field that a device authenticates with, "" for none
+
+	password int // its slot
 }
 
 // Keepalive is a promise to send one of Messages within each Timeout.

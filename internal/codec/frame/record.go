@@ -78,15 +78,18 @@ type Record struct {
 	Message string // the innermost message name that applied, "" if the definition names none
 	Values  []Value
 
-	frame   Frame
-	dir     Direction
-	slot    []int32 // index+1 in Values of each field that can be referred to
-	arena   []byte  // text that is not in the frame as such
-	device  int     // slot of the device id, -1 if the message carries none
-	reply   *template
-	refuse  *template
-	open    int32  // index of the object or array being filled, -1 at the top
-	visited []bool // scratch of AppendJSON
+	c      *Codec
+	frame  Frame
+	dir    Direction
+	slot   []int32 // index+1 in Values of each field that can be referred to
+	arena  []byte  // text that is not in the frame as such
+	device int     // slot of the device id, -1 if the message carries none
+	reply  *template
+	refuse *template
+	first  int     // index of the first member of the object being filled
+	later  []int32 // numbers whose sign another field decides
+	trace  func(*message)
+	cursor
 }
 
 // Frame returns the frame that was decoded.
@@ -123,6 +126,19 @@ func (r *Record) DeviceID() []byte {
 	return r.text(v)
 }
 
+// Password returns what the device authenticates with, nil if this message
+// does not carry it.
+func (r *Record) Password() []byte {
+	if r.c == nil || r.c.session.Password == "" {
+		return nil
+	}
+	v := r.at(r.c.session.password)
+	if v == nil {
+		return nil
+	}
+	return r.text(v)
+}
+
 // at returns the value in a slot, nil if the frame did not have the field.
 func (r *Record) at(slot int) *Value {
 	if slot < 0 || r.slot[slot] == 0 {
@@ -139,6 +155,7 @@ func (r *Record) reset(f Frame, dir Direction, slots int) {
 	}
 	r.slot = r.slot[:slots]
 	clear(r.slot)
-	r.device, r.open = -1, -1
+	r.device, r.first = -1, 0
 	r.reply, r.refuse = nil, nil
+	r.later = r.later[:0]
 }

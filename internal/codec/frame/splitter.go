@@ -1,6 +1,10 @@
 package frame
 
-import "errors"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
 
 // ErrShort says that the bytes end before the frame does: read more and call
 // again with everything that was not consumed.
@@ -27,8 +31,8 @@ type Frame struct {
 type Splitter struct {
 	c       *Codec
 	dir     Direction
-	later   bool // a frame has been seen
-	discard bool // inside a line that is too long
+	later   bool     // a frame has been seen
+	discard *variant // whose frame is too long and being left out
 	need    int
 	skipped int
 	dropped int
@@ -43,15 +47,180 @@ func (c *Codec) Splitter(dir Direction) Splitter { return Splitter{c: c, dir: di
 // with: those of the frame and those skipped before it. ErrShort comes with
 // the bytes that could be skipped. Any other error wraps ErrNotFramed and is
 // the end of the connection.
-func (s *Splitter) Next(data []byte) (Frame, int, error) {
-	return Frame{}, 0, ErrShort
-}
+func (s *Splitter) Next(data []byte) (Frame, int, error) { return s.next(data, false) }
 
 // Gap is Next for when nothing more belongs to data: the idle gap has passed,
-// the datagram or the connection has ended. An unfinished frame is consumed
-// and counted as skipped. ErrShort says that nothing is left.
-func (s *Splitter) Gap(data []byte) (Frame, int, error) {
-	return Frame{}, len(data), ErrShort
+// or the datagram ends there. It ends frames without an end of their own, and
+// a line without its delimiter; any other unfinished frame is consumed and
+// counted as skipped. ErrShort says that nothing is left. A connection that
+// ends in the middle of a frame is no reason to call it.
+func (s *Splitter) Gap(data []byte) (Frame, int, error) { return s.next(data, true) }
+
+func (s *Splitter) next(data []byte, final bool) (Frame, int, error) {
+	at := 0
+	for {
+		if s.discard != nil {
+			at += s.discardLine(data[at:], final)
+		}
+		if s.skipped > s.c.framing.maxSkipped {
+			return Frame{}, at, fmt.Errorf("%w: %d bytes belong to no frame", ErrNotFramed, s.skipped)
+		}
+		if at == len(data) {
+			s.need = 1
+			return Frame{}, at, ErrShort
+		}
+		f, n, out := s.try(data[at:], final)
+		switch out {
+		case fits:
+			s.later = true
+			return f, at + n, nil
+		case short:
+			s.need = n
+			return Frame{}, at, ErrShort
+		case broken:
+			return Frame{}, at, fmt.Errorf("%w: wrong checksum", ErrNotFramed)
+		case empty: // nothing was lost
+		case overlong, differs:
+			if n == 0 { // not even a frame with a wrong checksum
+				if !s.c.framing.resync && !final {
+					return Frame{}, at, fmt.Errorf("%w: no frame begins with % x", ErrNotFramed, data[at:min(at+8, len(data))])
+				}
+				n = 1
+			}
+			if out == overlong && s.discard != nil {
+				continue
+			}
+			s.skipped += n
+		}
+		at += n
+	}
+}
+
+// try looks for a frame at the very start of data. A frame that is dropped
+// comes back as differs, with the bytes to leave out.
+func (s *Splitter) try(data []byte, final bool) (Frame, int, outcome) {
+	fr := &s.c.framing
+	var tooLong *variant
+	drop, bad := 0, false
+	for _, v := range fr.variants {
+		if v.first && s.later || v.later && !s.later || v.dir != Any && s.dir != Any && v.dir != s.dir {
+			continue
+		}
+		matches, missing := v.begins(data)
+		if missing > 0 && !final {
+			return Frame{}, missing, short
+		}
+		if !matches {
+			continue
+		}
+		n, out := v.measure(data, fr.maxFrame)
+		switch {
+		case final && out == short && (v.mode == byGap || v.mode == byDelimiter):
+			n, out = len(data), fits
+		case out == short && !final:
+			return Frame{}, n, short
+		case out == empty:
+			return Frame{}, n, empty
+		case out == overlong && fr.resync:
+			tooLong = v
+		}
+		if out != fits || !v.ends(data[:n], final) {
+			continue
+		}
+		f, ok := s.frame(v, data[:n])
+		if !ok {
+			continue
+		}
+		if v.sumsMatch(f.Data) {
+			return f, n, fits
+		}
+		if fr.onBad == acceptBad {
+			f.BadChecksum = true
+			return f, n, fits
+		}
+		bad = true
+		if drop == 0 && (!fr.resync || v.mode == byDelimiter) {
+			drop = n
+		}
+	}
+	if bad {
+		s.dropped++
+		if fr.onBad == closeBad {
+			return Frame{}, 0, broken
+		}
+	}
+	if tooLong != nil && !bad {
+		s.discard = tooLong
+		return Frame{}, 0, overlong
+	}
+	return Frame{}, drop, differs
+}
+
+// discardLine leaves out the rest of a line that is too long, and says how
+// many bytes that was.
+func (s *Splitter) discardLine(data []byte, final bool) int {
+	end := s.discard.end
+	n := max(len(data)-len(end)+1, 0)
+	if i := bytes.Index(data, end); i >= 0 {
+		n, s.discard = i+len(end), nil
+	} else if final {
+		n, s.discard = len(data), nil
+	}
+	s.skipped += n
+	return n
+}
+
+// ends checks the bytes that a frame must end with. The end of a datagram ends
+// a line as well as its delimiter does.
+func (v *variant) ends(raw []byte, final bool) bool {
+	if final && v.mode == byDelimiter {
+		return true
+	}
+	return len(raw) >= v.head()+len(v.end) && bytes.HasSuffix(raw, v.end)
+}
+
+// sumsMatch checks every checksum of the frame.
+func (v *variant) sumsMatch(data []byte) bool {
+	for i := range v.sums {
+		if !v.sums[i].matches(data) {
+			return false
+		}
+	}
+	return true
+}
+
+// frame applies unescape and strip; not ok if the frame is too short for that
+// and for its body.
+func (s *Splitter) frame(v *variant, raw []byte) (Frame, bool) {
+	f := Frame{Raw: raw, Data: raw, variant: v}
+	if v.escapes != nil {
+		head, tail := v.head(), len(raw)-len(v.end)
+		if v.escapes.has(raw[head:tail]) {
+			s.plain = append(s.plain[:0], raw[:head]...)
+			s.plain, s.escapes = v.escapes.undo(s.plain, raw[head:tail], s.escapes[:0])
+			s.plain = append(s.plain, raw[tail:]...)
+			f.Data, f.escapes = s.plain, s.escapes
+		}
+	}
+	front, back := v.strip[0], v.strip[1]
+	if !v.keep && bytes.HasSuffix(raw, v.end) {
+		back += len(v.end)
+	}
+	if front+back+v.front+v.tail > len(f.Data) {
+		return Frame{}, false
+	}
+	f.front, f.Data = front, f.Data[front:len(f.Data)-back]
+	return f, true
+}
+
+// RawOffset turns an offset in Data into one in Raw.
+func (f *Frame) RawOffset(off int) int {
+	off += f.front
+	n := 0
+	for n < len(f.escapes) && int(f.escapes[n]) < off {
+		n++
+	}
+	return off + n
 }
 
 // Need is how many bytes more, at least, the last ErrShort waits for: 1 or more.
