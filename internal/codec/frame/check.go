@@ -22,6 +22,21 @@ type VectorResult struct {
 	Name     string   // its name, or its place: tests[2]
 	Line     int      // in the YAML
 	Problems []string // empty: it passed
+	Bytes    []Comparison
+}
+
+// Comparison is a frame that is not the one that is wanted.
+type Comparison struct {
+	What      string // reply, refuse or frame
+	Want, Got []byte
+	Made      []Made // what Got consists of
+}
+
+// Made is a stretch of a frame and what the template says there: "7878" or
+// "{serial}".
+type Made struct {
+	By       string
+	Off, Len int
 }
 
 // Unused is a part of the definition that no vector reaches.
@@ -40,6 +55,7 @@ func (r *Report) Passed() bool {
 type checker struct {
 	c         *Codec
 	problems  []string
+	bytes     []Comparison
 	variants  map[*variant]bool
 	messages  map[*message]bool
 	templates map[*template]bool
@@ -52,13 +68,13 @@ func (c *Codec) Check() *Report {
 	report := &Report{Codec: c.name}
 	for i := range c.vectors {
 		v := &c.vectors[i]
-		ch.problems = nil
+		ch.problems, ch.bytes = nil, nil
 		if v.encode != nil {
 			ch.downlink(v)
 		} else {
 			ch.uplink(v)
 		}
-		report.Vectors = append(report.Vectors, VectorResult{Name: v.name, Line: v.line, Problems: ch.problems})
+		report.Vectors = append(report.Vectors, VectorResult{Name: v.name, Line: v.line, Problems: ch.problems, Bytes: ch.bytes})
 	}
 	report.Unused = ch.unused()
 	return report
@@ -189,40 +205,48 @@ func (ch *checker) same(what string, want, got []byte, t *template, get values, 
 	if bytes.Equal(want, got) {
 		return
 	}
+	made := t.made(get, payload, env)
+	ch.bytes = append(ch.bytes, Comparison{what, want, got, made})
 	i := 0
 	for i < len(want) && i < len(got) && want[i] == got[i] {
 		i++
 	}
+	by := "its end"
+	for _, m := range made {
+		if m.Off <= i && i < m.Off+m.Len {
+			by = m.By
+		}
+	}
 	switch {
 	case i == len(got):
-		ch.problem("%s: it ends after %d bytes, %d are wanted: want % X, have % X", what, len(got), len(want), want, got)
+		ch.problem("%s: it ends after %d bytes, %d are wanted", what, len(got), len(want))
 	case i == len(want):
-		ch.problem("%s: it has %d bytes, %d are wanted; byte %d is of %s: want % X, have % X", what, len(got), len(want), i, t.locate(i, get, payload, env), want, got)
+		ch.problem("%s: it has %d bytes, %d are wanted; byte %d is of %s", what, len(got), len(want), i, by)
 	default:
-		ch.problem("%s: byte %d (%s): want %02X, have %02X: want % X, have % X", what, i, t.locate(i, get, payload, env), want[i], got[i], want, got)
+		ch.problem("%s: byte %d (%s): want %02X, have %02X", what, i, by, want[i], got[i])
 	}
 }
 
-// locate is the part of the template that byte i of its frame comes from.
-func (t *template) locate(i int, get values, payload []byte, env Env) string {
+// made lists the parts of the template with the bytes that each has made.
+func (t *template) made(get values, payload []byte, env Env) []Made {
+	var all []Made
 	var room []byte
+	at := 0
 	for k := range t.parts {
 		p := &t.parts[k]
 		from := len(room)
 		var err error
 		if room, _, err = p.append(room, get, payload, env); err != nil {
-			return p.source
+			return all
 		}
 		n := len(room) - from
 		if t.variant != nil && t.variant.escapes != nil && p.kind != partLiteral {
 			n = len(t.variant.escapes.do(nil, room[from:]))
 		}
-		if i < n {
-			return p.source
-		}
-		i -= n
+		all = append(all, Made{p.source, at, n})
+		at += n
 	}
-	return "its end"
+	return all
 }
 
 // unused lists what no vector has reached.

@@ -73,6 +73,12 @@ func Open(name string) (*Codec, error) {
 // Name is the codec's own name for itself: gt06.
 func (c *Codec) Name() string { return c.name }
 
+// Identifies reports whether some message carries the name of the device.
+// Where none does, the gateway has to name it.
+func (c *Codec) Identifies() bool {
+	return slices.ContainsFunc(c.messages, func(m *message) bool { return m.device >= 0 })
+}
+
 // Doc is the line that says what the codec is for.
 func (c *Codec) Doc() string { return c.doc }
 
