@@ -2,7 +2,6 @@ package pairing
 
 import (
 	"context"
-	"log/slog"
 	"net/netip"
 	"time"
 
@@ -11,10 +10,6 @@ import (
 
 // methodName is Identity.Method.
 const methodName = "pairing"
-
-// logPause is the time between two log lines about one device, or about
-// everybody who is turned away for one reason.
-const logPause = time.Minute
 
 // Authenticator is the method. It is an auth.Doorkeeper.
 type Authenticator struct {
@@ -54,8 +49,10 @@ func (a *Authenticator) Authenticate(_ context.Context, c auth.Credentials) (aut
 	d := a.desk
 	d.mu.Lock()
 	if why != "" {
-		d.limits[impossible].tell(a.cfg.Logger, now, "a client cannot ask for approval", c, why)
-		d.mu.Unlock()
+		defer d.mu.Unlock()
+		if more, due := d.impossible.due(now); due {
+			a.cfg.Logger.Warn("a client cannot ask for approval", append(turnedAway(c), "why", why, "more_before", more)...)
+		}
 		return auth.Identity{}, auth.Deny, nil
 	}
 	e := d.match(k)
@@ -63,7 +60,9 @@ func (a *Authenticator) Authenticate(_ context.Context, c auth.Credentials) (aut
 		defer d.mu.Unlock()
 		e.seen(now, addr)
 		if e.state == Rejected {
-			e.tell(a.cfg.Logger, now, "a rejected device has tried again")
+			if more, due := e.due(now); due {
+				a.cfg.Logger.Info("a rejected device has tried again", append(e.described(), "more_before", more)...)
+			}
 			return auth.Identity{}, auth.Deny, nil
 		}
 		id := e.identity()
@@ -72,16 +71,19 @@ func (a *Authenticator) Authenticate(_ context.Context, c auth.Credentials) (aut
 	}
 	e = a.ask(now, k, c.Protocol, addr)
 	if e == nil {
-		d.limits[full].tell(a.cfg.Logger, now, "a request for approval is turned away", c, "there are too many, in total or from its address")
-		d.mu.Unlock()
+		defer d.mu.Unlock()
+		if more, due := d.full.due(now); due {
+			a.cfg.Logger.Warn("a request for approval is turned away: there are too many, in total or from its address",
+				append(turnedAway(c), "more_before", more)...)
+		}
 		return auth.Identity{}, auth.Deny, nil
 	}
 	accept := d.window.fits(e, now)
 	if accept {
 		d.window.left--
 		e.accepting = true
-	} else {
-		e.tell(a.cfg.Logger, now, "a device waits for approval")
+	} else if more, due := e.due(now); due {
+		a.cfg.Logger.Info("a device waits for approval", append(e.described(), "more_before", more)...)
 	}
 	code := e.code
 	d.mu.Unlock()
@@ -112,7 +114,7 @@ func (a *Authenticator) ask(now time.Time, k candidate, protocol string, addr ne
 	d.seq++
 	e := &entry{
 		seq: d.seq, state: Pending, protocol: protocol, first: now, index: index, source: source,
-		code: newCode(func(code string) bool { return d.codes[code] != nil }),
+		code: newCode(d.taken),
 	}
 	e.bind(d.key, k)
 	e.seen(now, addr)
@@ -145,42 +147,4 @@ func (a *Authenticator) admit(e *entry) (auth.Identity, bool) {
 	}
 	a.cfg.Logger.Info("a device is approved: the door is open", "client", Printable(e.client), "user", id.name, "code", e.code, "left", d.window.left)
 	return id.identity(), true
-}
-
-// limited keeps everybody who is turned away from filling the log.
-type limited struct {
-	logged time.Time
-	since  int
-}
-
-// The lines that are limited.
-const (
-	impossible = iota
-	full
-)
-
-func (l *limited) tell(log *slog.Logger, now time.Time, text string, c auth.Credentials, why string) {
-	if !l.logged.IsZero() && now.Sub(l.logged) < logPause {
-		l.since++
-		return
-	}
-	more := l.since
-	*l = limited{logged: now}
-	id := c.ClientID
-	if len(id) > maxNameBytes {
-		id = id[:maxNameBytes]
-	}
-	log.Warn(text, "why", why, "client", Printable(id), "listener", c.Listener, "remote", addrOf(c.Remote), "more_before", more)
-}
-
-// tell logs a try of the device.
-func (e *entry) tell(log *slog.Logger, now time.Time, text string) {
-	if !e.logged.IsZero() && now.Sub(e.logged) < logPause {
-		e.since++
-		return
-	}
-	more := e.since
-	e.logged, e.since = now, 0
-	log.Info(text, "client", Printable(e.client), "code", e.code, "listener", e.listener,
-		"remote", e.addr, "presents", e.proof.String(), "tries", e.tries, "more_before", more)
 }

@@ -26,7 +26,7 @@ type Config struct {
 	MaxPending int
 	// MaxPerAddress is how many of them may come from one address. 0: 10.
 	MaxPerAddress int
-	// Lifetime of a request that is not repeated. 0: 10 minutes.
+	// Lifetime of a request that is not repeated, a minute at least. 0: 10 minutes.
 	Lifetime time.Duration
 
 	Logger *slog.Logger     // nil: discarded
@@ -76,8 +76,8 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: %d is not between 1 and %d", n.name, n.v, n.most))
 		}
 	}
-	if c.Lifetime < 0 {
-		errs = append(errs, fmt.Errorf("lifetime: %v is negative", c.Lifetime))
+	if c.Lifetime != 0 && c.Lifetime < time.Minute {
+		errs = append(errs, fmt.Errorf("lifetime: %v is less than a minute", c.Lifetime))
 	}
 	return errors.Join(errs...)
 }

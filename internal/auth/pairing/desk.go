@@ -20,6 +20,8 @@ const (
 	// revokedFor is how long a device that has been sent away is looked for: one
 	// may have been let in just before, and is not connected yet.
 	revokedFor = 15 * time.Second
+
+	retiredFor = time.Hour
 )
 
 // desk is the memory of an Authenticator, which goes over to the next one on
@@ -32,7 +34,7 @@ type desk struct {
 	key      []byte   // of hashes; never changes
 	indexKey [32]byte // of pending; of this process
 	seq      uint64
-	codes    map[string]*entry
+	codes    map[string]*entry   // nil for those in retired
 	known    map[device][]*entry // remembered
 	approved int
 	rejected *list.List // of *entry, in the order of rejection
@@ -42,7 +44,9 @@ type desk struct {
 	window   window
 	revoked  []revocation
 	lapse    time.Time // no approval ends before; zero: none ends
-	limits   [2]limited
+	retired  []retired // oldest first
+
+	impossible, full pause // about all who are turned away for these reasons
 }
 
 // window is a time in which devices are approved without being asked about.
@@ -50,6 +54,13 @@ type window struct {
 	until    time.Time
 	left     int
 	listener string // "": all
+}
+
+// retired is a code that was free a short time ago: an operator may have it on
+// the screen, and must not approve somebody else by it.
+type retired struct {
+	code  string
+	until time.Time
 }
 
 type revocation struct {
@@ -130,13 +141,30 @@ func (d *desk) remove(e *entry) {
 
 // expire forgets requests that have not been repeated.
 func (d *desk) expire(now time.Time, lifetime time.Duration) {
+	for len(d.retired) > 0 && !now.Before(d.retired[0].until) {
+		delete(d.codes, d.retired[0].code)
+		d.retired = d.retired[1:]
+	}
 	for front := d.waiting.Front(); front != nil; front = d.waiting.Front() {
 		e := front.Value.(*entry)
 		if now.Sub(e.last) < lifetime {
 			return
 		}
 		d.remove(e)
+		d.retire(e.code, now)
 	}
+}
+
+// retire keeps a code from being given again soon.
+func (d *desk) retire(code string, now time.Time) {
+	d.codes[code] = nil
+	d.retired = append(d.retired, retired{code, now.Add(retiredFor)})
+}
+
+// taken reports whether a code has a meaning, or had one a short time ago.
+func (d *desk) taken(code string) bool {
+	_, ok := d.codes[code]
+	return ok
 }
 
 // commit puts add, which may be nil, in the place of old ones, on disk first.

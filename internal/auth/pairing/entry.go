@@ -67,8 +67,8 @@ type Entry struct {
 }
 
 // entry is a device. Its fields are guarded by desk.mu; those of one that is
-// remembered do not change but for address, last, tries and logged: another
-// takes its place.
+// remembered do not change but for address, last, tries, pause and lapsed:
+// another takes its place.
 type entry struct {
 	candidate // without the secret
 	seq       uint64
@@ -84,8 +84,7 @@ type entry struct {
 	last      time.Time
 	tries     int
 
-	logged    time.Time     // when the last line was written
-	since     int           // tries without a line
+	pause                   // between lines about it
 	lapsed    bool          // the end of the approval has been seen
 	accepting bool          // an open window is about to approve it
 	place     *list.Element // in desk.waiting

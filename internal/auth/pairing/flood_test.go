@@ -99,6 +99,19 @@ func TestCodesAreUnique(t *testing.T) {
 		}
 		seen[code] = true
 	}
+	b.clock.advance(time.Hour - time.Second) // an operator may still have them on the screen
+	for i := range 1000 {
+		if code := b.waits(secret(fmt.Sprint("later", i), "s")); seen[code] {
+			t.Fatalf("%s is somebody else's", code)
+		}
+	}
+	b.clock.advance(10*time.Minute + time.Second)
+	b.List(0, 1)
+	b.clock.advance(time.Hour)
+	b.List(0, 1)
+	if len(b.desk.codes)+len(b.desk.retired) != 0 {
+		t.Errorf("%d codes are left", len(b.desk.codes))
+	}
 	taken := func(code string) bool { return len(code) < len("00-00-00") }
 	if code := newCode(taken); !IsCode(code) || len(code) != len("00-00-00") {
 		t.Error(code)
@@ -187,7 +200,7 @@ func TestManyAtATime(t *testing.T) {
 	for _, es := range d.known {
 		n += len(es)
 	}
-	if n != len(d.codes) || len(d.pending) != d.waiting.Len() || d.approved+d.rejected.Len()+len(d.pending) != n {
+	if n != len(d.codes)-len(d.retired) || len(d.pending) != d.waiting.Len() || d.approved+d.rejected.Len()+len(d.pending) != n {
 		t.Errorf("%d devices, %d codes, %d pending, %d waiting, %d approved, %d rejected",
 			n, len(d.codes), len(d.pending), d.waiting.Len(), d.approved, d.rejected.Len())
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 	"unicode"
@@ -51,7 +52,7 @@ func (a *Authenticator) List(after uint64, limit int) []Entry {
 	d.expire(now, a.cfg.Lifetime)
 	var es []*entry
 	for _, e := range d.codes {
-		if e.seq > after {
+		if e != nil && e.seq > after {
 			es = append(es, e)
 		}
 	}
@@ -68,7 +69,7 @@ func (a *Authenticator) List(after uint64, limit int) []Entry {
 // "", is where it has to be.
 func (a *Authenticator) Find(what, listener string) []Entry {
 	var found []Entry
-	for _, e := range a.List(0, int(^uint(0)>>1)) {
+	for _, e := range a.List(0, math.MaxInt) {
 		same := e.Client == what || Printable(e.Client) == what
 		if IsCode(what) { // whatever devices call themselves
 			same = e.Code == what
@@ -119,7 +120,7 @@ func (a *Authenticator) approve(e *entry, o Approval) (*entry, error) {
 	}
 	next := *e
 	next.state, next.name, next.until, next.place = Approved, o.Name, time.Time{}, nil
-	next.lapsed, next.accepting, next.logged, next.since = false, false, time.Time{}, 0
+	next.lapsed, next.accepting, next.pause = false, false, pause{}
 	if o.For > 0 {
 		next.until = now.Add(o.For).Round(0)
 	}
@@ -209,7 +210,7 @@ func (a *Authenticator) Reject(code string) (Entry, error) {
 	d.mu.Lock()
 	next := *e
 	next.state, next.name, next.until = Rejected, "", time.Time{}
-	next.logged, next.since, next.accepting = time.Time{}, 0, false
+	next.accepting, next.pause = false, pause{}
 	old := []*entry{e}
 	if d.rejected.Len() >= maxRejected && e.state != Rejected {
 		old = append(old, d.rejected.Front().Value.(*entry))
@@ -268,6 +269,9 @@ func (a *Authenticator) drop(next, e *entry, old []*entry) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.revoke(e, a.cfg.Now())
+	if next == nil {
+		d.retire(e.code, a.cfg.Now())
+	}
 	return nil
 }
 

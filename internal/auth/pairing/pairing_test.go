@@ -189,7 +189,7 @@ func TestContract(t *testing.T) {
 			if _, err := b.Reject(b.waits(secret("d", "4"))); err != nil {
 				t.Fatal(err)
 			}
-			return denyPending{b.Authenticator}
+			return b.Authenticator
 		},
 		Allowed: map[string]auth.Credentials{"a": secret("a", "1"), "someone": name, "c": k},
 		Denied: map[string]auth.Credentials{
@@ -199,9 +199,6 @@ func TestContract(t *testing.T) {
 		Ignored: map[string]auth.Credentials{"another listener": elsewhere},
 	})
 }
-
-// denyPending is for the suite, which does not know of clients that wait.
-type denyPending struct{ *Authenticator }
 
 func TestStates(t *testing.T) {
 	b := open(t, Config{})
@@ -341,6 +338,7 @@ func TestInsecureDevices(t *testing.T) {
 		{MaxPending: maxMaxPending + 1},
 		{MaxPerAddress: -1},
 		{Lifetime: -1},
+		{Lifetime: time.Second},
 	} {
 		if _, err := New(c); err == nil {
 			t.Errorf("%+v is valid", c)
