@@ -38,7 +38,9 @@ func clientCommand(p program, cmd *cobra.Command, run func(context.Context, *set
 	}
 	cmd.SetUsageFunc(func(c *cobra.Command) error { return writeClientUsage(c.OutOrStderr(), c, p) })
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
+		if url := findOption(optionsFor(p, false), "--url"); len(args) == 1 && strings.Contains(args[0], "://") {
+			given = append([]assignment{{option: url, value: args[0]}}, given...)
+		} else if len(args) > 0 {
 			return fail(exitUsage, fmt.Errorf("unexpected argument %q", args[0]), "topics follow -t, messages -m: "+cmd.CommandPath()+" --help")
 		}
 		s, err := ownSettings(p, given)
@@ -96,6 +98,9 @@ func ownSettings(p program, given []assignment) (*settings, error) {
 		if err := s.apply(a); err != nil {
 			return nil, fail(exitUsage, err)
 		}
+	}
+	if err := s.checkDevice(given); err != nil {
+		return nil, err
 	}
 	if err := s.check(); err != nil {
 		return nil, failUsage(err)

@@ -19,10 +19,15 @@ import (
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
-func parseURL(raw string) (transport.Endpoint, error) { return transport.Parse(raw, nil) }
+func parseURL(raw string) (transport.Endpoint, error) {
+	return transport.Parse(raw, append(transport.MQTTSchemes(), deviceSchemes()...))
+}
 
 // endpoint is where to connect to.
 func (s *settings) endpoint() transport.Endpoint {
+	if s.device != nil {
+		return s.deviceEndpoint()
+	}
 	name := "mqtt"
 	switch {
 	case s.unix != "":
@@ -123,14 +128,20 @@ func (s *settings) failConnect(err error) error {
 		left    *client.DisconnectedError
 		network *transport.Error
 		limit   *client.LimitError
+		denied  *client.RefusedError
+		told    *client.EndedError
 	)
 	switch {
+	case errors.As(err, &denied):
+		return fail(exitRefused, fmt.Errorf("connect %s: %w", s.brokerName(), err), s.deviceHints(denied)...)
+	case errors.As(err, &told):
+		return fail(exitLost, fmt.Errorf("%s: %w", s.brokerName(), err))
 	case errors.As(err, &refused):
 		return fail(exitRefused, fmt.Errorf("connect %s: %w", s.brokerName(), err), s.refusedHints(refused)...)
 	case errors.As(err, &left) && left.TakenOver():
 		return fail(exitLost, fmt.Errorf("%s: another client has connected with the client identifier %q", s.brokerName(), s.clientID(os.Getpid())),
 			"give each client its own identifier with -i, or let the broker choose one")
-	case errors.Is(err, client.ErrClosedBeforeConnack):
+	case errors.Is(err, client.ErrClosedBeforeConnack), errors.Is(err, client.ErrUnanswered):
 		return fail(exitConnect, fmt.Errorf("%s: %w", s.brokerName(), err), s.unansweredHints()...)
 	case errors.As(err, &left), errors.Is(err, client.ErrConnectionLost), errors.Is(err, client.ErrFlapping):
 		return fail(exitLost, fmt.Errorf("%s: %w", s.brokerName(), err), s.lostHints(err)...)
@@ -173,6 +184,9 @@ func (s *settings) refusedHints(e *client.ConnectError) []string {
 // unansweredHints say why somebody accepts a connection and closes it.
 func (s *settings) unansweredHints() []string {
 	speaks := "is this the right port, and does MQTT " + s.version.String()
+	if s.device != nil {
+		speaks = "is this the right port, and does " + s.device.name
+	}
 	if s.usesTLS() {
 		speaks += " belong there?"
 	} else {

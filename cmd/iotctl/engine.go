@@ -19,7 +19,7 @@ var errTimedOut = errors.New("timed out")
 // engine is what pub, sub and rr have in common: a client, and the news about
 // its connection for the user.
 type engine struct {
-	*client.Client
+	client.API
 	s    *settings
 	t    *terminal
 	down downtime
@@ -40,10 +40,14 @@ func newEngine(s *settings, t *terminal, onMessage func(client.Message), onIdle 
 	if s.debug {
 		o.OnPacket = newPacketLog(s, t)
 	}
+	if s.device != nil {
+		e.API, err = newDevice(s, t, o)
+		return e, err
+	}
 	if s.exitAfterSub {
 		e.haltAtSuback(&o)
 	}
-	if e.Client, err = client.New(o); err != nil {
+	if e.API, err = client.New(o); err != nil {
 		return nil, fail(exitUsage, err)
 	}
 	return e, nil

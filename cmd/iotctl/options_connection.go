@@ -25,7 +25,7 @@ func connectionOptions() []option {
 			lack: "-p argument given but no port specified.\n", set: setPort,
 		},
 		{
-			long: "url", short: "L", progs: progAll, arg: "url", group: g, help: "mqtt, mqtts, ws, wss or unix URL: scheme://user:password@host:port/topic?clientid=ID&version=5",
+			long: "url", short: "L", progs: progAll, arg: "url", group: g, help: "mqtt, mqtts, ws, wss or unix URL: scheme://user:password@host:port/topic?clientid=ID&version=5; of pub and sub also emqtcp, emqtcps, text, texts. It may stand without -L",
 			lack: "-L argument given but no URL specified.\n", set: (*settings).setURL, secret: true,
 		},
 		{
@@ -293,8 +293,12 @@ func (s *settings) setURL(v string) error {
 	for _, scheme := range []string{"mqtt", "mqtts", "ws", "wss", "unix"} {
 		known = known || strings.HasPrefix(v, scheme+"://")
 	}
+	scheme, _, _ := strings.Cut(v, "://")
+	if device := deviceOf(scheme); device != nil && !s.peer {
+		return s.setDeviceURL(device, v)
+	}
 	if !known && !s.peer {
-		return errors.New("the URL does not begin with mqtt://, mqtts://, ws://, wss:// or unix://")
+		return errors.New("the URL does not begin with mqtt://, mqtts://, ws://, wss:// or unix://, nor with emqtcp://, emqtcps://, text:// or texts://")
 	}
 	if !known {
 		return complain("unsupported URL scheme.\n")
@@ -304,7 +308,7 @@ func (s *settings) setURL(v string) error {
 		return err
 	}
 	topic := strings.TrimPrefix(u.Path, "/")
-	s.scheme = u.Scheme.Name
+	s.scheme, s.device = u.Scheme.Name, nil
 	switch {
 	case u.Scheme.Network == "unix":
 		s.unix, topic = u.Path, ""
@@ -326,19 +330,46 @@ func (s *settings) setURL(v string) error {
 			s.port = 8883
 		}
 	}
-	if u.User != nil {
-		name := u.User.Username()
-		s.username = &name
-		if pw, ok := u.User.Password(); ok {
-			s.password, s.passwordFile = &pw, ""
-		}
-	}
+	s.setURLUser(u.User)
 	if topic != "" {
 		if err := s.addTopic(topic, "-L topic"); err != nil {
 			return err
 		}
 	}
 	return s.urlQuery(u.Query)
+}
+
+// setDeviceURL reads a URL of another protocol than MQTT. Its path is the topic,
+// where there are topics.
+func (s *settings) setDeviceURL(p *deviceProtocol, v string) error {
+	u, err := parseURL(v)
+	if err != nil {
+		return err
+	}
+	topic := strings.TrimPrefix(u.Path, "/")
+	if topic != "" && !p.topics {
+		return fmt.Errorf("%s has no topics: the URL ends behind the port", p.name)
+	}
+	s.device, s.scheme, s.host, s.port = p, u.Scheme.Name, u.Host, int(u.Port)
+	s.setURLUser(u.User)
+	if topic != "" {
+		s.topics = append(s.topics, topic)
+	}
+	if id := u.Query.Get("clientid"); id != "" {
+		s.id = id
+	}
+	return nil
+}
+
+func (s *settings) setURLUser(u *url.Userinfo) {
+	if u == nil {
+		return
+	}
+	name := u.Username()
+	s.username = &name
+	if pw, ok := u.Password(); ok {
+		s.password, s.passwordFile = &pw, ""
+	}
 }
 
 // urlQuery takes what the part behind the question mark says about the client.

@@ -126,10 +126,10 @@ func (s *settings) usesTLS() bool {
 	switch {
 	case s.noTLS:
 		return false
-	case s.tls, s.caFile != "", s.caPath != "", s.osCerts, s.port == 8883:
+	case s.tls, s.caFile != "", s.caPath != "", s.osCerts, s.port == 8883 && s.device == nil:
 		return true
 	}
-	return s.scheme == "mqtts" || s.scheme == "wss"
+	return s.scheme == "mqtts" || s.scheme == "wss" || s.device != nil && s.scheme == s.device.schemes[1].Name
 }
 
 // clientTLS is what transport needs to know.

@@ -23,17 +23,25 @@ func newPacketLog(s *settings, t *terminal) func(client.Direction, []byte) {
 		}
 		return l.packet
 	}
-	return func(dir client.Direction, raw []byte) {
-		now := time.Now().Format("15:04:05.000000")
-		arrow, opts := "->", mqtt.Options{Version: s.version, Lenient: true}
-		if dir == client.Received {
-			arrow, opts.FromServer = "<-", true
-		}
-		p, _, err := mqtt.Parse(raw, opts)
+	return describedLog(t, func(raw []byte, dir client.Direction) string {
+		p, _, err := mqtt.Parse(raw, mqtt.Options{Version: s.version, Lenient: true, FromServer: dir == client.Received})
 		line := fmt.Sprintf("%d bytes that are no packet: %v", len(raw), err)
 		if err == nil {
 			line = mqtt.Describe(p, s.version)
 		}
+		return line
+	})
+}
+
+// describedLog prints a line for every packet.
+func describedLog(t *terminal, describe func([]byte, client.Direction) string) func(client.Direction, []byte) {
+	return func(dir client.Direction, raw []byte) {
+		now := time.Now().Format("15:04:05.000000")
+		arrow := "->"
+		if dir == client.Received {
+			arrow = "<-"
+		}
+		line := describe(raw, dir)
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		fmt.Fprintf(t.err, "%s %s %s\n", now, arrow, line)

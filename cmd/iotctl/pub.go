@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 
 func newPub() *cobra.Command {
 	return clientCommand(progPub, &cobra.Command{
-		Use:   "pub -t topic (-m text | -f file | -s | -l | -n) [options]",
+		Use:   "pub [url] -t topic (-m text | -f file | -s | -l | -n) [options]",
 		Short: "Publish messages",
 		Long: `Publishes one message, or one per line of standard input, and waits until the
 broker has acknowledged all of them. With -l it survives a broker that goes
@@ -33,11 +34,26 @@ The command line wins over the environment, and that over the file.
 
 The exit code tells a refused message (8) from one that was not acknowledged
 (10) and a lost connection (7). In MQTT 3.1.1 a broker has no way to refuse a
-message; use -V 5 to know.`,
+message; use -V 5 to know.
+
+With a URL of another protocol than MQTT it speaks as a device of that, and
+options that the protocol cannot express are refused:
+
+  emqtcp://HOST, emqtcps://HOST  the EMQ private TCP protocol, ports 8090 and
+                                 8091. -i names the device; there are no topics.
+                                 It answers no message, so a server may drop
+                                 one without anybody being told.
+  text://HOST, texts://HOST      the text protocol, ports 8071 and 8871. -t is the
+                                 name of a variable, or dev/ID for a message
+                                 to that device; -n takes the value of a
+                                 variable away. Every message is answered.`,
 		Example: `  iotctl pub -t sensors/1 -m 21.5
   iotctl pub -V 5 -q 1 -t sensors/1 -m '{"t":21.5}' -D publish content-type application/json
   iotctl pub -q 1 -t log -l < lines.txt
-  iotctl pub -L mqtts://broker.example:8883/sensors/1 -u me --ask-password -f reading.bin`,
+  iotctl pub -L mqtts://broker.example:8883/sensors/1 -u me --ask-password -f reading.bin
+  iotctl pub emqtcp://localhost -i dev1 -m 21.5
+  iotctl pub text://localhost -i dev1 -t temp -m 21.5
+  iotctl pub text://localhost -i dev1 -t dev/dev2 -m hello`,
 	}, runPub)
 }
 
@@ -58,10 +74,13 @@ type publisher struct {
 const maxComplaints = 10
 
 func runPub(ctx context.Context, s *settings, t *terminal) error {
-	if s.topic() == "" || s.mode == modeNone {
+	switch needless := s.device != nil && !s.device.topics; {
+	case needless && s.mode == modeNone:
+		return fail(exitUsage, errors.New("a message must be supplied"), "iotctl pub "+s.scheme+"://HOST -i ID -m TEXT", "iotctl pub --help")
+	case !needless && s.topic() == "", s.mode == modeNone:
 		return fail(exitUsage, complaint(pubIncomplete), "iotctl pub -t TOPIC -m TEXT", "iotctl pub --help")
 	}
-	if !s.reconnectSet && s.mode == modeLines {
+	if !s.reconnectSet && s.mode == modeLines && s.device == nil {
 		s.reconnect = -1
 	}
 	payload, err := s.payload(t)
@@ -170,6 +189,13 @@ func (p *publisher) repeat(ctx context.Context, payload []byte) error {
 
 func (p *publisher) publish(ctx context.Context, m client.Message) error {
 	err := p.Publish(ctx, m, p.outcome)
+	if denied := (*client.RefusedError)(nil); errors.As(err, &denied) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.sent++
+		p.refuse(denied.Reason)
+		return nil
+	}
 	if limit := (*client.LimitError)(nil); errors.As(err, &limit) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -197,7 +223,9 @@ func (p *publisher) outcome(o client.Outcome) {
 		p.acked++
 	case client.Refused:
 		reason := fmt.Sprintf("%s (0x%02x)", o.Code, uint8(o.Code))
-		if o.Err != nil {
+		if denied := (*client.RefusedError)(nil); errors.As(o.Err, &denied) {
+			reason = cmp.Or(denied.Reason, "no reason given")
+		} else if o.Err != nil {
 			reason = o.Err.Error()
 		} else if s, ok := o.Properties.String(mqtt.PropReasonString); ok && s != "" {
 			reason += fmt.Sprintf(": %q", s)
@@ -219,7 +247,11 @@ func (p *publisher) refuse(reason string) {
 		return
 	}
 	if !p.s.quiet && p.refused <= maxComplaints {
-		p.t.warnf("message on %q refused: %s", p.message.Topic, reason)
+		where := ""
+		if p.message.Topic != "" {
+			where = fmt.Sprintf(" on %q", p.message.Topic)
+		}
+		p.t.warnf("message%s refused: %s", where, reason)
 	}
 }
 
@@ -238,7 +270,7 @@ func (p *publisher) finish(ctx context.Context, err error) error {
 	out := p.balance(ctx, err, gone)
 	if p.s.stats || p.s.debug && !p.s.peer || !p.s.peer && !p.s.quiet && (out != nil && (p.sent > 1 || p.unread) || p.t.errTTY && p.s.mode == modeLines) {
 		word := "acknowledged"
-		if p.s.qos == 0 {
+		if p.s.qos == 0 && (p.s.device == nil || !p.s.device.answers) {
 			word = "sent"
 		}
 		if p.unread {

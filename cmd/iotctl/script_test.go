@@ -21,7 +21,8 @@ import (
 // TestClientScripts runs the scripts of testdata/script that are not about
 // serve or store. Beside testscript's own commands they have
 //
-//	broker [ARGUMENT…]  run iotctl serve until the script ends; sets URL and PORT
+//	broker [ARGUMENT…]  run iotctl serve until the script ends; sets URL and PORT,
+//	                    and of --listen emqtcp:// EMQTCP_URL
 //	tlsbroker           the same with TLS
 //	passwd, exits       as for TestServeScripts
 //	signal NAME         signal that process
@@ -100,4 +101,8 @@ func runBroker(ts *testscript.TestScript, args []string) {
 	ts.Setenv("URL", ports[0].URL)
 	_, port, _ := strings.Cut(ports[0].Address, ":")
 	ts.Setenv("PORT", port)
+	for _, p := range ports[1:] {
+		scheme, _, _ := strings.Cut(p.URL, "://")
+		ts.Setenv(strings.ToUpper(scheme)+"_URL", p.URL)
+	}
 }

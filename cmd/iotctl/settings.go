@@ -29,8 +29,9 @@ type connectSettings struct {
 	host      string
 	port      int // -1: by scheme
 	unix      string
-	scheme    string // of a URL; "" without one
-	path      string // WebSocket resource
+	scheme    string          // of a URL; "" without one
+	device    *deviceProtocol // that the scheme stands for; nil: MQTT
+	path      string          // WebSocket resource
 	query     string
 	bind      string
 	proxy     string
@@ -185,7 +186,7 @@ func (s *settings) check() error {
 	if err := s.checkSession(); err != nil {
 		return err
 	}
-	if s.prog == progSub && len(s.topics) == 0 && (s.peer20 || len(s.unsubscribe) == 0) {
+	if s.prog == progSub && s.device == nil && len(s.topics) == 0 && (s.peer20 || len(s.unsubscribe) == 0) {
 		return complain("You must specify a topic to subscribe to.")
 	}
 	if s.format != "" && s.output != "text" && s.output != "" {

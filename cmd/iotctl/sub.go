@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 
 func newSub() *cobra.Command {
 	return clientCommand(progSub, &cobra.Command{
-		Use:   "sub -t filter... [options]",
+		Use:   "sub [url] -t filter... [options]",
 		Short: "Subscribe and print messages",
 		Long: `Subscribes to topic filters and prints the messages that arrive: the payload
 and a newline, -v the topic before it, -F a format of your own, -o jsonl a JSON
@@ -29,11 +30,23 @@ a link, the program behaves as mosquitto_sub does.
 Default options are read from iotctl/sub in $XDG_CONFIG_HOME or ~/.config, one
 to a line. IOTCTL_URL, IOTCTL_HOST, IOTCTL_PORT, IOTCTL_USERNAME,
 IOTCTL_PASSWORD and IOTCTL_PASSWORD_FILE stand for the options of these names.
-The command line wins over the environment, and that over the file.`,
+The command line wins over the environment, and that over the file.
+
+With a URL of another protocol than MQTT it speaks as a device of that, and
+options that the protocol cannot express are refused:
+
+  emqtcp://HOST, emqtcps://HOST  the EMQ private TCP protocol, ports 8090 and
+                                 8091: prints what is sent to the device -i
+  text://HOST, texts://HOST      the text protocol, ports 8071 and 8871: prints
+                                 the values of the variables -t, and messages
+                                 to the device -i, whose topic is dev/ID with
+                                 the sender's`,
 		Example: `  iotctl sub -t 'sensors/#' -v
   iotctl sub -t 'sensors/+' -o jsonl -C 10 -W 5
   iotctl sub -t '#' -F '@H:@M:@S %t %l bytes: %x'
-  iotctl sub -t 'sensors/#' --retained-only --remove-retained -W 1`,
+  iotctl sub -t 'sensors/#' --retained-only --remove-retained -W 1
+  iotctl sub emqtcp://localhost -i dev1
+  iotctl sub text://localhost -i dev2 -t temp -v`,
 	}, runSub)
 }
 
@@ -90,7 +103,7 @@ func (sub *subscriber) run(ctx context.Context) error {
 		wg.Go(func() { sub.rates.report(work, sub.out) })
 	}
 	err := sub.subscribe(ctx)
-	if err == nil && !sub.s.exitAfterSub && (len(sub.s.topics) > 0 || sub.s.persistent) {
+	if err == nil && !sub.s.exitAfterSub && (len(sub.s.topics) > 0 || sub.s.persistent || sub.s.device != nil) {
 		select {
 		case err = <-sub.finished:
 		case <-ctx.Done():
@@ -137,10 +150,11 @@ func (sub *subscriber) subscribe(ctx context.Context) error {
 			}
 		}
 		codes, err := sub.Subscribe(ctx, filters, s.properties["subscribe"])
-		if err != nil {
+		var reasons client.Refusals
+		if err != nil && !errors.As(err, &reasons) {
 			return sub.failRequest(ctx, "subscribe", err)
 		}
-		if err := sub.granted(codes); err != nil {
+		if err := sub.granted(codes, reasons); err != nil {
 			return err
 		}
 	}
@@ -172,16 +186,20 @@ func (e *engine) failRequest(ctx context.Context, what string, err error) error 
 	return fail(exitFailed, fmt.Errorf("%s: %w", what, err))
 }
 
-// granted reports refused subscriptions.
-func (sub *subscriber) granted(codes []mqtt.ReasonCode) error {
+// granted reports refused subscriptions; reasons is nil where codes say why.
+func (sub *subscriber) granted(codes []mqtt.ReasonCode, reasons client.Refusals) error {
 	refused := 0
 	for i, c := range codes {
 		if !c.IsError() {
 			continue
 		}
 		refused++
+		reason := fmt.Sprintf("%s (0x%02x)", c.Name(mqtt.TypeSuback, sub.s.version), uint8(c))
+		if denied := (*client.RefusedError)(nil); reasons != nil && errors.As(reasons[i], &denied) {
+			reason = cmp.Or(denied.Reason, "no reason given")
+		}
 		if !sub.s.peer && !sub.s.quiet {
-			sub.t.warnf("subscription to %q refused: %s (0x%02x)", sub.s.topics[i], c.Name(mqtt.TypeSuback, sub.s.version), uint8(c))
+			sub.t.warnf("subscription to %q refused: %s", sub.s.topics[i], reason)
 		}
 	}
 	switch {

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/client"
+	"github.com/iotctl/iotctl/internal/client/emqtcp"
+	"github.com/iotctl/iotctl/internal/client/iottext"
+	"github.com/iotctl/iotctl/internal/transport"
+)
+
+// deviceProtocol is a protocol other than MQTT that pub and sub speak as a device.
+// A URL chooses it.
+type deviceProtocol struct {
+	name    string
+	schemes []transport.Scheme // plain, then TLS
+	// topics: what a device publishes and receives has one. answers: the server
+	// says what has become of it.
+	topics, answers bool
+	// dialect makes what client.Device needs; the time is the longest silence.
+	dialect func(s *settings, id string) (client.Dialect, time.Duration, error)
+	// lacks says why options have no meaning, by their long names, beyond what
+	// no device has.
+	lacks map[string]string
+	// checkTopic says what is wrong with one of -t.
+	checkTopic func(s *settings, topic string) error
+}
+
+// deviceProtocols is the table of them.
+func deviceProtocols() []*deviceProtocol {
+	const none = "its messages have no topics, the server decides where they go"
+	return []*deviceProtocol{
+		{
+			name: "the EMQ private TCP protocol", schemes: transport.EMQTCPSchemes(),
+			dialect: emqtcpDialect,
+			lacks: map[string]string{
+				"topic": none, "verbose": none, "watch": none, "filter-out": none,
+				"retain":       "nothing is retained",
+				"strict":       "there are no subscriptions",
+				"max-inflight": "messages are not acknowledged",
+			},
+		},
+		{
+			name: "the text protocol", schemes: transport.TextSchemes(), topics: true, answers: true,
+			dialect: iottextDialect,
+			lacks: map[string]string{
+				"retain":    "the value of a variable always stays until the next one",
+				"username":  "a device is known by its id: -i",
+				"keepalive": "the server asks whether a device is there",
+			},
+			checkTopic: checkTextTopic,
+		},
+	}
+}
+
+// mqttOnly is why an option has no meaning for any of them; "" if it may have.
+func mqttOnly(option string) string {
+	switch option {
+	case "protocol-version":
+		return "there is one version"
+	case "property":
+		return "messages have no properties"
+	case "unix", "ws", "ws-path", "ws-header":
+		return "it is spoken over TCP"
+	case "srv":
+		return "it has no service records"
+	case "unsubscribe", "exit-after-subscribe", "disable-clean-session", "session-expiry":
+		return "subscriptions end with the connection"
+	case "will-topic", "will-payload", "will-qos", "will-retain":
+		return "it has no wills"
+	case "no-retained", "retained-only", "remove-retained", "retain-as-published", "retain-handling":
+		return "messages carry no retain flag"
+	}
+	return ""
+}
+
+// deviceOf is the protocol that a URL's scheme belongs to; nil for MQTT.
+func deviceOf(scheme string) *deviceProtocol {
+	for _, p := range deviceProtocols() {
+		if slices.ContainsFunc(p.schemes, func(c transport.Scheme) bool { return c.Name == scheme }) {
+			return p
+		}
+	}
+	return nil
+}
+
+// deviceSchemes lists those of all of them.
+func deviceSchemes() []transport.Scheme {
+	var all []transport.Scheme
+	for _, p := range deviceProtocols() {
+		all = append(all, p.schemes...)
+	}
+	return all
+}
+
+// lack says why an option has no meaning; "" if it has.
+func (p *deviceProtocol) lack(a assignment) string {
+	if a.option.long == "qos" && a.value != "0" {
+		return "messages have no QoS"
+	}
+	if reason, ok := p.lacks[a.option.long]; ok {
+		return reason
+	}
+	return mqttOnly(a.option.long)
+}
+
+// checkDevice refuses what the protocol cannot express. Defaults are often meant
+// for MQTT and do no harm; what was typed is refused.
+func (s *settings) checkDevice(given []assignment) error {
+	p := s.device
+	switch {
+	case p == nil:
+		return nil
+	case s.prog == progRR:
+		return fail(exitUsage, fmt.Errorf("%s has no requests and responses", p.name), "iotctl pub, iotctl sub")
+	}
+	for _, a := range given {
+		if reason := p.lack(a); reason != "" {
+			return fail(exitUsage, fmt.Errorf("%s does not go with %s://: %s", a.option.name(), s.scheme, reason))
+		}
+	}
+	s.qos, s.retain = 0, false
+	if !p.topics {
+		s.topics = nil
+	}
+	for _, topic := range s.topics {
+		if err := p.checkTopic(s, topic); err != nil {
+			return fail(exitUsage, fmt.Errorf("-t %q: %w", topic, err))
+		}
+	}
+	return nil
+}
+
+func checkTextTopic(s *settings, topic string) error {
+	id, toDevice := strings.CutPrefix(topic, iottext.DevicePrefix)
+	if s.prog == progSub && toDevice {
+		return fmt.Errorf("messages to a device need no subscription: the device %q receives its own", id)
+	}
+	return iottext.CheckTopic(topic)
+}
+
+// deviceEndpoint is where to connect to, by the URL and the options behind it.
+func (s *settings) deviceEndpoint() transport.Endpoint {
+	scheme := s.device.schemes[0]
+	if s.usesTLS() {
+		scheme = s.device.schemes[1]
+	}
+	e := transport.Endpoint{Scheme: scheme, Host: s.host, Port: scheme.Port}
+	if s.port >= 0 {
+		e.Port = uint16(s.port)
+	}
+	return e
+}
+
+// newDevice makes the client of an engine.
+func newDevice(s *settings, t *terminal, o client.Options) (client.API, error) {
+	id := s.clientID(os.Getpid())
+	if id == "" {
+		return nil, fail(exitUsage, errors.New("a device needs an identifier"), "-i ID")
+	}
+	dialect, alive, err := s.device.dialect(s, id)
+	if err != nil {
+		return nil, fail(exitUsage, err)
+	}
+	if s.debug {
+		o.OnPacket = describedLog(t, dialect.Describe)
+	}
+	d, err := client.NewDevice(client.DeviceOptions{Options: o, Dialect: dialect, Alive: alive})
+	if err != nil {
+		return nil, fail(exitUsage, err)
+	}
+	return d, nil
+}
+
+func emqtcpDialect(s *settings, id string) (client.Dialect, time.Duration, error) {
+	c := emqtcp.Config{ClientID: id, Username: s.username, Alive: time.Duration(s.keepAlive) * time.Second}
+	if s.password != nil {
+		c.Password = []byte(*s.password)
+	}
+	d, err := emqtcp.New(c)
+	return d, c.Alive, err
+}
+
+func iottextDialect(s *settings, id string) (client.Dialect, time.Duration, error) {
+	c := iottext.Config{ID: id}
+	if s.password != nil {
+		c.Password = []byte(*s.password)
+	}
+	d, err := iottext.New(c)
+	return d, 0, err
+}
+
+// deviceHints says what to type when a login is refused.
+func (s *settings) deviceHints(e *client.RefusedError) []string {
+	_, code, pending := strings.Cut(e.Reason, "pending approval, code ")
+	switch {
+	case pending:
+		return []string{"where the server runs: iotctl pair approve " + strings.TrimRight(code, `"`)}
+	case s.password == nil && s.device.lacks["username"] != "":
+		return []string{"the server may want a password: --ask-password"}
+	case s.password == nil:
+		return []string{"the server may want a user name and a password: -u NAME --ask-password"}
+	}
+	return nil
+}
