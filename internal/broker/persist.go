@@ -66,12 +66,9 @@ func (b *Broker) loadRecord(r store.Record) {
 			b.cfg.Logger.Warn("stored subscription left out", "client", r.ClientID, "err", err)
 			return
 		}
-		if s.subs == nil {
-			s.subs = map[string]*subscription{}
-		}
-		s.subs[r.Filter] = sub
+		s.subs.put(sub)
 		s.shared = s.shared || sub.share != ""
-		s.several.Store(len(s.subs) > 1)
+		s.several.Store(s.subs.len() > 1)
 		b.addSub(sub)
 	case store.Backlog:
 		if s := b.lookup(r.ClientID); s != nil {

@@ -47,18 +47,18 @@ type Session struct {
 	expiry   time.Duration
 	out      *session.Outbound
 	in       session.Inbound
-	storer   *Link                    // whose batch has changed in, which is not stored yet
-	stored   chan struct{}            // closed then, if another connection waits for it
-	first    uint64                   // the places below belong to earlier sessions
-	subs     map[string]*subscription // by the filter as the client wrote it
-	shared   bool                     // there is, or was, a shared one among them
-	storing  []uint64                 // places of messages in batches that have not been committed, in order
-	before   uint64                   // the places up to here may have been sent before the broker started
-	replay   []replay                 // retained messages that have not been sent yet
-	awaiting bool                     // replay waits for room in the store
-	actions  []session.Action         // scratch
-	progress uint64                   // counts what the client takes
-	stuck    bool                     // somebody has waited for it in vain
+	storer   *Link         // whose batch has changed in, which is not stored yet
+	stored   chan struct{} // closed then, if another connection waits for it
+	first    uint64        // the places below belong to earlier sessions
+	subs     holdings
+	storing  []uint64         // places of messages in batches that have not been committed, in order
+	before   uint64           // the places up to here may have been sent before the broker started
+	replay   []replay         // retained messages that have not been sent yet
+	actions  []session.Action // scratch
+	progress uint64           // counts what the client takes
+	shared   bool             // there is, or was, a shared one among subs
+	awaiting bool             // replay waits for room in the store
+	stuck    bool             // somebody has waited for it in vain
 }
 
 // will is the will message of the connection of the moment, or one that waits
@@ -164,7 +164,7 @@ func (s *Session) end() {
 	}
 	s.online.Store(false)
 	subs, shared := s.subs, s.shared
-	s.subs = nil
+	s.subs = holdings{}
 	s.replay = nil
 	parked, after := s.out.Parked()
 	storing := s.storing // nothing is added any more, and offer sees to what is in it
@@ -179,7 +179,7 @@ func (s *Session) end() {
 	})
 	s.mu.Unlock()
 
-	for _, sub := range subs {
+	for sub := range subs.values() {
 		b.removeSub(sub)
 	}
 	switch {

@@ -100,21 +100,18 @@ func (l *Link) replace(sub *subscription) (old *subscription, err error) {
 	if s.link != l {
 		return nil, ErrTakenOver
 	}
-	old = s.subs[sub.filter]
+	old = s.subs.get(sub.filter)
 	switch {
 	case old != nil:
-	case len(s.subs) >= b.cfg.MaxSubscriptions:
+	case s.subs.len() >= b.cfg.MaxSubscriptions:
 		return nil, ErrQuota
 	case s.durable() && b.full():
 		return nil, ErrFull
 	}
-	if s.subs == nil {
-		s.subs = map[string]*subscription{}
-	}
-	if len(s.subs) > 0 {
+	if s.subs.len() > 0 {
 		s.several.Store(true)
 	}
-	s.subs[sub.filter] = sub
+	s.subs.put(sub)
 	s.shared = s.shared || sub.share != ""
 	// New before old: no message is missed, and one that meets both is
 	// merged into one delivery. // [MQTT-3.8.4-3]
@@ -163,14 +160,14 @@ func (l *Link) unsubscribe(filter string) error {
 	if s.link != l {
 		return ErrTakenOver
 	}
-	sub := s.subs[filter]
+	sub := s.subs.get(filter)
 	if sub == nil {
 		if _, err := newSub(s, Subscription{Filter: filter}); err != nil {
 			return err
 		}
 		return ErrNoSubscription
 	}
-	delete(s.subs, filter)
+	s.subs.remove(filter)
 	l.b.removeSub(sub)
 	s.dropReplay(sub)
 	if s.durable() {
