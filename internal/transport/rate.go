@@ -144,12 +144,11 @@ type pause struct {
 
 func newPause(bytes, messages Rate, shift func(time.Time) error) *pause {
 	now := time.Now()
-	p := &pause{bytes: NewBucket(bytes, now), messages: NewBucket(messages, now), shift: shift}
-	if p.bytes == nil && p.messages == nil {
+	b, m := NewBucket(bytes, now), NewBucket(messages, now)
+	if b == nil && m == nil {
 		return nil
 	}
-	p.stop, p.wake = make(chan struct{}), make(chan struct{}, 1)
-	return p
+	return &pause{bytes: b, messages: m, shift: shift, stop: make(chan struct{}), wake: make(chan struct{}, 1)}
 }
 
 func (p *pause) bytesRead(n int) {
