@@ -27,11 +27,12 @@ type Conn struct {
 	opened   bool // the first byte may come
 	plain    bool // a socket: neither TLS nor WebSocket, and no datagrams
 	packets  bool // datagrams
+	ready    bool // retained messages follow the answers of this batch
+	over     bool // guarded by using: Accept comes too late
 
 	name     atomic.Pointer[string]      // client identifier, for the log; nil before Name
 	link     atomic.Pointer[broker.Link] // nil before Accept
 	using    sync.Mutex                  // taken around the link by Do, Accept, the end of a batch, and the end
-	over     bool                        // guarded by using: Accept comes too late
 	farewell broker.Farewell
 	why      string // for the counters
 
@@ -42,9 +43,8 @@ type Conn struct {
 	partial []byte  // of a frame that is not complete
 	want    int     // size of that frame, 0 for unknown
 	acks    *buffer // of this batch, nil for none; they leave after it has been committed
-	ready   bool    // retained messages follow the answers
 
-	refusals refusals
+	refusals *refusals // nil before the first
 	w        writer
 	ending   atomic.Pointer[End] // that somebody else has asked for
 	closing  atomic.Bool         // the last words are written; the reader waits for the peer to close

@@ -20,10 +20,13 @@ type refusals struct {
 // Refused logs that what, a publish or a subscription, is refused on topic: at
 // info once in refusalPause, and at debug otherwise.
 func (c *Conn) Refused(what, topic string, err error) {
+	if c.refusals == nil {
+		c.refusals = new(refusals)
+	}
 	level, more := slog.LevelDebug, c.refusals.since
 	if c.refusals.told.IsZero() || c.lastRead.Sub(c.refusals.told) >= refusalPause {
 		level = slog.LevelInfo
-		c.refusals = refusals{told: c.lastRead}
+		*c.refusals = refusals{told: c.lastRead}
 	} else {
 		c.refusals.since++
 	}
@@ -35,8 +38,8 @@ func (c *Conn) Refused(what, topic string, err error) {
 
 // tellRefusals logs at the end of a connection what no line has told.
 func (c *Conn) tellRefusals() {
-	if n := c.refusals.since; n > 0 {
-		c.Log().Info("more was refused", "count", n)
+	if c.refusals != nil && c.refusals.since > 0 {
+		c.Log().Info("more was refused", "count", c.refusals.since)
 	}
 }
 
