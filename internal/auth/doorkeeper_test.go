@@ -54,3 +54,14 @@ func TestStrangersComeToTheDoorkeeper(t *testing.T) {
 		t.Error("a refusal comes to the doorkeeper")
 	}
 }
+
+func TestPendingIsFitForTheClient(t *testing.T) {
+	for code, want := range map[string]string{
+		"48-21": "pending approval, code 48-21",
+		"":      "pending approval: too many devices wait, try again later",
+	} {
+		if got := (&Pending{Code: code}).Error(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -76,7 +76,7 @@ func (a *Authenticator) Authenticate(_ context.Context, c auth.Credentials) (aut
 			a.cfg.Logger.Warn("a request for approval is turned away: there are too many, in total or from its address",
 				append(turnedAway(c), "more_before", more)...)
 		}
-		return auth.Identity{}, auth.Deny, nil
+		return auth.Identity{}, auth.Deny, &auth.Pending{}
 	}
 	accept := d.window.fits(e, now)
 	if accept {

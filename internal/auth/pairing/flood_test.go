@@ -44,6 +44,7 @@ func TestAFloodOfRequestsIsBounded(t *testing.T) {
 		t.Errorf("%d lines about those that are turned away", lines)
 	}
 	b.want(known, "allow known")
+	b.want(secret("one more", "s"), "full")
 	if got := b.List(0, 1<<30); len(got) > 1001 {
 		t.Errorf("%d in the list", len(got))
 	}
