@@ -95,11 +95,12 @@ func (c *client) refuse(err error) error {
 // once, whatever HideReasons says: the code is for its display.
 func (c *client) await(creds *auth.Credentials, p *auth.Pending, now time.Time) error {
 	l := c.login
-	if l.waiting == nil {
+	first := l.waiting == nil
+	if first {
 		l.extend(now.Add(c.g.cfg.ApprovalTimeout))
 	}
 	l.waiting, l.askAgain = creds, now.Add(c.g.cfg.ApprovalInterval)
-	if l.code != p.Code {
+	if first || l.code != p.Code {
 		l.code = p.Code
 		c.Answered(say(c.Answers(), iottext.Line{Command: iottext.Bad, Reason: []byte(p.Error())}))
 	}
