@@ -19,7 +19,7 @@
 // Splitting and decoding into a [Record] that has been used before allocates
 // nothing for binary fields. Everything that is bounded stays so with hostile
 // input: no memory is reserved for a length before its bytes are there, frames
-// end at max_frame, the bytes skipped on one connection at max_skipped, arrays
+// end at max_frame, the bytes skipped between two frames at max_skipped, arrays
 // at their max_items, and a record at 65,536 values. Work is linear in the
 // bytes, times max_frame where resynchronisation tries each byte again.
 //

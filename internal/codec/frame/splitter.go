@@ -35,6 +35,7 @@ type Splitter struct {
 	discard *variant // whose frame is too long and being left out
 	need    int
 	skipped int
+	before  int // of those, in front of the last frame
 	dropped int
 	plain   []byte // the unescaped frame
 	escapes []int32
@@ -62,8 +63,8 @@ func (s *Splitter) next(data []byte, final bool) (Frame, int, error) {
 		if s.discard != nil {
 			at += s.discardLine(data[at:], final)
 		}
-		if s.skipped > s.c.framing.maxSkipped {
-			return Frame{}, at, fmt.Errorf("%w: %d bytes belong to no frame", ErrNotFramed, s.skipped)
+		if lost := s.skipped - s.before; lost > s.c.framing.maxSkipped {
+			return Frame{}, at, fmt.Errorf("%w: %d bytes belong to no frame", ErrNotFramed, lost)
 		}
 		if at == len(data) {
 			s.need = 1
@@ -72,7 +73,7 @@ func (s *Splitter) next(data []byte, final bool) (Frame, int, error) {
 		f, n, out := s.try(data[at:], final)
 		switch out {
 		case fits:
-			s.later = true
+			s.later, s.before = true, s.skipped
 			return f, at + n, nil
 		case short:
 			s.need = n
