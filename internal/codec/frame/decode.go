@@ -6,8 +6,15 @@ import (
 	"fmt"
 )
 
-// maxValues bounds a record.
-const maxValues = 65536
+// Bounds of a record: what it holds, and how many elements of arrays are
+// looked at, for those that leave nothing behind.
+const (
+	maxValues = 65536
+	maxSteps  = 4 * maxValues
+)
+
+// A record that has grown beyond this is not kept for the next frame.
+const keptValues = 4096
 
 // DecodeError says which field of a frame cannot be what the definition says.
 type DecodeError struct {

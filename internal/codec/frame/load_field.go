@@ -13,7 +13,7 @@ type scope struct {
 	prefix string // path of the enclosing objects: "records."
 	depth  int
 	item   bool // it is the element of an array and has no name
-	turned bool // the bytes are changed ones: no place in the frame
+	apart  bool // its bytes are cut out or changed ones: no place in the frame
 }
 
 // messageKeys are the keys that make a message of a mapping.
@@ -106,8 +106,8 @@ func (l *loader) field(n *yaml.Node, sc scope) (field, bool) {
 	f.may = m.flag("optional", false)
 	if m.has("at") {
 		f.placed, f.at = true, m.number("at", 0, -largestMaxFrame, largestMaxFrame)
-		if sc.turned {
-			l.errorf(n, "%s: at counts in the frame, and this stands in bytes that were changed (add, xor, reverse)", m.what)
+		if sc.apart {
+			l.errorf(n, "%s: at counts in the frame, and this stands in bytes that were cut out (kv, regex) or changed (add, xor, reverse)", m.what)
 		}
 	}
 	f.dotted = strings.Contains(f.name, ".")
@@ -134,7 +134,7 @@ func (sc scope) inner(f *field) scope {
 		sc.prefix += f.name + "."
 	}
 	sc.item = false
-	sc.turned = sc.turned || f.ops != nil
+	sc.apart = sc.apart || f.ops != nil
 	return sc
 }
 

@@ -179,8 +179,8 @@ func (l *loader) checksumField(m *mapping, f *field, sc scope) {
 	sum.from = m.number("from", 0, 0, largestMaxFrame)
 	sum.le = f.le
 	f.sub = &nested{sum: &sum}
-	if sc.turned {
-		l.errorf(m.node, "%s: a checksum inside changed bytes (add, xor, reverse) is not possible", m.what)
+	if sc.apart {
+		l.errorf(m.node, "%s: a checksum is not possible in bytes that were cut out (kv, regex) or changed (add, xor, reverse)", m.what)
 	}
 	if f.name != "_" {
 		l.inline[f.name] = f.sub.sum

@@ -245,7 +245,9 @@ func (l *loader) regex(m *mapping, f *field, sc scope) {
 				def = n
 			}
 		}
-		if part, ok := l.keyed(def, name, sc.inner(f)); ok {
+		inner := sc.inner(f)
+		inner.apart = true
+		if part, ok := l.keyed(def, name, inner); ok {
 			part.placed, part.at = false, i
 			f.sub.fields = append(f.sub.fields, part)
 		}

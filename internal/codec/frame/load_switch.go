@@ -201,6 +201,7 @@ func (l *loader) kv(m *mapping, f *field, sc scope) {
 	}
 	f.sub.numbers = m.flag("numbers", false)
 	inner := sc.inner(f)
+	inner.apart = true
 	if n := m.get("keys"); n != nil {
 		km := l.mapping(n, m.what+": keys")
 		for _, key := range km.keys {

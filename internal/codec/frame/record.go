@@ -86,6 +86,7 @@ type Record struct {
 	device int     // slot of the device id, -1 if the message carries none
 	reply  *template
 	refuse *template
+	steps  int     // elements of arrays so far
 	first  int     // index of the first member of the object being filled
 	later  []int32 // numbers whose sign another field decides
 	trace  func(*message)
@@ -149,13 +150,16 @@ func (r *Record) at(slot int) *Value {
 
 func (r *Record) reset(f Frame, dir Direction, slots int) {
 	r.Message, r.frame, r.dir = "", f, dir
+	if cap(r.Values) > keptValues || cap(r.arena) > 16*keptValues {
+		r.Values, r.arena = nil, nil
+	}
 	r.Values, r.arena = r.Values[:0], r.arena[:0]
 	if cap(r.slot) < slots {
 		r.slot = make([]int32, slots)
 	}
 	r.slot = r.slot[:slots]
 	clear(r.slot)
-	r.device, r.first = -1, 0
+	r.device, r.first, r.steps = -1, 0, 0
 	r.reply, r.refuse = nil, nil
 	r.later = r.later[:0]
 }

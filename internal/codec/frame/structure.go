@@ -169,6 +169,9 @@ func (r *Record) elements(f *field) error {
 		if count < 0 && r.pos >= r.end {
 			return nil
 		}
+		if r.steps++; r.steps > maxSteps {
+			return r.fail(f, "more than %d elements in one frame", maxSteps)
+		}
 		if i >= f.sub.items {
 			return r.fail(f, "more than %d elements (max_items)", f.sub.items)
 		}
@@ -197,10 +200,11 @@ func (r *Record) elements(f *field) error {
 // element is the definition of an object in an array, which has no name.
 func (n *nested) element() *field { return &n.tag }
 
-// known reports whether the object being filled has a member of that name.
-func (r *Record) known(name string) bool {
+// known reports whether the object being filled has a member of that name;
+// one that is not shown counts only if hidden is set.
+func (r *Record) known(name string, hidden bool) bool {
 	for i := r.first; i < len(r.Values); i = r.Values[i].End {
-		if v := &r.Values[i]; v.Name == name && !v.hidden {
+		if v := &r.Values[i]; v.Name == name && (hidden || !v.hidden) {
 			return true
 		}
 	}
@@ -238,7 +242,7 @@ func (r *Record) element(f *field) error {
 		return r.fail(f, "tag %#x: %d bytes wanted, %d left", tag, size, r.end-r.pos)
 	}
 	if m := f.sub.choice.find(r, &by); m != nil {
-		if len(m.fields) > 0 && r.known(m.fields[0].name) {
+		if len(m.fields) > 0 && r.known(m.fields[0].name, true) {
 			r.pos += int(size)
 			return nil
 		}
@@ -254,7 +258,7 @@ func (r *Record) element(f *field) error {
 		return err
 	}
 	name := "tag_" + strconv.FormatUint(tag, 16)
-	again := r.known(name)
+	again := r.known(name, false)
 	v := r.loose(f, name, Hex, off, len(b))
 	v.Text, v.hidden = b, again
 	return nil
@@ -320,13 +324,13 @@ func (r *Record) pair(f *field, piece []byte, off int) error {
 		return nil
 	}
 	if def := f.sub.keys[string(key)]; def != nil {
-		if r.known(def.name) {
+		if r.known(def.name, true) {
 			return r.fail(def, "%q is given twice", key)
 		}
 		return r.window(value, from, false, func() error { return def.read(r, def) })
 	}
 	name := string(key)
-	if r.known(name) {
+	if r.known(name, false) {
 		return r.fail(f, "%q is given twice", key)
 	}
 	if len(r.Values) >= maxValues {
@@ -357,7 +361,7 @@ func (v *Value) guess() {
 func (r *Record) members(f *field, members map[string]json.RawMessage, off int) error {
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		raw := members[name]
-		if len(r.Values) >= maxValues || r.known(name) {
+		if len(r.Values) >= maxValues || r.known(name, false) {
 			return r.fail(f, "%q is given twice", name)
 		}
 		v := r.loose(f, name, JSON, off, 0)

@@ -32,6 +32,9 @@ const (
 	topicField
 )
 
+// maxTopic is what MQTT can carry.
+const maxTopic = 65535
+
 // CheckLevel refuses text that is not one level of a topic name: empty, with
 // + # / or NUL, or not UTF-8.
 func CheckLevel(text []byte) error {
@@ -85,6 +88,12 @@ func (t *topicTemplate) append(dst []byte, r *Record, deviceID string) ([]byte, 
 		if err := CheckLevel(dst[from:]); err != nil {
 			return dst[:base], fmt.Errorf("topic %s: %s: %w", t.text, p.name, err)
 		}
+		if i == 0 && dst[from] == '$' {
+			return dst[:base], fmt.Errorf("topic %s: %s: %q cannot begin a topic: those with $ are the broker's", t.text, p.name, dst[from:])
+		}
+	}
+	if len(dst)-base > maxTopic {
+		return dst[:base], fmt.Errorf("topic %s: more than %d bytes", t.text, maxTopic)
 	}
 	return dst, nil
 }
