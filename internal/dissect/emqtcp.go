@@ -1,0 +1,157 @@
+package dissect
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/iotctl/iotctl/internal/codec/emqtcp"
+)
+
+// EMQTCP reads the EMQ private TCP protocol.
+type EMQTCP struct{}
+
+// Name implements Dissector.
+func (EMQTCP) Name() string { return "emqtcp" }
+
+// Sniff implements Dissector: a CONNECT whose fields fill it is proof, a chain of
+// frames that ends where the bytes do speaks for it.
+func (EMQTCP) Sniff(b []byte, h Hint) (Confidence, string) {
+	if len(b) == 0 || h.Datagram {
+		return No, ""
+	}
+	o := emqtcp.Options{EitherSide: true, StrictFlags: true}
+	if emqtcp.Type(b[0]>>4) == emqtcp.TypeConnect {
+		switch _, _, err := emqtcp.Parse(b, o); {
+		case err == nil:
+			return Certain, "a CONNECT of version 1 whose fields fill it"
+		case errors.Is(err, emqtcp.ErrShort) && b[0] == byte(emqtcp.TypeConnect)<<4|emqtcp.Version:
+			return Possible, "it begins like a CONNECT of version 1"
+		}
+		return No, ""
+	}
+	frames, at := 0, 0
+	for ; at < len(b); frames++ {
+		p, n, err := emqtcp.Parse(b[at:], o)
+		if errors.Is(err, emqtcp.ErrShort) {
+			break
+		}
+		if err != nil {
+			return No, ""
+		}
+		if a, ok := p.(emqtcp.Connack); ok && a.Code > emqtcp.IllegalVersion {
+			return No, ""
+		}
+		at += n
+	}
+	switch {
+	case h.Port == 8090 || h.Port == 8091:
+		return Likely, "its port, and the types of its frames"
+	case at == len(b) && frames > 1:
+		return Likely, strconv.Itoa(frames) + " frames fill the bytes"
+	}
+	return Possible, "its first byte is that of a frame"
+}
+
+// Dissect implements Dissector.
+func (d EMQTCP) Dissect(b []byte, st *Stream) (Packet, int, error) {
+	h, _, n, err := emqtcp.Frame(b, 0)
+	p := Packet{Protocol: d.Name(), Type: h.Type.String()}
+	w := walk{b: b}
+	if len(b) == 0 {
+		return p, 0, ErrShort
+	}
+	if bad := (*emqtcp.Malformed)(nil); errors.As(err, &bad) {
+		w.add(Field{Name: "type and flags", Kind: Structure, Len: 1, Value: uint64(b[0]), Note: h.Type.String()})
+		p.Fields = w.fields
+		return p, 0, malformed(bad.Offset, "%s", bad.Reason)
+	}
+	short := err != nil
+	if !short {
+		w.b = b[:n]
+	}
+	head(&w, h)
+	if h.Type.HasPayload() {
+		if _, ok := w.number("length", Length, 2, "bytes follow"); ok {
+			body(&w, &p, h)
+		}
+	}
+	p.Fields = w.fields
+	if short {
+		return p, 0, ErrShort
+	}
+	err = judge(b[:n], st.direction(), &p)
+	return p, n, err
+}
+
+// head takes the first byte.
+func head(w *walk, h emqtcp.Header) {
+	flags := Field{Name: "flags", Kind: Flags, Len: 1, Value: uint64(h.Flags)}
+	switch h.Type {
+	case emqtcp.TypeConnect:
+		flags.Name, flags.Kind = "version", Number
+	case emqtcp.TypeConnack:
+		flags.Name, flags.Kind, flags.Note = "code", Number, emqtcp.AckCode(h.Flags).String()
+	default:
+		flags.Note = "reserved"
+	}
+	w.add(Field{Name: "type and " + flags.Name, Kind: Structure, Len: 1, Value: uint64(w.b[0]), Kids: []Field{
+		{Name: "type", Kind: Structure, Len: 1, Value: uint64(h.Type), Note: h.Type.String()},
+		flags,
+	}})
+}
+
+// body takes what follows the length, as far as it is there.
+func body(w *walk, p *Packet, h emqtcp.Header) {
+	switch h.Type {
+	case emqtcp.TypeConnect:
+		p.Version = strconv.Itoa(int(h.Flags))
+		if h.Flags > emqtcp.Version {
+			if f := w.rest("body", "of another version"); f != nil {
+				f.Secret = true // it may hold a password
+			}
+			return
+		}
+		connect(w, p)
+	case emqtcp.TypeConnack:
+		p.Summary = emqtcp.AckCode(h.Flags).String()
+		w.payload("message")
+	default:
+		p.Summary = fmt.Sprintf("%d bytes", h.Length)
+		w.payload("payload")
+	}
+}
+
+func connect(w *walk, p *Packet) {
+	if n, ok := w.number("keep alive", Number, 1, "s"); ok {
+		p.Summary = fmt.Sprintf("keep alive %d s", n)
+	}
+	if f := w.prefixed("client identifier", Text); f != nil {
+		p.Summary = fmt.Sprintf("client %q, %s", f.Value, p.Summary)
+	}
+	if w.at < len(w.b) {
+		w.prefixed("user name", Text)
+	}
+	if w.at < len(w.b) {
+		w.prefixed("password", Text)
+	}
+	for i := range w.fields { // if it was cut short, too
+		w.fields[i].Secret = w.fields[i].Name == "password"
+	}
+	w.rest("rest", "behind the last field")
+}
+
+// judge adds what the codec finds wrong with a whole frame.
+func judge(frame []byte, from Direction, p *Packet) error {
+	var notes []emqtcp.Malformed
+	_, _, err := emqtcp.Parse(frame, emqtcp.Options{
+		Lenient: true, Notes: &notes, FromServer: from == FromServer, EitherSide: from == Unknown,
+	})
+	for _, m := range notes {
+		p.Problems = append(p.Problems, Problem{Off: m.Offset, Text: m.Reason})
+	}
+	if bad := (*emqtcp.Malformed)(nil); errors.As(err, &bad) {
+		return malformed(bad.Offset, "%s", bad.Reason)
+	}
+	return nil
+}

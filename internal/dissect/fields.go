@@ -1,0 +1,123 @@
+package dissect
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+)
+
+// walk takes fields off the front of a packet until its bytes end. After the
+// first field that is not all there it takes nothing more.
+type walk struct {
+	b      []byte
+	at     int
+	ended  bool
+	fields []Field
+}
+
+// room reports whether n bytes are left; if not, what is left becomes the field.
+func (w *walk) room(name string, n int) bool {
+	if w.ended {
+		return false
+	}
+	if left := len(w.b) - w.at; left < n {
+		w.ended = true
+		if left > 0 {
+			w.add(Field{Name: name, Kind: Bytes, Len: left, Value: bytes.Clone(w.b[w.at:]), Note: fmt.Sprintf("%d of %d bytes", left, n)})
+		}
+		return false
+	}
+	return true
+}
+
+// add appends a field at the present place, which moves behind it, and returns
+// it.
+func (w *walk) add(f Field) *Field {
+	f.Off = w.at
+	w.at += f.Len
+	w.fields = append(w.fields, f)
+	return &w.fields[len(w.fields)-1]
+}
+
+// number takes a big-endian number of 1 or 2 bytes.
+func (w *walk) number(name string, kind Kind, size int, note string) (n int, ok bool) {
+	if !w.room(name, size) {
+		return 0, false
+	}
+	n = int(w.b[w.at])
+	if size == 2 {
+		n = int(binary.BigEndian.Uint16(w.b[w.at:]))
+	}
+	w.add(Field{Name: name, Kind: kind, Len: size, Value: uint64(n), Note: note})
+	return n, true
+}
+
+// prefixed takes a value behind its length of 2 bytes.
+func (w *walk) prefixed(name string, kind Kind) *Field {
+	n, ok := w.number(name+" length", Length, 2, "bytes")
+	if !ok || !w.room(name, n) {
+		return nil
+	}
+	return w.take(name, kind, n)
+}
+
+// take takes n bytes that are there. Text that is none becomes bytes.
+func (w *walk) take(name string, kind Kind, n int) *Field {
+	b := w.b[w.at : w.at+n]
+	if kind == Text && utf8.Valid(b) {
+		return w.add(Field{Name: name, Kind: Text, Len: n, Value: string(b)})
+	}
+	return w.add(Field{Name: name, Kind: Bytes, Len: n, Value: bytes.Clone(b)})
+}
+
+// rest takes all that is left; nil if nothing is.
+func (w *walk) rest(name, note string) *Field {
+	n := len(w.b) - w.at
+	if n == 0 {
+		return nil
+	}
+	w.ended = true
+	return w.add(Field{Name: name, Kind: Bytes, Len: n, Value: bytes.Clone(w.b[w.at:]), Note: note})
+}
+
+// payload takes all that is left as what it seems to be.
+func (w *walk) payload(name string) {
+	if n := len(w.b) - w.at; n > 0 {
+		kind := Bytes
+		if printable(w.b[w.at:]) {
+			kind = Text
+		}
+		w.take(name, kind, n)
+	}
+}
+
+// named is a name that comes out of the packet, fit to be a field's.
+func named(s string) string {
+	switch {
+	case s == "":
+		return "field"
+	case printable([]byte(s)):
+		return s
+	}
+	return strconv.Quote(s)
+}
+
+// printable reports whether b is text that a terminal shows as it is.
+func printable(b []byte) bool {
+	if !utf8.Valid(b) {
+		return false
+	}
+	for _, c := range b {
+		if c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// malformed makes the error.
+func malformed(off int, format string, args ...any) *Malformed {
+	return &Malformed{Problem{Off: off, Text: fmt.Sprintf(format, args...)}}
+}

@@ -1,0 +1,133 @@
+package dissect
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/iotctl/iotctl/internal/codec/iottext"
+)
+
+// IOTText reads the text protocol of "Custom IoT".
+type IOTText struct{}
+
+// Name implements Dissector.
+func (IOTText) Name() string { return "iottext" }
+
+// Sniff implements Dissector: every line begins with START and a bar.
+func (IOTText) Sniff(b []byte, _ Hint) (Confidence, string) {
+	const word = "START"
+	b = bytes.TrimLeft(b, " \t\r\n")
+	n := min(len(b), len(word))
+	if n == 0 || !strings.EqualFold(string(b[:n]), word[:n]) {
+		return No, ""
+	}
+	switch rest := bytes.TrimLeft(b[n:], " \t"); {
+	case len(rest) > 0 && rest[0] == '|':
+		return Certain, "a line begins with START and a bar"
+	case len(rest) == 0:
+		return Possible, "it may go on as START and a bar"
+	}
+	return No, ""
+}
+
+// Dissect implements Dissector. A packet is a line.
+func (d IOTText) Dissect(b []byte, st *Stream) (Packet, int, error) {
+	p := Packet{Protocol: d.Name(), Type: "line"}
+	line, n, err := iottext.Frame(b, 0)
+	w := walk{b: b}
+	if bad := (*iottext.Malformed)(nil); errors.As(err, &bad) {
+		w.rest("line", "")
+		p.Fields = w.fields
+		return p, 0, malformed(bad.Offset, "%s", bad.Reason)
+	}
+	if err != nil {
+		line = b
+	}
+	pieces(&w, line)
+	if err != nil {
+		p.Fields = w.fields
+		return p, 0, ErrShort
+	}
+	w.add(Field{Name: "line end", Kind: Structure, Len: n - w.at})
+	p.Fields = w.fields
+	if iottext.Blank(line) {
+		p.Type = "blank line"
+		return p, n, nil
+	}
+	from := iottext.Either
+	switch st.direction() {
+	case FromClient:
+		from = iottext.Client
+	case FromServer:
+		from = iottext.Server
+	}
+	l, err := iottext.Parse(line, from)
+	if l.Command != 0 {
+		p.Type = l.Command.String()
+	}
+	p.Summary = lineSummary(&l)
+	if bad := (*iottext.Malformed)(nil); errors.As(err, &bad) {
+		return p, n, malformed(bad.Offset, "%s", bad.Reason)
+	}
+	return p, n, nil
+}
+
+// pieces takes what stands between the bars, and the bars with the spaces around
+// them.
+func pieces(w *walk, line []byte) {
+	for at, piece := range iottext.Pieces(line) {
+		if at > w.at {
+			w.add(Field{Name: "bar", Kind: Structure, Len: at - w.at})
+		}
+		key, text, ok := bytes.Cut(piece, []byte{'='})
+		switch {
+		case len(piece) == 0:
+		case ok:
+			w.add(assignment(at, piece, key, text))
+		case strings.EqualFold(string(piece), "START"), strings.EqualFold(string(piece), "END"):
+			w.add(Field{Name: strings.ToLower(string(piece)), Kind: Structure, Len: len(piece), Value: string(piece)})
+		default:
+			w.take("word", Text, len(piece))
+		}
+	}
+	if left := len(line) - w.at; left > 0 {
+		w.add(Field{Name: "bar", Kind: Structure, Len: left})
+	}
+}
+
+// assignment is one KEY=VALUE.
+func assignment(at int, piece, key, text []byte) Field {
+	name := string(bytes.ToUpper(bytes.Trim(key, " \t")))
+	text = bytes.TrimLeft(text, " \t") // at the right, pieces have none
+	from := at + len(piece) - len(text)
+	value := Field{Name: "value", Kind: Text, Off: from, Len: len(text), Value: string(iottext.Value(text))}
+	if len(iottext.Value(text)) != len(text) {
+		value.Note = "with escapes"
+	}
+	f := Field{Name: named(name), Kind: Text, Len: len(piece), Value: value.Value, Note: value.Note}
+	if name == "COMMAND" {
+		f.Kind, value.Kind = Structure, Structure
+	}
+	f.Secret = name == "PASSWORD"
+	value.Secret = f.Secret
+	f.Kids = []Field{
+		{Name: "key", Kind: Structure, Off: at, Len: len(key), Value: string(key)},
+		value,
+	}
+	return f
+}
+
+func lineSummary(l *iottext.Line) string {
+	var parts []string
+	for _, f := range []struct {
+		name  string
+		value []byte
+	}{{"variable", l.Variable}, {"device", l.Device}, {"id", l.ID}, {"value", l.Value}, {"reason", l.Reason}} {
+		if len(f.value) > 0 {
+			parts = append(parts, fmt.Sprintf("%s %q", f.name, f.value))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
