@@ -7,6 +7,7 @@ import (
 	"github.com/iotctl/iotctl/internal/auth/certificate"
 	"github.com/iotctl/iotctl/internal/auth/passwordfile"
 	"github.com/iotctl/iotctl/internal/bench"
+	"github.com/iotctl/iotctl/internal/dissect"
 	"github.com/iotctl/iotctl/internal/gateway"
 	gatewayemqtcp "github.com/iotctl/iotctl/internal/gateway/emqtcp"
 	gatewayiottext "github.com/iotctl/iotctl/internal/gateway/iottext"
@@ -93,5 +94,12 @@ func scenarios() []bench.Spec {
 		bench.Conn(), bench.Pub(), bench.Sub(),
 		bench.Pair(), bench.FanIn(), bench.FanOut(), bench.Shared(), bench.Latency(),
 		bench.Retained(), bench.Resume(), bench.Storm(), bench.Churn(), bench.Slow(), bench.Will(),
+		bench.EMQTCPPair(),
 	}, bench.MQTTBS()...)
+}
+
+// dissectors is the table of what decode can read.
+func dissectors() ([]dissect.Dissector, error) {
+	frames, err := dissect.Frames()
+	return append([]dissect.Dissector{dissect.EMQTCP{}, dissect.IOTText{}}, frames...), err
 }
