@@ -1,0 +1,206 @@
+package frame
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/auth"
+	"github.com/iotctl/iotctl/internal/codec/frame"
+	"github.com/iotctl/iotctl/internal/transport"
+)
+
+// Config of the gateway. The zero value refuses everybody, because it has no
+// authenticator.
+type Config struct {
+	Authenticator auth.Authenticator // nil: nobody may connect
+	Logger        *slog.Logger       // nil: discarded
+
+	// Codecs are files beside the definitions that come with the program. One
+	// takes the place of a definition of the same name.
+	Codecs []Definition
+	// ConnectTimeout is how long a device may take to be logged in. 0: 30 s.
+	ConnectTimeout time.Duration
+	// IdleTimeout is how long a device may send no frame, where its definition
+	// does not say. 0: 10 min.
+	IdleTimeout time.Duration
+	// DeviceID names the devices of protocols that have no names, on listeners
+	// whose URL does not. ${ip}, ${port}, ${listener} and ${cn} (the common name
+	// of the certificate) are filled in. "": ${ip}_${port}.
+	DeviceID string
+	// PendingBytes is how much may wait to be written to one device; what comes
+	// beyond is dropped. 0: 256 KiB.
+	PendingBytes int
+	// SendTimeout ends a connection that takes nothing for so long. 0: 30 s.
+	SendTimeout time.Duration
+}
+
+// Definition is a file that describes a protocol.
+type Definition struct {
+	Name   string // of the file
+	Source string
+}
+
+// ReadFile takes the content of the file. It is checked with the Config.
+func (d *Definition) ReadFile(name string, content []byte) error {
+	d.Name, d.Source = name, string(content)
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	def(&c.ConnectTimeout, 30*time.Second)
+	def(&c.IdleTimeout, 10*time.Minute)
+	def(&c.DeviceID, "${ip}_${port}")
+	def(&c.PendingBytes, 256<<10)
+	def(&c.SendTimeout, 30*time.Second)
+	return c
+}
+
+func def[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+// Validate returns every problem, with the names of the configuration file.
+func (c Config) Validate() error {
+	_, err := c.compile()
+	return err
+}
+
+// CheckListener says what is wrong with the URL of a listener.
+func (c Config) CheckListener(e transport.Endpoint) error {
+	name, template := target(e.Path)
+	if err := checkTemplate(template); err != nil {
+		return err
+	}
+	for _, d := range c.Codecs {
+		if codec, err := d.compile(); err == nil && codec.Name() == name {
+			return nil
+		} else if err != nil && baseName(d.Name) == name {
+			return nil // Validate says what is wrong with it
+		}
+	}
+	if slices.Contains(frame.Builtin(), name) {
+		return nil
+	}
+	if name == "" {
+		return fmt.Errorf("the URL does not say which codec: %s/gt06", strings.TrimSuffix(e.String(), "/"))
+	}
+	return fmt.Errorf("no codec %q: there are %s; files go into frame.codecs", name, strings.Join(c.names(), ", "))
+}
+
+// names lists the codecs that listeners may name.
+func (c Config) names() []string {
+	names := frame.Builtin()
+	for _, d := range c.Codecs {
+		if codec, err := d.compile(); err == nil {
+			names = append(names, codec.Name())
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// target takes the path of a listener's URL apart: /NAME or /NAME/DEVICE.
+func target(path string) (codec, device string) {
+	codec, device, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return codec, device
+}
+
+// settings is what a Reload may change. It is immutable.
+type settings struct {
+	codecs   map[string]*frame.Codec // by name
+	deviceID string
+	idle     time.Duration
+}
+
+// compile makes c's settings, or returns everything that is wrong with c.
+func (c Config) compile() (*settings, error) {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	s := &settings{codecs: map[string]*frame.Codec{}}
+	from := map[string]string{}
+	for i, d := range c.Codecs {
+		codec, err := d.compile()
+		if err != nil {
+			bad("codecs[%d]: %w", i, err)
+			continue
+		}
+		if other, taken := from[codec.Name()]; taken {
+			bad("codecs[%d]: %s names itself %q, as %s does", i, d.Name, codec.Name(), other)
+		}
+		s.codecs[codec.Name()], from[codec.Name()] = codec, d.Name
+	}
+	if c.PendingBytes < 0 {
+		bad("pending_bytes: %d is negative", c.PendingBytes)
+	}
+	for _, d := range []struct {
+		name string
+		v    time.Duration
+	}{{"connect_timeout", c.ConnectTimeout}, {"idle_timeout", c.IdleTimeout}, {"send_timeout", c.SendTimeout}} {
+		if d.v < 0 {
+			bad("%s: %v is negative", d.name, d.v)
+		}
+	}
+	c = c.withDefaults()
+	if err := checkTemplate(c.DeviceID); err != nil {
+		bad("device_id: %w", err)
+	}
+	s.deviceID, s.idle = c.DeviceID, c.IdleTimeout
+	for _, name := range frame.Builtin() {
+		if s.codecs[name] != nil {
+			continue
+		}
+		codec, err := frame.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("codec %s: %w", name, err) // the program is broken
+		}
+		s.codecs[name] = codec
+	}
+	return s, errors.Join(errs...)
+}
+
+// compile reads a file and runs its vectors.
+func (d Definition) compile() (*frame.Codec, error) {
+	codec, err := frame.Parse(filepath.Base(d.Name), []byte(d.Source))
+	if err != nil {
+		return nil, &fault{d.Name, err}
+	}
+	if r := codec.Check(); !r.Passed() {
+		for _, v := range r.Vectors {
+			if len(v.Problems) > 0 {
+				err = fmt.Errorf("line %d: %s: %s", v.Line, v.Name, v.Problems[0])
+				break
+			}
+		}
+		return nil, &fault{d.Name, err}
+	}
+	return codec, nil
+}
+
+// fault is what is wrong with a file.
+type fault struct {
+	file string
+	err  error
+}
+
+// Error says the first thing that is wrong, and how to see all of it.
+func (f *fault) Error() string {
+	first, _, _ := strings.Cut(f.err.Error(), "\n")
+	return fmt.Sprintf("%s; see iotctl codec check %s", first, f.file)
+}
+func (f *fault) Unwrap() error { return f.err }
+
+// baseName is how the file name would call its codec.
+func baseName(file string) string {
+	return strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+}

@@ -1,0 +1,295 @@
+package frame
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/broker"
+	"github.com/iotctl/iotctl/internal/codec/frame"
+	"github.com/iotctl/iotctl/internal/gateway"
+	"github.com/iotctl/iotctl/internal/message"
+	"github.com/iotctl/iotctl/internal/transport"
+)
+
+// device is a device's connection.
+type device struct {
+	gateway.Conn
+	g       *Gateway
+	set     *settings
+	codec   *frame.Codec
+	session frame.Session
+	in      frame.Splitter
+	packets bool   // each read is a datagram
+	id      string // "" before the login
+	topic   []byte // scratch
+	payload []byte
+	held    []byte // of a frame that only silence ends
+	dropped int    // frames that the splitter has left out, of which we know
+
+	opened time.Time
+	heard  time.Time // when the last frame was there
+	alive  time.Time // when the last one was that session.keepalive wants
+
+	sent atomic.Uint32 // frames
+	told atomic.Int64  // when the log was last told of a downlink, Unix seconds
+}
+
+// Opened implements gateway.Opener.
+func (d *device) Opened(ctx context.Context) error {
+	name, template := target(pathOf(d.Listener()))
+	d.set = d.g.set.Load()
+	d.codec = d.set.codecs[name]
+	d.opened = time.Now()
+	if d.codec == nil { // its file has gone since
+		return &gateway.End{Why: "codec", Err: fmt.Errorf("no codec %q any more", name), Mute: true}
+	}
+	d.session, d.in, d.packets = d.codec.Session(), d.codec.Splitter(frame.Up), d.Info().Datagrams
+	if template == "" {
+		template = d.set.deviceID
+	}
+	if d.codec.Identifies() {
+		return nil
+	}
+	// Such a device may have to be asked before it says anything.
+	id, err := nameOf(template, d.Info(), d.Info().Listener)
+	if err != nil {
+		return refused(nil, "client-id", err)
+	}
+	return d.login(ctx, id, nil)
+}
+
+// pathOf is the path of a listener's URL.
+func pathOf(l transport.Listener) string {
+	u, err := url.Parse(l.URL())
+	if err != nil { // it was made from one
+		return ""
+	}
+	return u.Path
+}
+
+// Data implements gateway.Client.
+func (d *device) Data(ctx context.Context, data []byte) (rest []byte, want int, err error) {
+	r := d.g.records.Get().(*frame.Record)
+	defer d.g.records.Put(r)
+	if len(d.held) > 0 {
+		d.held = append(d.held, data...)
+		data = d.held
+	}
+	data, err = d.frames(ctx, data, r, d.in.Next)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case d.packets:
+		_, err = d.frames(ctx, data, r, d.in.Gap)
+		return nil, 0, err
+	case d.codec.IdleGap() > 0:
+		d.held = append(d.held[:0], data...)
+		return nil, 0, nil
+	}
+	return data, len(data) + d.in.Need(), nil
+}
+
+// frames works off what next finds in data and returns the rest.
+func (d *device) frames(ctx context.Context, data []byte, r *frame.Record, next func([]byte) (frame.Frame, int, error)) ([]byte, error) {
+	for {
+		f, n, err := next(data)
+		data = data[n:]
+		if more := d.in.Dropped() - d.dropped; more > 0 {
+			d.dropped += more
+			d.g.counts.checksum.Add(uint64(more))
+			d.Refused("frame", "", errors.New("wrong checksum"))
+		}
+		if errors.Is(err, frame.ErrShort) {
+			return data, nil
+		}
+		if err != nil {
+			return nil, &gateway.End{Why: "protocol", Err: err, Mute: true}
+		}
+		if err := d.frame(ctx, f, r); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// frame works off one frame.
+func (d *device) frame(ctx context.Context, f frame.Frame, r *frame.Record) error {
+	d.Charge(1)
+	if err := d.codec.Decode(f, frame.Up, r); err != nil {
+		d.g.counts.undecoded.Add(1)
+		d.Refused("frame", "", err)
+		return nil
+	}
+	d.heard = d.LastRead()
+	if slices.Contains(d.session.Keepalive.Messages, r.Message) {
+		d.alive = d.heard
+	}
+	if id := r.DeviceID(); id != nil && d.id != "" && string(id) != d.id {
+		return &gateway.End{Why: "identity", Err: fmt.Errorf("the device logged in as %q and now calls itself %.64q", d.id, id), Mute: true}
+	}
+	if d.id == "" {
+		return d.stranger(ctx, r)
+	}
+	return d.uplink(r)
+}
+
+// stranger works off a frame of a device that has not logged in.
+func (d *device) stranger(ctx context.Context, r *frame.Record) error {
+	switch need := d.session.Require; {
+	case slices.Contains(d.session.Before, r.Message):
+		return d.answer(r)
+	case len(need) > 0 && !slices.Contains(need, r.Message):
+		d.Refused("frame", r.Message, fmt.Errorf("the device has to send %q first", need))
+		return nil
+	}
+	id := r.DeviceID()
+	if id == nil {
+		d.Refused("frame", r.Message, errors.New("it does not name the device"))
+		return nil
+	}
+	if err := d.login(ctx, string(id), r); err != nil {
+		return err
+	}
+	return d.uplink(r)
+}
+
+// uplink publishes a frame and answers it.
+func (d *device) uplink(r *frame.Record) error {
+	switch err := d.publish(r); {
+	case err == nil:
+	case errors.Is(err, broker.ErrTakenOver), errors.Is(err, broker.ErrEnded):
+		return &gateway.End{Why: "taken-over", Err: err, Mute: true}
+	case errors.Is(err, broker.ErrNotAuthorized):
+		d.g.counts.denied.Add(1)
+		d.Refused("publish", string(d.topic), err)
+	default:
+		d.Refused("publish", string(d.topic), err)
+		return nil // without an answer the device keeps what it has said
+	}
+	return d.answer(r)
+}
+
+// publish sends a record on its way.
+func (d *device) publish(r *frame.Record) error {
+	up := d.codec.Uplink()
+	if up.Topic == "" {
+		return nil
+	}
+	var err error
+	if d.topic, err = d.codec.AppendTopic(d.topic[:0], r, d.id); err != nil {
+		d.g.counts.topics.Add(1)
+		d.Refused("publish", up.Topic, err)
+		return nil
+	}
+	d.payload = d.codec.AppendPayload(d.payload[:0], r)
+	_, err = d.Link().Publish(message.View{Topic: d.topic, Payload: d.payload, QoS: up.QoS, Retain: up.Retain})
+	if cap(d.payload) > keptBytes {
+		d.payload = nil
+	}
+	return err
+}
+
+// keptBytes bounds what a connection keeps between messages.
+const keptBytes = 4 << 10
+
+// answer sends what the definition answers, after what the batch has brought is
+// safe.
+func (d *device) answer(r *frame.Record) error {
+	for {
+		seq := d.sent.Load()
+		b, some, err := d.codec.Reply(d.payload[:0], r, d.env(seq))
+		if err != nil {
+			d.Refused("answer", r.Message, err)
+			return nil
+		}
+		if !some {
+			return nil
+		}
+		d.payload = b
+		if d.sent.CompareAndSwap(seq, seq+1) { // otherwise a downlink has got the number
+			d.Answer(b)
+			return nil
+		}
+	}
+}
+
+// env is what templates may use.
+func (d *device) env(seq uint32) frame.Env {
+	return frame.Env{Now: time.Now(), Seq: seq, DeviceID: d.id}
+}
+
+// Deliver implements broker.Receiver.
+func (d *device) Deliver(m *message.Delivery) bool {
+	dst, ok := d.Begin()
+	if !ok {
+		return false
+	}
+	b, err := d.codec.Encode(dst, m.Message.Payload, d.env(d.sent.Add(1)-1))
+	if err != nil {
+		d.Done(dst)
+		d.badDownlink(m.Message.Topic, err)
+		return true
+	}
+	d.Done(b)
+	return true
+}
+
+// badDownlink logs once in a while that no frame could be made of a message.
+func (d *device) badDownlink(topic string, err error) {
+	d.g.counts.down.Add(1)
+	now := time.Now().Unix()
+	if last := d.told.Load(); now-last < 60 || !d.told.CompareAndSwap(last, now) {
+		return
+	}
+	d.Log().Warn("downlink dropped, no frame can be made of it", "topic", gateway.Clip(topic), "err", err)
+}
+
+// LastWords implements gateway.Client: a goodbye is not in the language.
+func (*device) LastWords(*gateway.End) []byte { return nil }
+
+// Deadline implements gateway.Watch.
+func (d *device) Deadline(lastRead time.Time) time.Time {
+	at := d.opened.Add(d.g.cfg.ConnectTimeout)
+	if d.Link() != nil {
+		at = d.heard.Add(d.idle())
+		if k := d.session.Keepalive.Timeout; k > 0 && d.alive.Add(k).Before(at) {
+			at = d.alive.Add(k)
+		}
+	}
+	if len(d.held) > 0 {
+		if gap := lastRead.Add(d.codec.IdleGap()); gap.Before(at) {
+			at = gap
+		}
+	}
+	return at
+}
+
+func (d *device) idle() time.Duration {
+	if d.session.IdleTimeout > 0 {
+		return d.session.IdleTimeout
+	}
+	return d.set.idle
+}
+
+// Expired implements gateway.Watch.
+func (d *device) Expired(ctx context.Context) error {
+	now := time.Now()
+	switch {
+	case d.Link() == nil && now.Before(d.opened.Add(d.g.cfg.ConnectTimeout)):
+	case d.Link() == nil:
+		return &gateway.End{Why: "connect-timeout", Err: errors.New("the device has not logged in in time"), Mute: true}
+	case !now.Before(d.heard.Add(d.idle())):
+		return &gateway.End{Why: "keepalive", Err: gateway.ErrKeepAlive, Mute: true}
+	case d.session.Keepalive.Timeout > 0 && !now.Before(d.alive.Add(d.session.Keepalive.Timeout)):
+		return &gateway.End{Why: "keepalive", Err: fmt.Errorf("no %q within %v", d.session.Keepalive.Messages, d.session.Keepalive.Timeout), Mute: true}
+	}
+	r := d.g.records.Get().(*frame.Record)
+	defer d.g.records.Put(r)
+	rest, err := d.frames(ctx, d.held, r, d.in.Gap)
+	d.held = append(d.held[:0], rest...)
+	return err
+}

@@ -1,0 +1,102 @@
+// Package frame serves devices whose protocols are described by files
+// (codec/frame): a listener frame://host:port/NAME speaks the codec NAME, which
+// comes with the program or from a file of the configuration.
+//
+//	login     a frame that names the device, or the connection itself where the
+//	          protocol has no names; the downlink topic is subscribed first
+//	frames    are published as the definition says, and answered after that
+//	downlink  a message becomes the frame that the definition makes of it
+//
+// A device that has to log in is not heard before: its frames are neither
+// published nor answered, except those that the definition lists in
+// session.before. A frame that does not decode, or whose topic cannot be made,
+// is dropped, counted and logged. What may not be published is, too, but
+// answered all the same: the device can do nothing about it. What the store has
+// no room for is not answered, so that the device repeats it.
+//
+// There are no sessions, no wills and no retained downlinks. One connection is
+// one device: who names another one after its login is cut off. Devices take
+// over from each other by their names, within one codec.
+//
+// Goroutines and memory are those of the parent package. README.md has the
+// settings.
+//
+// Left out: asking devices by the clock. A Modbus device says nothing by itself,
+// so a program has to publish the requests.
+package frame
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/iotctl/iotctl/internal/broker"
+	"github.com/iotctl/iotctl/internal/codec/frame"
+	"github.com/iotctl/iotctl/internal/gateway"
+	"github.com/iotctl/iotctl/internal/transport"
+)
+
+// Protocol is the name of the protocol for listeners and authenticators.
+const Protocol = "frame"
+
+// Schemes is the table of the gateway's URLs. The path of each names the codec.
+func Schemes() []transport.Scheme {
+	return []transport.Scheme{
+		{Name: "frame", Protocol: Protocol, Network: "tcp", Port: 8092},
+		{Name: "frames", Protocol: Protocol, Network: "tcp", Port: 8093, TLS: true},
+		{Name: "frame+udp", Protocol: Protocol, Network: "udp", Port: 8092},
+	}
+}
+
+// Gateway serves such protocols on any number of listeners.
+type Gateway struct {
+	*gateway.Server
+	cfg     Config
+	set     atomic.Pointer[settings]
+	counts  counts
+	records sync.Pool // *frame.Record
+}
+
+// counts is what only this gateway sees.
+type counts struct {
+	undecoded, checksum, topics, denied, down atomic.Uint64
+}
+
+// New returns a gateway to b.
+func New(cfg Config, b *broker.Broker) (*Gateway, error) {
+	set, err := cfg.compile()
+	if err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	g := &Gateway{cfg: cfg}
+	g.set.Store(set)
+	g.records.New = func() any { return new(frame.Record) }
+	g.Server = gateway.NewServer(gateway.ServerConfig{
+		Broker: b, Logger: cfg.Logger, Open: func() gateway.Client { return &device{g: g} },
+		ConnectTimeout: cfg.ConnectTimeout, PendingBytes: cfg.PendingBytes, SendTimeout: cfg.SendTimeout,
+	})
+	return g, nil
+}
+
+// Reload takes new files for the connections to come; the other settings that
+// change with them are those of which device is which. Connections that are
+// there keep what they have begun with.
+func (g *Gateway) Reload(cfg Config) error {
+	set, err := cfg.compile()
+	if err != nil {
+		return err
+	}
+	g.set.Store(set)
+	return nil
+}
+
+// Counters are for $SYS, by topic level.
+func (g *Gateway) Counters() map[string]uint64 {
+	return map[string]uint64{
+		"undecoded":       g.counts.undecoded.Load(), // frames that do not hold what the definition says
+		"bad_checksum":    g.counts.checksum.Load(),  // frames that were dropped for it
+		"bad_topic":       g.counts.topics.Load(),    // messages with values that cannot stand in a topic
+		"denied":          g.counts.denied.Load(),    // uplinks and subscriptions that are not allowed
+		"downlink_failed": g.counts.down.Load(),      // messages of which no frame could be made
+	}
+}
