@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/codec/emqtcp"
@@ -19,12 +20,14 @@ import (
 type client struct {
 	gateway.Conn
 	g         *Gateway
-	up        []byte        // uplink topic
-	keepAlive time.Duration // times the factor; 0: none
-	heard     time.Time     // when a whole frame was last there, at first when the connection was
+	up        string        // uplink topic
+	heard     time.Duration // since the gateway was made: when a whole frame was last there, at first the connection
+	keepAlive uint8         // seconds, without the factor; 0: none
 	flagged   bool          // it has been logged that reserved flags are set
 	warned    atomic.Bool   // it has been logged that a downlink is too large
 }
+
+const unheard = -1
 
 // Data implements gateway.Client.
 func (c *client) Data(ctx context.Context, data []byte) (rest []byte, want int, err error) {
@@ -43,7 +46,7 @@ func (c *client) Data(ctx context.Context, data []byte) (rest []byte, want int, 
 		if err != nil {
 			return nil, 0, broken(err)
 		}
-		c.heard = c.LastRead()
+		c.heard = c.LastRead().Sub(c.g.began)
 		if err := c.handle(ctx, h, body); err != nil {
 			return nil, 0, err
 		}
@@ -122,7 +125,7 @@ func (c *client) noteFlags(h emqtcp.Header) {
 // publish sends an uplink on its way.
 func (c *client) publish(payload []byte) error {
 	c.Charge(1)
-	_, err := c.Link().Publish(message.View{Topic: c.up, Payload: payload})
+	_, err := c.Link().Publish(message.View{Topic: unsafe.Slice(unsafe.StringData(c.up), len(c.up)), Payload: payload})
 	switch {
 	case err == nil:
 		return nil
@@ -131,7 +134,7 @@ func (c *client) publish(payload []byte) error {
 	case errors.Is(err, broker.ErrNotAuthorized):
 		c.g.counts.denied.Add(1)
 	}
-	c.Refused("publish", string(c.up), err)
+	c.Refused("publish", c.up, err)
 	return nil
 }
 
@@ -165,16 +168,17 @@ func (*client) LastWords(*gateway.End) []byte { return nil }
 
 // Deadline implements gateway.Watch: what counts are whole frames.
 func (c *client) Deadline(lastRead time.Time) time.Time {
-	if c.heard.IsZero() {
-		c.heard = lastRead // the accept
+	if c.heard == unheard {
+		c.heard = lastRead.Sub(c.g.began) // the accept
 	}
+	at := c.g.began.Add(c.heard)
 	switch {
 	case c.Link() == nil:
-		return c.heard.Add(c.g.cfg.IdleTimeout)
+		return at.Add(c.g.cfg.IdleTimeout)
 	case c.keepAlive == 0:
 		return time.Time{}
 	}
-	return c.heard.Add(c.keepAlive)
+	return at.Add(time.Duration(float64(c.keepAlive) * c.g.cfg.KeepaliveFactor * float64(time.Second)))
 }
 
 // Expired implements gateway.Watch.

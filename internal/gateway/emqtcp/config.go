@@ -104,12 +104,10 @@ func (c Config) Validate() error {
 	if f := c.KeepaliveFactor; f != 0 && (math.IsNaN(f) || f < 1 || f > 100) {
 		bad("keepalive_factor: %v is not between 1 and 100", f)
 	}
-	c = c.withDefaults()
-	// Any name will do as an example.
-	up := expand(c.UpTopic, "c", "u")
+	c = c.withDefaults() // below, any name will do as an example
 	if err := checkTemplate(c.UpTopic); err != nil {
 		bad("up_topic: %w", err)
-	} else if err := router.ValidateName(up); err != nil {
+	} else if err := router.ValidateName(expand(c.UpTopic, "c", "u")); err != nil {
 		bad("up_topic: %w", err)
 	}
 	if err := checkTemplate(c.DnTopic); err != nil {
@@ -145,5 +143,18 @@ func checkFilter(filter string) error {
 
 // expand fills a template in. A placeholder in a name stays as it is.
 func expand(template, clientID, username string) string {
-	return strings.NewReplacer("%c", clientID, "%u", username).Replace(template)
+	b := make([]byte, 0, len(template)+max(len(clientID), len(username)))
+	for i := 0; i < len(template); i++ {
+		switch rest := template[i:]; {
+		case strings.HasPrefix(rest, "%c"):
+			b = append(b, clientID...)
+			i++
+		case strings.HasPrefix(rest, "%u"):
+			b = append(b, username...)
+			i++
+		default:
+			b = append(b, template[i])
+		}
+	}
+	return string(b)
 }

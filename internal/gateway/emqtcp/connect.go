@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
-	"time"
 
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
@@ -136,8 +136,7 @@ func (c *client) accept(ctx context.Context, p *emqtcp.Connect, id auth.Identity
 	case err != nil:
 		return refuse(emqtcp.AuthFailed, messageUnavailable, "refused", err)
 	}
-	c.up = []byte(up)
-	c.keepAlive = time.Duration(float64(p.KeepAlive) * c.g.cfg.KeepaliveFactor * float64(time.Second))
+	c.up, c.keepAlive = up, p.KeepAlive
 	// Before the answer, so that nothing is lost that is published after it.
 	grant := link.Subscribe([]broker.Subscription{{Filter: dn, RetainHandling: neverRetained}})[0]
 	if grant.Err != nil { // it may send all the same
@@ -146,15 +145,12 @@ func (c *client) accept(ctx context.Context, p *emqtcp.Connect, id auth.Identity
 		}
 		c.Refused("subscribe", dn, grant.Err)
 	}
-	ack, err := emqtcp.Connack{Message: emqtcp.MessageSuccessful}.Append(nil)
-	if err != nil {
-		link.Detach(broker.Farewell{})
+	if err := c.Accept(link, c.g.accepted); err != nil {
 		return err
 	}
-	if err := c.Accept(link, ack); err != nil {
-		return err
+	if c.g.cfg.Logger.Enabled(ctx, slog.LevelDebug) { // a logger costs more than the rest of a login
+		c.Log().Debug("device connected", "user", id.Name, "up", up, "down", dn)
 	}
-	c.Log().Debug("device connected", "user", id.Name, "up", up, "down", dn)
 	return nil
 }
 

@@ -19,6 +19,7 @@ package emqtcp
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/codec/emqtcp"
@@ -31,9 +32,11 @@ const Protocol = "emqtcp"
 // Gateway serves the protocol on any number of listeners.
 type Gateway struct {
 	*gateway.Server
-	cfg    Config
-	opts   emqtcp.Options
-	counts counts
+	cfg      Config
+	began    time.Time
+	opts     emqtcp.Options
+	accepted []byte // the CONNACK of success
+	counts   counts
 }
 
 // counts is what only this gateway sees.
@@ -47,9 +50,16 @@ func New(cfg Config, b *broker.Broker) (*Gateway, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	g := &Gateway{cfg: cfg, opts: emqtcp.Options{AcceptVersion0: cfg.AcceptVersion0, StrictFlags: cfg.StrictFlags}}
+	accepted, err := emqtcp.Connack{Message: emqtcp.MessageSuccessful}.Append(nil)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		cfg: cfg, began: time.Now(), accepted: accepted,
+		opts: emqtcp.Options{AcceptVersion0: cfg.AcceptVersion0, StrictFlags: cfg.StrictFlags},
+	}
 	g.Server = gateway.NewServer(gateway.ServerConfig{
-		Broker: b, Logger: cfg.Logger, Open: func() gateway.Client { return &client{g: g} },
+		Broker: b, Logger: cfg.Logger, Open: func() gateway.Client { return &client{g: g, heard: unheard} },
 		ConnectTimeout: cfg.IdleTimeout, PendingBytes: cfg.PendingBytes, SendTimeout: cfg.SendTimeout,
 	})
 	return g, nil

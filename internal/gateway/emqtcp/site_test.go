@@ -69,10 +69,10 @@ func start(t testing.TB, c emqtcp.Config, bc broker.Config) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return serve(t, c, bc, l)
+	return serveOn(t, c, bc, l)
 }
 
-func serve(t testing.TB, c emqtcp.Config, bc broker.Config, l transport.Listener) *site {
+func serveOn(t testing.TB, c emqtcp.Config, bc broker.Config, l transport.Listener) *site {
 	t.Helper()
 	s := &site{t: t, addr: l.Addr().String(), l: l, log: &journal{}}
 	if c.Authenticator == nil {

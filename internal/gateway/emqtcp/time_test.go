@@ -25,7 +25,7 @@ func inBubble(t *testing.T, c emqtcp.Config, life func(t *testing.T, nc net.Conn
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := serve(t, c, broker.Config{}, l)
+		s := serveOn(t, c, broker.Config{}, l)
 		defer s.stop()
 		nc, err := inner.Dial()
 		if err != nil {

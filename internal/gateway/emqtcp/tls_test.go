@@ -22,7 +22,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked := make(chan *tls.ConnectionState, 1)
-	s := serve(t, emqtcp.Config{Authenticator: answers(func(c auth.Credentials) (auth.Identity, auth.Verdict, error) {
+	s := serveOn(t, emqtcp.Config{Authenticator: answers(func(c auth.Credentials) (auth.Identity, auth.Verdict, error) {
 		asked <- c.TLS
 		return auth.Identity{Method: "test"}, auth.Allow, nil
 	})}, broker.Config{}, l)
