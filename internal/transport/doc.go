@@ -22,7 +22,9 @@
 // soon. What it reads waits in the queue of its peer, bounded in number and bytes
 // (ListenConfig.QueueDatagrams, QueueBytes, AllQueuesBytes); what does not fit is
 // dropped and counted, and so is anything longer than the reader's buffer. Closing
-// a connection forgets the peer: what still comes from there is a new one.
+// a connection forgets the peer: what still comes from there is a new one. A DTLS
+// client that starts again from the port that it had before gets a new connection;
+// the old one ends once the new handshake is complete.
 //
 // Source addresses can be forged. Each that is let in costs some 700 bytes and its
 // datagram here, and whatever the gateway starts for a connection, until the
@@ -53,8 +55,7 @@
 //
 // Left out: permessage-deflate, PROXY TLVs, TLS-PSK and revocation lists. Of
 // datagrams: PROXY headers and SOCKS, inherited sockets, DTLS 1.3, connection
-// identifiers and session resumption; a DTLS client that starts again from the
-// port that it had before has to wait until its old connection is closed; and on a
-// host with several addresses a listener on all of them answers from the one that
-// the routing table picks, so name the one that clients use.
+// identifiers and session resumption. On a host with several addresses a listener
+// on all of them answers from the one that the routing table picks, so name the
+// one that clients use.
 package transport

@@ -228,6 +228,9 @@ func sound(b []byte, settled bool) bool {
 	return true
 }
 
+// isPlain reports whether b begins with a record without keys.
+func isPlain(b []byte) bool { return len(b) >= recordHeaderBytes && b[3] == 0 && b[4] == 0 }
+
 // isClientHello reports whether b can be a client's first datagram.
 func isClientHello(b []byte) bool {
 	return sound(b, false) && b[0] == recordHandshake && len(b) > recordHeaderBytes && b[recordHeaderBytes] == messageHello

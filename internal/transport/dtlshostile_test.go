@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"syscall"
@@ -182,4 +183,108 @@ func TestDialDTLSWhereNobodyListens(t *testing.T) {
 	if e := asError(t, err); !errors.Is(err, syscall.ECONNREFUSED) || e.Op != "connect" || e.Hint == "" {
 		t.Errorf("%+v", e)
 	}
+}
+
+func TestDTLSClientStartsAgainFromItsPort(t *testing.T) {
+	ca := newTestCA(t)
+	l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server})
+	first, old := dtlsPair(t, l, conns, ca.client)
+	address := first.LocalAddr().String()
+	_ = first.(*conn).sock.Close() // without a word
+	type result struct {
+		c   Conn
+		err error
+	}
+	dialed := make(chan result)
+	go func() {
+		c, err := Dial(t.Context(), l.URL(), DialConfig{Schemes: packetSchemes(), TLS: ca.client, LocalAddress: address})
+		dialed <- result{c, err}
+	}()
+	srv := next(t, conns)
+	if err := srv.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := <-dialed
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	defer r.c.Close()
+	_ = r.c.SetDeadline(deadline())
+	if _, err := old.Read(make([]byte, 9)); err != io.EOF {
+		t.Errorf("the old connection: %v", err)
+	}
+	_ = old.CloseReason("gone")
+	send(t, r.c, "again")
+	if got := receive(t, srv); got != "again" {
+		t.Errorf("%q", got)
+	}
+	send(t, srv, "welcome")
+	if got := receive(t, r.c); got != "welcome" {
+		t.Errorf("%q", got)
+	}
+	_ = srv.CloseReason("done")
+	if c := l.Counters(); c.Open != 0 || c.Accepted != 2 || c.Closed["gone"] != 1 || c.Closed["done"] != 1 {
+		t.Errorf("%+v", c)
+	}
+	d := l.(*listener).inner.(*datagrams)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.peers) > 0 {
+		t.Errorf("%d peers are left", len(d.peers))
+	}
+}
+
+// A ClientHello that somebody forges begins a handshake that leads nowhere.
+func TestForgedClientHelloEndsNoConnection(t *testing.T) {
+	ca := newTestCA(t)
+	l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server, HandshakeTimeout: 5 * time.Second})
+	url, inject := relay(t, l)
+	type result struct {
+		c   Conn
+		err error
+	}
+	dialed := make(chan result)
+	go func() {
+		c, err := Dial(t.Context(), url, DialConfig{Schemes: packetSchemes(), TLS: ca.client})
+		dialed <- result{c, err}
+	}()
+	srv := next(t, conns)
+	if err := srv.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := <-dialed
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	defer r.c.Close()
+	_ = r.c.SetDeadline(deadline())
+	exchange := func(when string) {
+		t.Helper()
+		send(t, r.c, when)
+		if got := receive(t, srv); got != when {
+			t.Errorf("%s: %q", when, got)
+		}
+		send(t, srv, "answer")
+		if got := receive(t, r.c); got != "answer" {
+			t.Errorf("%s: %q", when, got)
+		}
+	}
+	exchange("before")
+	hello := "\x16\xfe\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0d\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00"
+	inject(hello)
+	forged := next(t, conns)
+	shaken := make(chan error)
+	go func() { shaken <- forged.Handshake(t.Context()) }()
+	exchange("during")
+	inject(hello) // goes to the handshake, and makes no third connection
+	exchange("still")
+	_ = forged.Close()
+	if err := <-shaken; err == nil {
+		t.Error("the forged handshake is complete")
+	}
+	exchange("after")
+	if c := l.Counters(); c.Accepted != 2 || c.Open != 1 {
+		t.Errorf("%+v", c)
+	}
+	_ = srv.Close()
 }

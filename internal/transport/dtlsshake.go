@@ -16,11 +16,11 @@ import (
 // they receive at their address before anything costly is done for them:
 // RFC 6347 §4.2.1.
 func (s *tlsServer) acceptDatagrams(ctx context.Context, c *conn) error {
-	peer := c.sock.RemoteAddr()
+	remote := c.sock.RemoteAddr()
 	cfg := s.current.Load()
 	common, err := dtlsOptions(cfg)
 	if err != nil {
-		return explainClient(peer.String(), err)
+		return explainClient(remote.String(), err)
 	}
 	var chains [][]*x509.Certificate
 	options := []dtls.ServerOption{
@@ -37,7 +37,7 @@ func (s *tlsServer) acceptDatagrams(ctx context.Context, c *conn) error {
 		options = append(options, dtls.WithClientCAs(cfg.ClientCAs))
 	}
 	link := newDTLSLink(c)
-	d, err := dtls.ServerWithOptions(link, peer, options...)
+	d, err := dtls.ServerWithOptions(link, remote, options...)
 	if err == nil {
 		err = d.HandshakeContext(ctx)
 	}
@@ -45,7 +45,10 @@ func (s *tlsServer) acceptDatagrams(ctx context.Context, c *conn) error {
 		c.top, err = newDTLSLayer(d, link, chains)
 	}
 	if err != nil {
-		return explainClient(peer.String(), dtlsError(err))
+		return explainClient(remote.String(), dtlsError(err))
+	}
+	if p, ok := c.sock.(*peer); ok {
+		p.in.settle(p)
 	}
 	return nil
 }

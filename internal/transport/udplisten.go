@@ -97,10 +97,20 @@ func (d *datagrams) pass(from netip.AddrPort, b []byte, cfg *ListenConfig) bool 
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	p := d.peers[from]
-	if p != nil {
+	switch {
+	case p == nil:
+		return false
+	case !p.settled || !isPlain(b):
+		p.push(b, cfg)
+	case p.heir == nil && isClientHello(b):
+		return false // the client has started again
+	case p.heir == nil:
 		p.push(b, cfg)
 	}
-	return p != nil
+	if p.heir != nil { // whose keys are right will be seen
+		p.heir.push(b, cfg)
+	}
+	return true
 }
 
 func (d *datagrams) enter(p *peer, b []byte, cfg *ListenConfig) bool {
@@ -109,19 +119,41 @@ func (d *datagrams) enter(p *peer, b []byte, cfg *ListenConfig) bool {
 	if d.ended {
 		return false
 	}
-	d.peers[p.addr] = p
+	if elder := d.peers[p.addr]; elder != nil {
+		elder.heir, p.elder = p, elder
+	} else {
+		d.peers[p.addr] = p
+	}
 	p.push(b, cfg)
 	return true
+}
+
+// settle is for a peer whose DTLS handshake is complete. It takes the place of
+// the one that its client had before, which a stranger's ClientHello alone
+// cannot end: RFC 6347 §4.2.8.
+func (d *datagrams) settle(p *peer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p.settled = true
+	if e := p.elder; e != nil {
+		d.peers[p.addr], p.elder, e.heir = p, nil, nil
+		e.end(&e.replaced)
+	}
 }
 
 // leave forgets p. The last one closes the socket behind itself.
 func (d *datagrams) leave(p *peer) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.peers[p.addr] != p {
-		return nil
+	switch {
+	case p.elder != nil:
+		p.elder.heir, p.elder = nil, nil
+	case d.peers[p.addr] != p:
+	case p.heir != nil:
+		d.peers[p.addr], p.heir.elder, p.heir = p.heir, nil, nil
+	default:
+		delete(d.peers, p.addr)
 	}
-	delete(d.peers, p.addr)
 	return d.closeLocked()
 }
 
@@ -151,7 +183,10 @@ func (d *datagrams) Close() error {
 	d.ended = true
 	_ = d.sock.SetReadDeadline(past()) // whoever reads stops
 	for _, p := range d.peers {
-		p.cutOff()
+		p.end(&p.alone)
+		if p.heir != nil {
+			p.heir.end(&p.heir.alone)
+		}
 	}
 	if len(d.peers) > 0 {
 		d.last = time.AfterFunc(farewellTime, func() { _ = d.sock.Close() })

@@ -15,6 +15,12 @@ type peer struct {
 	in   *datagrams
 	addr netip.AddrPort
 
+	// Guarded by in.mu, and for DTLS only: settled says that the handshake is
+	// complete, elder is the connection that the client had before this one, which is
+	// its heir and not settled.
+	settled     bool
+	elder, heir *peer
+
 	mu       sync.Mutex
 	arrived  sync.Cond // something changed that a read waits for
 	queue    [][]byte  // queue[next:] waits
@@ -26,6 +32,7 @@ type peer struct {
 	closed   bool
 	finished bool // by CloseWrite
 	alone    bool // the listener is closed
+	replaced bool // the client has a new connection
 
 	wmu sync.Mutex // held by whoever writes
 	out sender
@@ -69,7 +76,7 @@ func (p *peer) pop() ([]byte, error) {
 		switch {
 		case p.closed:
 			return nil, net.ErrClosed
-		case p.finished:
+		case p.finished, p.replaced:
 			return nil, io.EOF
 		case !p.deadline.IsZero() && !time.Now().Before(p.deadline):
 			return nil, os.ErrDeadlineExceeded
@@ -177,11 +184,11 @@ func (p *peer) CloseWrite() error {
 	return nil
 }
 
-// cutOff tells p that the listener is closed.
-func (p *peer) cutOff() {
+// end tells p that nothing more arrives; why is one of its fields.
+func (p *peer) end(why *bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.alone = true
+	*why = true
 	p.arrived.Broadcast()
 }
 
