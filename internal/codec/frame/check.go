@@ -111,6 +111,9 @@ func (ch *checker) uplink(v *vector) {
 	switch {
 	case v.err == "field" && err != nil:
 		return
+	case v.err != "" && err != nil:
+		ch.problem("want the error %s, have field: %v", v.err, err)
+		return
 	case v.err != "":
 		ch.problem("want the error %s, but the frame is good: %s", v.err, r.AppendJSON(nil))
 		return

@@ -84,7 +84,13 @@ func (r *Record) message(m *message) error {
 	if r.trace != nil {
 		r.trace(m)
 	}
-	return r.list(m.fields)
+	if err := r.list(m.fields); err != nil {
+		return err
+	}
+	if m.exact && r.pos < r.end {
+		return &DecodeError{Off: r.offset(r.pos, 0), Reason: fmt.Sprintf("%d bytes follow the last field", r.end-r.pos)}
+	}
+	return nil
 }
 
 func (r *Record) list(fields []field) error {

@@ -17,6 +17,7 @@ type message struct {
 	reply  *template
 	refuse *template
 	silent bool // reply: none
+	exact  bool // nothing may follow its fields
 	index  int  // in Codec.messages
 }
 

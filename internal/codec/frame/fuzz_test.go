@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 )
@@ -28,6 +30,18 @@ func FuzzParse(f *testing.F) {
 			c.Check()
 		}
 	})
+}
+
+// everyCodec is the shipped definitions and the samples, always in one order.
+func everyCodec(t testing.TB) (codecs []*Codec) {
+	for _, name := range Builtin() {
+		codecs = append(codecs, open(t, name))
+	}
+	all := samples(t)
+	for _, file := range slices.Sorted(maps.Keys(all)) {
+		codecs = append(codecs, all[file])
+	}
+	return codecs
 }
 
 // result is what came out of a stream: frames, and how it ended.
@@ -88,10 +102,8 @@ func feed(t *testing.T, c *Codec, stream []byte, piece int) (res result) {
 // FuzzStream: whatever arrives, nothing panics, and how the bytes were cut
 // into reads makes no difference.
 func FuzzStream(f *testing.F) {
-	var codecs []*Codec
-	for i, name := range Builtin() {
-		c := open(f, name)
-		codecs = append(codecs, c)
+	codecs := everyCodec(f)
+	for i, c := range codecs {
 		for _, v := range c.vectors {
 			f.Add(byte(i), v.input)
 			f.Add(byte(i), append(append([]byte{0x68, 0x7e, 0, 1}, v.input...), v.input...))
@@ -158,10 +170,8 @@ func decodeAll(t *testing.T, c *Codec, stream []byte) {
 
 // FuzzEncode: no payload makes a frame that its own framing would not take.
 func FuzzEncode(f *testing.F) {
-	var codecs []*Codec
-	for i, name := range Builtin() {
-		c := open(f, name)
-		codecs = append(codecs, c)
+	codecs := everyCodec(f)
+	for i, c := range codecs {
 		for _, v := range c.vectors {
 			if v.encode != nil {
 				f.Add(byte(i), v.encode)

@@ -31,6 +31,7 @@ func (l *loader) message(m *mapping, sc scope) *message {
 	if n := m.get("device_id"); n != nil {
 		l.refer(n, n.Value, sc, &msg.device)
 	}
+	msg.exact = m.flag("exact", false)
 	msg.reply, msg.silent = l.answer(m, "reply", sc)
 	msg.refuse, _ = l.answer(m, "refuse", sc)
 	return msg
