@@ -88,11 +88,11 @@ func (g *Gateway) checkName(s string) error {
 // authenticate asks who the device is. Nothing of any session has been touched
 // before the answer.
 func (c *client) authenticate(ctx context.Context, p *emqtcp.Connect) (auth.Identity, error) {
-	denied := func(text string, err error) (auth.Identity, error) {
-		return auth.Identity{}, refuse(emqtcp.AuthFailed, text, "auth", err)
+	denied := func(text, why string, err error) (auth.Identity, error) {
+		return auth.Identity{}, refuse(emqtcp.AuthFailed, text, why, err)
 	}
 	if c.g.cfg.Authenticator == nil {
-		return denied(emqtcp.MessageAuthFailed, errors.New("nobody may connect: no authenticator is configured"))
+		return denied(emqtcp.MessageAuthFailed, "auth", errors.New("nobody may connect: no authenticator is configured"))
 	}
 	info := c.Info()
 	creds := auth.Credentials{
@@ -107,7 +107,7 @@ func (c *client) authenticate(ctx context.Context, p *emqtcp.Connect) (auth.Iden
 	defer cancel()
 	id, verdict, err := c.g.cfg.Authenticator.Authenticate(ctx, creds)
 	if pending := (*auth.Pending)(nil); errors.As(err, &pending) {
-		return denied(pending.Error(), err)
+		return denied(pending.Error(), "pending", err)
 	}
 	if err != nil {
 		c.Log().Error("authentication failed", "err", err)
@@ -120,7 +120,7 @@ func (c *client) authenticate(ctx context.Context, p *emqtcp.Connect) (auth.Iden
 	if creds.HasUsername {
 		cause = fmt.Errorf("user %q: name or password is wrong", creds.Username)
 	}
-	return denied(emqtcp.MessageAuthFailed, cmp.Or(err, cause)) // the device learns only that
+	return denied(emqtcp.MessageAuthFailed, "auth", cmp.Or(err, cause)) // the device learns only that
 }
 
 // accept attaches the device to a new session, subscribes it and answers.

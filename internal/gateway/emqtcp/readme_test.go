@@ -43,8 +43,8 @@ func readme(t *testing.T) string {
 
 // load reads the text of a configuration file.
 func load(text string) error {
-	table := servetest.Builtin()
-	table.Gateways = append(table.Gateways, serve.NewGateway(emqtcp.Protocol, transport.EMQTCPSchemes(),
+	table := servetest.Builtin() // MQTT is the first
+	table.Gateways = append(table.Gateways[:1], serve.NewGateway(emqtcp.Protocol, transport.EMQTCPSchemes(),
 		func(serve.Environment, emqtcp.Config) (gateway.Gateway, error) { return nil, nil }))
 	for _, key := range []string{"password_file", "acl_file"} {
 		table.Methods = append(table.Methods, serve.NewMethod(key, "", serve.Everywhere,
