@@ -21,7 +21,7 @@ import (
 //
 //	dial NAME ADDRESS [CA]  open one, with TLS when there is a file of an authority
 //	say NAME PART…          send the parts: hexadecimal digits, or text behind a =
-//	hear NAME PART…         read as many bytes, which have to be these; EOF is the end
+//	hear NAME PART…         read as many bytes, which have to be these; EOF is the end, and ours
 type wires struct {
 	mu  sync.Mutex
 	all map[string]net.Conn // by name, made absolute: scripts run side by side
@@ -87,6 +87,7 @@ func (w *wires) hear(ts *testscript.TestScript, neg bool, args []string) {
 		if n, err := nc.Read(make([]byte, 1)); n > 0 || os.IsTimeout(err) {
 			ts.Fatalf("%s is still open", args[0])
 		}
+		_ = nc.Close()
 	}
 }
 
