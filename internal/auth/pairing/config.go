@@ -20,7 +20,7 @@ type Config struct {
 	// knows the name of an approved one is let in in its place, so it needs
 	// Listeners or InsecureNetworks.
 	InsecureID bool
-	// InsecureNetworks are where such devices are. nil: anywhere.
+	// InsecureNetworks are where such devices are. None: anywhere.
 	InsecureNetworks []netip.Prefix
 	// MaxPending is how many requests there may be. 0: 1,000.
 	MaxPending int
@@ -65,6 +65,9 @@ func (c Config) Validate() error {
 	if !c.InsecureID && len(c.InsecureNetworks) > 0 {
 		errs = append(errs, errors.New("insecure_networks: it is about insecure_id, which is off"))
 	}
+	if c.Listeners != nil && len(c.Listeners) == 0 {
+		errs = append(errs, errors.New("listeners: the list is empty, so nobody could ask"))
+	}
 	if slices.Contains(c.Listeners, "") {
 		errs = append(errs, errors.New("listeners: a name is empty"))
 	}
@@ -89,6 +92,6 @@ func (c *Config) serves(listener string) bool {
 
 // trusts reports whether a device at addr may present nothing but names.
 func (c *Config) trusts(addr netip.Addr) bool {
-	return c.InsecureID && (c.InsecureNetworks == nil ||
+	return c.InsecureID && (len(c.InsecureNetworks) == 0 ||
 		slices.ContainsFunc(c.InsecureNetworks, func(p netip.Prefix) bool { return p.Contains(addr) }))
 }
