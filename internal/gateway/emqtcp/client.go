@@ -38,6 +38,8 @@ func (c *client) Data(ctx context.Context, data []byte) (rest []byte, want int, 
 				return nil, 0, err
 			}
 			limit = c.g.cfg.MaxConnectSize
+		} else if err := misplaced(data[0]); err != nil {
+			return nil, 0, broken(err)
 		}
 		h, body, n, err := emqtcp.Frame(data, limit)
 		if errors.Is(err, emqtcp.ErrShort) {
@@ -75,14 +77,22 @@ func checkFirst(data []byte) error {
 	return &gateway.End{Why: "not_connected", Err: err, Mute: true}
 }
 
+// misplaced judges a frame of a device that is connected by its first byte.
+func misplaced(first byte) error {
+	switch t := emqtcp.Type(first >> 4); t {
+	case emqtcp.TypeConnect:
+		return errors.New("second CONNECT")
+	case emqtcp.TypeConnack, emqtcp.TypePong:
+		return fmt.Errorf("%v from a device", t)
+	}
+	return nil
+}
+
 // handle works off one frame.
 func (c *client) handle(ctx context.Context, h emqtcp.Header, body []byte) error {
 	var err error
 	switch h.Type {
 	case emqtcp.TypeConnect:
-		if c.Link() != nil {
-			return broken(errors.New("second CONNECT"))
-		}
 		return c.connect(ctx, h, body)
 	case emqtcp.TypeDatatrans:
 		var p emqtcp.Datatrans
@@ -93,13 +103,11 @@ func (c *client) handle(ctx context.Context, h emqtcp.Header, body []byte) error
 		if _, err = emqtcp.ParsePing(h.Flags, &c.g.opts); err == nil {
 			c.answer(emqtcp.Pong{}.Append(c.Answers()))
 		}
-	case emqtcp.TypeDisconnect:
+	default: // DISCONNECT: misplaced and Frame have refused the others
 		if _, err = emqtcp.ParseDisconnect(h.Flags, &c.g.opts); err == nil {
 			c.Farewell().Abnormal = false
 			err = gateway.Bye
 		}
-	default: // Frame has refused what nobody sends
-		return broken(fmt.Errorf("%v from a client", h.Type))
 	}
 	if h.Flags != 0 {
 		c.noteFlags(h)

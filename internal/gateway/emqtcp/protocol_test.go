@@ -158,6 +158,16 @@ func TestIllegal(t *testing.T) {
 	}
 }
 
+// What is out of place is not waited for.
+func TestTheFirstByteIsEnough(t *testing.T) {
+	s := start(t, emqtcp.Config{}, broker.Config{})
+	for _, first := range []string{"11", "20", "50", "00", "70", "ff"} {
+		d := s.login("dev")
+		d.send(first)
+		d.closed("")
+	}
+}
+
 // Test 5: the length alone is enough.
 func TestOversizeIsJudgedByItsLength(t *testing.T) {
 	s := start(t, emqtcp.Config{MaxPacketSize: 1024}, broker.Config{})
