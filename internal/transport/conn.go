@@ -34,9 +34,8 @@ type Conn interface {
 	// buffer and reads into it: b is that buffer and b[:n] the bytes. b is nil
 	// when the wait failed before borrow was called; otherwise it is the
 	// caller's to keep or to return, whatever err says. Connections that are no
-	// kernel sockets borrow before they wait, unless they are TLS; so does DTLS.
-	// n is greater than 0 when err is nil, and 0 otherwise. It honours the read
-	// deadline.
+	// kernel sockets borrow before they wait, unless they are TLS. n is greater
+	// than 0 when err is nil, and 0 otherwise. It honours the read deadline.
 	// Passing the same func value each time keeps it free of allocations.
 	ReadWith(borrow func() []byte) (b []byte, n int, err error)
 

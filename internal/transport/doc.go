@@ -11,7 +11,7 @@
 //     serves the connection; Accept only takes sockets and checks limits.
 //   - An idle connection holds no buffer, whatever it speaks: Conn.ReadWith
 //     waits first and borrows a buffer afterwards. TLS keeps what crypto/tls
-//     keeps, and DTLS borrows before it waits.
+//     keeps, and so does DTLS with its library.
 //   - ReadWith and TryWrite on plain sockets do not allocate; a datagram that a
 //     listener takes in is copied once.
 //   - No memory is allocated from a length that a peer announced.

@@ -65,6 +65,7 @@ func parseCertificates(raw [][]byte) ([]*x509.Certificate, error) {
 // Read implements net.Conn. What the library reports of single datagrams does
 // not end the connection.
 func (l *dtlsLayer) Read(b []byte) (int, error) {
+	l.link.claim()
 	for {
 		n, err := l.Conn.Read(b)
 		var (
@@ -93,6 +94,9 @@ func (l *dtlsLayer) Read(b []byte) (int, error) {
 
 // ReadWith implements Conn.
 func (l *dtlsLayer) ReadWith(borrow func() []byte) ([]byte, int, error) {
+	if err := l.link.await(); err != nil {
+		return nil, 0, err
+	}
 	b := borrow()
 	n, err := l.Read(b)
 	return b, n, err
@@ -128,6 +132,9 @@ func (l *dtlsLayer) SetDeadline(t time.Time) error {
 // what was set below for the handshake would end its reading.
 func (l *dtlsLayer) SetReadDeadline(t time.Time) error {
 	_ = l.link.SetReadDeadline(time.Time{})
+	l.link.news.Lock()
+	l.link.news.set(t)
+	l.link.news.Unlock()
 	return l.Conn.SetReadDeadline(t)
 }
 
@@ -153,6 +160,12 @@ type dtlsLink struct {
 	settled atomic.Bool // the handshake is complete
 	cut     atomic.Bool // the listener is closed
 	dropped func(why string)
+
+	// The library returns data only with a buffer to copy it to, so what it may
+	// have is told by the records that went into it.
+	news     alarm // guards what follows
+	outcomes int   // of records, that no read has been made for: that many, or fewer
+	ended    bool  // the library reads no more
 }
 
 func newDTLSLink(c *conn) *dtlsLink {
@@ -163,16 +176,21 @@ func newDTLSLink(c *conn) *dtlsLink {
 	return k
 }
 
-// ReadFrom implements net.PacketConn.
+// ReadFrom implements net.PacketConn. When it is called, the library has done with
+// all that came before, but for one outcome at most, which it holds.
 func (k *dtlsLink) ReadFrom(b []byte) (int, net.Addr, error) {
+	k.report(0)
 	for {
 		n, err := k.layer.Read(b)
+		records, ok := sound(b[:n], k.settled.Load())
 		switch {
 		case errors.Is(err, io.ErrShortBuffer): // longer than any that the library takes
 		case err != nil:
 			k.cut.Store(errors.Is(err, ErrListenerClosed))
+			k.failed(err)
 			return n, k.RemoteAddr(), err
-		case sound(b[:n], k.settled.Load()):
+		case ok:
+			k.report(records)
 			return n, k.RemoteAddr(), nil
 		default:
 			k.dropped(DroppedGarbage)
@@ -180,12 +198,67 @@ func (k *dtlsLink) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
+// report counts what a datagram may lead to.
+func (k *dtlsLink) report(records int) {
+	k.news.Lock()
+	defer k.news.Unlock()
+	if records == 0 {
+		k.outcomes = min(k.outcomes, 1)
+		return
+	}
+	k.outcomes += records
+	k.news.ring()
+}
+
+// failed counts what an error leads to: the end, or a read that returns it.
+func (k *dtlsLink) failed(err error) {
+	op := (*net.OpError)(nil)
+	k.news.Lock()
+	defer k.news.Unlock()
+	if errors.As(err, &op) && !errors.Is(err, net.ErrClosed) && !isTimeout(err) {
+		k.outcomes++
+	} else {
+		k.ended = true
+	}
+	k.news.ring()
+}
+
+// await waits until the library may have something to read.
+func (k *dtlsLink) await() error {
+	k.news.Lock()
+	defer k.news.Unlock()
+	for {
+		switch {
+		case k.ended:
+			return nil // the read says why
+		case k.news.late():
+			return os.ErrDeadlineExceeded
+		case k.outcomes > 0:
+			return nil
+		}
+		k.news.wait()
+	}
+}
+
+// claim is called before each read, which takes one outcome.
+func (k *dtlsLink) claim() {
+	k.news.Lock()
+	defer k.news.Unlock()
+	k.outcomes = max(k.outcomes-1, 0)
+}
+
 // WriteTo implements net.PacketConn.
 func (k *dtlsLink) WriteTo(b []byte, _ net.Addr) (int, error) { return k.layer.Write(b) }
 
 // Close implements net.PacketConn. The layer closes the connection below, since
 // close_notify may come before the connection is closed here.
-func (k *dtlsLink) Close() error { return k.layer.CloseWrite() }
+func (k *dtlsLink) Close() error {
+	k.news.Lock()
+	k.ended = true
+	k.news.stop()
+	k.news.Unlock()
+	return k.layer.CloseWrite()
+}
 
 // Records of DTLS: RFC 6347 §4.1.
 const (
@@ -199,33 +272,38 @@ const (
 )
 
 // sound reports whether b consists of records that may come now: plain data
-// never does, nor a plain alert once there are keys.
-func sound(b []byte, settled bool) bool {
+// never does, nor a plain alert once there are keys. outcomes is how many of them
+// a reader may hear of.
+func sound(b []byte, settled bool) (outcomes int, ok bool) {
 	for len(b) > 0 {
 		if len(b) < recordHeaderBytes || b[1] != 0xfe {
-			return false
+			return 0, false
 		}
 		plain := b[3] == 0 && b[4] == 0 // epoch 0
+		told := settled
 		switch b[0] {
 		case recordHandshake, recordCipherSpec:
 		case recordAlert:
-			if plain && settled {
-				return false
+			if told = !plain; plain && settled {
+				return 0, false
 			}
 		case recordData, recordCID:
-			if plain {
-				return false
+			if told = !plain; plain {
+				return 0, false
 			}
 		default:
-			return false
+			return 0, false
 		}
 		n := recordHeaderBytes + int(b[11])<<8 + int(b[12])
 		if n > len(b) {
-			return false
+			return 0, false
+		}
+		if told {
+			outcomes++
 		}
 		b = b[n:]
 	}
-	return true
+	return outcomes, true
 }
 
 // isPlain reports whether b begins with a record without keys.
@@ -233,7 +311,8 @@ func isPlain(b []byte) bool { return len(b) >= recordHeaderBytes && b[3] == 0 &&
 
 // isClientHello reports whether b can be a client's first datagram.
 func isClientHello(b []byte) bool {
-	return sound(b, false) && b[0] == recordHandshake && len(b) > recordHeaderBytes && b[recordHeaderBytes] == messageHello
+	_, ok := sound(b, false)
+	return ok && b[0] == recordHandshake && len(b) > recordHeaderBytes && b[recordHeaderBytes] == messageHello
 }
 
 // fitDatagrams refuses options that DTLS cannot have. It reads no files.

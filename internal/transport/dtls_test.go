@@ -267,3 +267,46 @@ func TestClosedListenerEndsItsDTLSPeers(t *testing.T) {
 		t.Errorf("client: %v", err)
 	}
 }
+
+// TestIdleDTLSHoldsNoBuffer: a read borrows only when there is something, and
+// everything that comes is noticed, however many records a datagram has.
+func TestIdleDTLSHoldsNoBuffer(t *testing.T) {
+	ca := newTestCA(t)
+	l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server})
+	client, srv := dtlsPair(t, l, conns, ca.client)
+	for _, ends := range [][2]Conn{{srv, client}, {client, srv}} {
+		reader, writer := ends[0], ends[1]
+		_ = reader.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if _, _, err := reader.ReadWith(func() []byte { t.Error("borrowed for nothing"); return make([]byte, 9) }); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		_ = reader.SetReadDeadline(deadline())
+		const n = 500
+		acked := make(chan struct{}, 100) // bounds what is under way, so that nothing is dropped
+		written := make(chan error, 1)
+		go func() {
+			for range n {
+				acked <- struct{}{}
+				if _, err := writer.Write([]byte("x")); err != nil {
+					written <- err
+					return
+				}
+			}
+			written <- nil
+		}()
+		b := make([]byte, 9)
+		for i := range n {
+			if _, got, err := reader.ReadWith(func() []byte { return b }); err != nil || got != 1 {
+				t.Fatalf("datagram %d: %d, %v", i, got, err)
+			}
+			<-acked
+		}
+		if err := <-written; err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = client.Close()
+	if _, _, err := srv.ReadWith(func() []byte { return make([]byte, 9) }); err != io.EOF {
+		t.Errorf("after close_notify: %v", err)
+	}
+}

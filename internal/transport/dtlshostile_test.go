@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -37,8 +38,9 @@ func TestGarbageIsNoDTLSPeer(t *testing.T) {
 }
 
 // relay stands between a DTLS client and a listener; inject sends in the
-// client's name.
-func relay(t *testing.T, l Listener) (url string, inject func(string)) {
+// client's name. While join is set, it makes one of each two datagrams of the
+// client.
+func relay(t *testing.T, l Listener, join *atomic.Bool) (url string, inject func(string)) {
 	t.Helper()
 	front, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -52,16 +54,20 @@ func relay(t *testing.T, l Listener) (url string, inject func(string)) {
 	ended := make(chan struct{}, 2)
 	go func() {
 		defer func() { ended <- struct{}{} }()
-		b := make([]byte, 1<<16)
+		b, held := make([]byte, 1<<16), 0
 		for known := false; ; known = true {
-			n, from, err := front.ReadFromUDP(b)
+			n, from, err := front.ReadFromUDP(b[held:])
 			if err != nil {
 				return
 			}
 			if !known {
 				client <- from
 			}
-			_, _ = back.Write(b[:n])
+			if held += n; join != nil && join.Load() && held == n {
+				continue
+			}
+			_, _ = back.Write(b[:held])
+			held = 0
 		}
 	}()
 	go func() {
@@ -86,32 +92,45 @@ func relay(t *testing.T, l Listener) (url string, inject func(string)) {
 	return strings.Replace(l.URL(), l.Addr().String(), front.LocalAddr().String(), 1), func(s string) { send(t, back, s) }
 }
 
+// dialing dials url meanwhile. The function that it returns waits for the
+// connection.
+func dialing(t *testing.T, url string, cfg DialConfig) func() Conn {
+	t.Helper()
+	type result struct {
+		c   Conn
+		err error
+	}
+	cfg.Schemes = packetSchemes()
+	dialed := make(chan result, 1)
+	go func() {
+		c, err := Dial(t.Context(), url, cfg)
+		dialed <- result{c, err}
+	}()
+	return func() Conn {
+		t.Helper()
+		r := <-dialed
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+		t.Cleanup(func() { _ = r.c.Close() })
+		_ = r.c.SetDeadline(deadline())
+		return r.c
+	}
+}
+
 // Whoever knows the address of a client, and not its keys, cannot end its
 // connection.
 func TestForgedRecordsDoNotDisturbDTLS(t *testing.T) {
 	ca := newTestCA(t)
 	l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server})
-	url, inject := relay(t, l)
-	type result struct {
-		c   Conn
-		err error
-	}
-	dialed := make(chan result)
-	go func() {
-		c, err := Dial(t.Context(), url, DialConfig{Schemes: packetSchemes(), TLS: ca.client})
-		dialed <- result{c, err}
-	}()
+	url, inject := relay(t, l, nil)
+	dialed := dialing(t, url, DialConfig{TLS: ca.client})
 	srv := next(t, conns)
 	inject("garbage in between")
 	if err := srv.Handshake(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r := <-dialed
-	if r.err != nil {
-		t.Fatal(r.err)
-	}
-	defer r.c.Close()
-	_ = r.c.SetDeadline(deadline())
+	client := dialed()
 	const sequence = "\x00\x00\x00\x00\x10\x00"
 	for _, forged := range []string{
 		"garbage",
@@ -126,12 +145,12 @@ func TestForgedRecordsDoNotDisturbDTLS(t *testing.T) {
 	} {
 		inject(forged)
 	}
-	send(t, r.c, "genuine")
+	send(t, client, "genuine")
 	if got := receive(t, srv); got != "genuine" {
 		t.Errorf("%q", got)
 	}
 	send(t, srv, "answer")
-	if got := receive(t, r.c); got != "answer" {
+	if got := receive(t, client); got != "answer" {
 		t.Errorf("%q", got)
 	}
 }
@@ -191,35 +210,22 @@ func TestDTLSClientStartsAgainFromItsPort(t *testing.T) {
 	first, old := dtlsPair(t, l, conns, ca.client)
 	address := first.LocalAddr().String()
 	_ = first.(*conn).sock.Close() // without a word
-	type result struct {
-		c   Conn
-		err error
-	}
-	dialed := make(chan result)
-	go func() {
-		c, err := Dial(t.Context(), l.URL(), DialConfig{Schemes: packetSchemes(), TLS: ca.client, LocalAddress: address})
-		dialed <- result{c, err}
-	}()
+	dialed := dialing(t, l.URL(), DialConfig{TLS: ca.client, LocalAddress: address})
 	srv := next(t, conns)
 	if err := srv.Handshake(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r := <-dialed
-	if r.err != nil {
-		t.Fatal(r.err)
-	}
-	defer r.c.Close()
-	_ = r.c.SetDeadline(deadline())
+	client := dialed()
 	if _, err := old.Read(make([]byte, 9)); err != io.EOF {
 		t.Errorf("the old connection: %v", err)
 	}
 	_ = old.CloseReason("gone")
-	send(t, r.c, "again")
+	send(t, client, "again")
 	if got := receive(t, srv); got != "again" {
 		t.Errorf("%q", got)
 	}
 	send(t, srv, "welcome")
-	if got := receive(t, r.c); got != "welcome" {
+	if got := receive(t, client); got != "welcome" {
 		t.Errorf("%q", got)
 	}
 	_ = srv.CloseReason("done")
@@ -238,34 +244,21 @@ func TestDTLSClientStartsAgainFromItsPort(t *testing.T) {
 func TestForgedClientHelloEndsNoConnection(t *testing.T) {
 	ca := newTestCA(t)
 	l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server, HandshakeTimeout: 5 * time.Second})
-	url, inject := relay(t, l)
-	type result struct {
-		c   Conn
-		err error
-	}
-	dialed := make(chan result)
-	go func() {
-		c, err := Dial(t.Context(), url, DialConfig{Schemes: packetSchemes(), TLS: ca.client})
-		dialed <- result{c, err}
-	}()
+	url, inject := relay(t, l, nil)
+	dialed := dialing(t, url, DialConfig{TLS: ca.client})
 	srv := next(t, conns)
 	if err := srv.Handshake(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r := <-dialed
-	if r.err != nil {
-		t.Fatal(r.err)
-	}
-	defer r.c.Close()
-	_ = r.c.SetDeadline(deadline())
+	client := dialed()
 	exchange := func(when string) {
 		t.Helper()
-		send(t, r.c, when)
+		send(t, client, when)
 		if got := receive(t, srv); got != when {
 			t.Errorf("%s: %q", when, got)
 		}
 		send(t, srv, "answer")
-		if got := receive(t, r.c); got != "answer" {
+		if got := receive(t, client); got != "answer" {
 			t.Errorf("%s: %q", when, got)
 		}
 	}
@@ -287,4 +280,28 @@ func TestForgedClientHelloEndsNoConnection(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	_ = srv.Close()
+}
+
+func TestDTLSRecordsInOneDatagram(t *testing.T) {
+	ca := newTestCA(t)
+	l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server})
+	var join atomic.Bool
+	url, _ := relay(t, l, &join)
+	dialed := dialing(t, url, DialConfig{TLS: ca.client})
+	srv := next(t, conns)
+	if err := srv.Handshake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	client := dialed()
+	join.Store(true)
+	b := make([]byte, 9)
+	for range 50 {
+		send(t, client, "one")
+		send(t, client, "two")
+		for _, want := range []string{"one", "two"} {
+			if _, n, err := srv.ReadWith(func() []byte { return b }); err != nil || string(b[:n]) != want {
+				t.Fatalf("%q, %v, want %q", b[:n], err, want)
+			}
+		}
+	}
 }

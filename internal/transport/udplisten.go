@@ -34,7 +34,7 @@ type datagrams struct {
 
 	queued atomic.Int64 // bytes in all queues
 
-	mu    sync.Mutex // before peer.mu
+	mu    sync.Mutex // before peer.reads
 	peers map[netip.AddrPort]*peer
 	ended bool        // the listener is closed
 	last  *time.Timer // closes the socket, whoever still has it
@@ -83,7 +83,7 @@ func (d *datagrams) takePeer(l *listener) (*conn, error) {
 	if c == nil {
 		return nil, nil
 	}
-	p := newPeer(d, from)
+	p := &peer{in: d, addr: from}
 	c.begin(p, set)
 	if !d.enter(p, b, &set.cfg) {
 		_ = c.CloseReason("listener-closed")

@@ -21,14 +21,11 @@ type peer struct {
 	settled     bool
 	elder, heir *peer
 
-	mu       sync.Mutex
-	arrived  sync.Cond // something changed that a read waits for
-	queue    [][]byte  // queue[next:] waits
+	reads    alarm    // guards what follows; rings when a read has something to look at
+	queue    [][]byte // queue[next:] waits
 	next     int
-	bytes    int         // in it
-	deadline time.Time   // of reads
-	timer    *time.Timer // wakes them at the deadline; nil: none was set yet
-	until    time.Time   // deadline of writes
+	bytes    int       // in it
+	until    time.Time // deadline of writes
 	closed   bool
 	finished bool // by CloseWrite
 	alone    bool // the listener is closed
@@ -38,16 +35,10 @@ type peer struct {
 	out sender
 }
 
-func newPeer(d *datagrams, from netip.AddrPort) *peer {
-	p := &peer{in: d, addr: from}
-	p.arrived.L = &p.mu
-	return p
-}
-
 // push queues a copy of b, or drops it.
 func (p *peer) push(b []byte, cfg *ListenConfig) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.reads.Lock()
+	defer p.reads.Unlock()
 	waiting := len(p.queue) - p.next
 	switch {
 	case waiting >= cfg.QueueDatagrams, waiting > 0 && p.bytes+len(b) > cfg.QueueBytes, p.finished:
@@ -61,7 +52,7 @@ func (p *peer) push(b []byte, cfg *ListenConfig) {
 	p.bytes += len(b)
 	p.queue = append(p.queue, append([]byte(nil), b...))
 	if waiting == 0 {
-		p.arrived.Signal()
+		p.reads.ring()
 	}
 }
 
@@ -70,22 +61,22 @@ const keptQueue = 8
 
 // pop waits for a datagram.
 func (p *peer) pop() ([]byte, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.reads.Lock()
+	defer p.reads.Unlock()
 	for {
 		switch {
 		case p.closed:
 			return nil, net.ErrClosed
 		case p.finished, p.replaced:
 			return nil, io.EOF
-		case !p.deadline.IsZero() && !time.Now().Before(p.deadline):
+		case p.reads.late():
 			return nil, os.ErrDeadlineExceeded
 		case p.next < len(p.queue):
 			return p.popLocked(), nil
 		case p.alone:
 			return nil, ErrListenerClosed
 		}
-		p.arrived.Wait()
+		p.reads.wait()
 	}
 }
 
@@ -160,10 +151,10 @@ func (p *peer) TryWrite(b []byte) (int, error) {
 
 // send sends b if the kernel takes it now. Called with wmu held.
 func (p *peer) send(b []byte) (sent bool, err error) {
-	p.mu.Lock()
+	p.reads.Lock()
 	late := !p.until.IsZero() && !time.Now().Before(p.until)
 	closed := p.closed
-	p.mu.Unlock()
+	p.reads.Unlock()
 	switch {
 	case closed:
 		return false, net.ErrClosed
@@ -176,34 +167,31 @@ func (p *peer) send(b []byte) (sent bool, err error) {
 
 // CloseWrite implements Conn.
 func (p *peer) CloseWrite() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.reads.Lock()
+	defer p.reads.Unlock()
 	p.finished = true
 	p.emptyLocked()
-	p.arrived.Broadcast()
+	p.reads.ring()
 	return nil
 }
 
 // end tells p that nothing more arrives; why is one of its fields.
 func (p *peer) end(why *bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.reads.Lock()
+	defer p.reads.Unlock()
 	*why = true
-	p.arrived.Broadcast()
+	p.reads.ring()
 }
 
 // Close implements net.Conn. What comes from the address afterwards is a new
 // connection.
 func (p *peer) Close() error {
 	err := p.in.leave(p)
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.reads.Lock()
+	defer p.reads.Unlock()
 	p.closed = true
-	if p.timer != nil {
-		p.timer.Stop()
-	}
 	p.emptyLocked()
-	p.arrived.Broadcast()
+	p.reads.stop()
 	return err
 }
 
@@ -226,45 +214,19 @@ func (p *peer) SetDeadline(t time.Time) error {
 
 // SetWriteDeadline implements net.Conn.
 func (p *peer) SetWriteDeadline(t time.Time) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.reads.Lock()
+	defer p.reads.Unlock()
 	p.until = t
 	return nil
 }
 
 // SetReadDeadline implements net.Conn.
 func (p *peer) SetReadDeadline(t time.Time) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.reads.Lock()
+	defer p.reads.Unlock()
 	if p.closed {
 		return net.ErrClosed
 	}
-	p.deadline = t
-	p.armLocked()
+	p.reads.set(t)
 	return nil
-}
-
-// armLocked sets the timer for the deadline. An earlier one is left to fire:
-// the read looks for itself.
-func (p *peer) armLocked() {
-	if p.deadline.IsZero() {
-		return
-	}
-	d := time.Until(p.deadline)
-	switch {
-	case d <= 0:
-		p.arrived.Broadcast()
-	case p.timer == nil:
-		p.timer = time.AfterFunc(d, p.expired)
-	default:
-		p.timer.Reset(d)
-	}
-}
-
-func (p *peer) expired() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.closed {
-		p.armLocked()
-	}
 }
