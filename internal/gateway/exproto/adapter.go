@@ -50,7 +50,7 @@ func newAdapter(g *Gateway) (*adapter, error) {
 func (c AdapterConfig) listenConfig(e transport.Endpoint) transport.ListenConfig {
 	lc := transport.ListenConfig{Name: "exproto adapter", Schemes: rpcSchemes, Access: c.Access, MaxConnections: 1000, Acceptors: 1}
 	if e.Scheme.TLS {
-		lc.TLS = &transport.ServerTLS{CertFile: c.CertFile, KeyFile: c.KeyFile, ClientCAFile: c.ClientCAFile, ALPN: []string{"h2"}}
+		lc.TLS = &transport.ServerTLS{CertFile: string(c.CertFile), KeyFile: string(c.KeyFile), ClientCAFile: string(c.ClientCAFile), ALPN: []string{"h2"}}
 		if c.ClientCAFile != "" {
 			lc.TLS.ClientAuth = transport.ClientCertRequire
 		}

@@ -38,12 +38,21 @@ func parseAddress(s string) (transport.Endpoint, error) {
 	return e, err
 }
 
+// File is the name of a file, in a configuration file relative to that.
+type File string
+
+// ReadFile takes the name of a file that is there.
+func (f *File) ReadFile(name string, _ []byte) error {
+	*f = File(name)
+	return nil
+}
+
 // readToken returns the token in a file; "" without one.
-func readToken(file string) (string, error) {
+func readToken(file File) (string, error) {
 	if file == "" {
 		return "", nil
 	}
-	b, err := os.ReadFile(file)
+	b, err := os.ReadFile(string(file))
 	if err != nil {
 		return "", err
 	}

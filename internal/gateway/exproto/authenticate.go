@@ -14,11 +14,7 @@ import (
 // Authenticate tells who the device is. A device that is refused stays
 // connected: the handler may have something to say to it before Close.
 func (s *service) Authenticate(ctx context.Context, r *pb.AuthenticateRequest) (*pb.CodeResponse, error) {
-	c, err := s.g.clients.find(r.Conn)
-	if err == nil {
-		err = c.authenticate(ctx, r)
-	}
-	return s.g.answer(err), nil
+	return s.with(r.Conn, func(c *client) error { return c.authenticate(ctx, r) })
 }
 
 func (c *client) authenticate(ctx context.Context, r *pb.AuthenticateRequest) error {
@@ -140,12 +136,4 @@ func (c *client) attach(ctx context.Context, id auth.Identity, mp string) error 
 	c.mu.Unlock()
 	c.watch.identified()
 	return nil
-}
-
-func unsubscribe(l *broker.Link, filter string) error {
-	err := l.Unsubscribe([]string{filter})[0].Err
-	if errors.Is(err, broker.ErrNoSubscription) {
-		return nil
-	}
-	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,22 +75,29 @@ func (c *client) Data(ctx context.Context, data []byte) (rest []byte, want int, 
 		}
 		c.heard = true
 	}
-	if c.split == nil {
-		return nil, 0, c.pass(ctx, data)
+	switch {
+	case c.split != nil:
+		return c.cut(data, func(f []byte) { c.pass(ctx, f) })
+	case c.datagrams:
+		c.pass(ctx, data)
+	default:
+		for chunk := range slices.Chunk(data, callBytes) {
+			c.pass(ctx, chunk)
+		}
 	}
-	return c.cut(data, func(f []byte) error { return c.pass(ctx, f) })
+	return nil, 0, nil
 }
 
 // pass hands bytes on to the queue, and waits while there is no room.
-func (c *client) pass(ctx context.Context, b []byte) error {
+func (c *client) pass(ctx context.Context, b []byte) {
 	merge := c.split == nil && !c.datagrams
 	for {
 		switch c.q.pushBytes(b, merge) {
 		case began:
 			c.p.telling.Go(c.tellAll)
-			return nil
+			return
 		case queued, over:
-			return nil
+			return
 		}
 		c.watch.withhold(true)
 		select {
@@ -137,10 +145,15 @@ func (c *client) Close(r broker.Reason) {
 	c.Conn.Close(r)
 }
 
-// stop ends the connection, telling the handler why.
+// stop ends the connection, telling the handler why. The session ends at once;
+// the device may take its time to notice.
 func (c *client) stop(reason string, err error) {
 	c.shut(reason)
 	c.End(reason, err)
+	_ = c.Do(context.Background(), func(l *broker.Link) error { // none: it was not known
+		l.Detach(broker.Farewell{})
+		return nil
+	})
 }
 
 // shut lets the end follow what waits for the handler. The first reason counts.

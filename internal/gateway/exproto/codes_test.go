@@ -195,7 +195,7 @@ func TestTheAdapterBoundsCalls(t *testing.T) {
 func TestTheAdapterWantsItsToken(t *testing.T) {
 	file := t.TempDir() + "/token"
 	write(t, file, "s3cret-token\n")
-	s := start(t, options{gateway: exproto.Config{Adapter: exproto.AdapterConfig{TokenFile: file}}})
+	s := start(t, options{gateway: exproto.Config{Adapter: exproto.AdapterConfig{TokenFile: exproto.File(file)}}})
 	raw := &pb.RawPublishRequest{Topic: "t"}
 	if _, err := s.h.adapter.RawPublish(t.Context(), raw); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("without: %v", err)
@@ -214,7 +214,7 @@ func TestTheAdapterWantsItsToken(t *testing.T) {
 
 func TestPasswordsAreNeverLogged(t *testing.T) {
 	s := start(t, options{})
-	s.device()
+	d := s.device()
 	conn := s.h.wait(t, "created", 1).conn
 	for _, password := range []string{"wrong", "broken", "later", "hunter2"} {
 		_, err := s.h.adapter.Authenticate(context.Background(), &pb.AuthenticateRequest{
@@ -224,6 +224,7 @@ func TestPasswordsAreNeverLogged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	_ = d.nc.Close()
 	s.stop()
 	for _, word := range []string{"hunter2", "password=", conn} {
 		if n := s.log.count(word); n > 0 {

@@ -36,7 +36,7 @@ type Config struct {
 	// that defines another. Then a handler gets one whole, checked frame per
 	// event. "": bytes as they come.
 	Framing     string
-	FramingFile string
+	FramingFile File
 	// SharedClientIDs: a device and an MQTT client of the same identifier take
 	// over from each other.
 	SharedClientIDs bool
@@ -73,11 +73,11 @@ type AdapterConfig struct {
 	// Address to listen on: http://host:port, https with a certificate.
 	// "": http://127.0.0.1:9100.
 	Address      string
-	CertFile     string `yaml:"cert"`
-	KeyFile      string `yaml:"key"`
-	ClientCAFile string `yaml:"client_ca"` // who may sign handlers' certificates, which are required then
+	CertFile     File `yaml:"cert"`
+	KeyFile      File `yaml:"key"`
+	ClientCAFile File `yaml:"client_ca"` // who may sign handlers' certificates, which are required then
 	// TokenFile holds what handlers have to send as "authorization: Bearer …".
-	TokenFile string
+	TokenFile File
 	// AllowAnonymous lets handlers of other machines in without a certificate or
 	// token. Whoever reaches the adapter then and knows a conn controls a device,
 	// and may publish anything.
@@ -102,12 +102,12 @@ type HandlerConfig struct {
 	// price of a stream for each.
 	StreamPerEvent bool
 
-	CAFile     string `yaml:"ca"` // "": the system's authorities
-	CertFile   string `yaml:"cert"`
-	KeyFile    string `yaml:"key"`
+	CAFile     File   `yaml:"ca"` // "": the system's authorities
+	CertFile   File   `yaml:"cert"`
+	KeyFile    File   `yaml:"key"`
 	ServerName string // "": the address's host
 	// TokenFile holds what is sent as "authorization: Bearer …".
-	TokenFile string
+	TokenFile File
 
 	// Timeout of one event. nil: 5 s; 0: none. Streams have none at all.
 	Timeout *time.Duration
@@ -122,7 +122,7 @@ type ListenerConfig struct {
 	Handler     HandlerConfig
 	Mountpoint  string
 	Framing     string
-	FramingFile string
+	FramingFile File
 }
 
 // Services of handlers.

@@ -176,7 +176,7 @@ func TestTimers(t *testing.T) {
 		"a silent stranger":      {nil, false, "created, closed idle_timeout"},
 		"one who has been heard": {nil, true, ""},
 		"one who is known": {func(h *handler, e told) error {
-			if e.what == "created" {
+			if e.what == "created" && len(h.all("")) == 1 { // the first one alone
 				return h.login(e.conn, "dev")
 			}
 			return nil
@@ -201,6 +201,7 @@ func TestTimers(t *testing.T) {
 			t.Parallel()
 			s := start(t, options{handler: &handler{do: c.do}, gateway: exproto.Config{IdleTimeout: idle}})
 			d := s.device()
+			s.h.wait(t, "created", 1)
 			if c.send {
 				d.send("x")
 				s.h.wait(t, "bytes", 1)

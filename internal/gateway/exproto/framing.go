@@ -2,6 +2,7 @@ package exproto
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/iotctl/iotctl/internal/codec/frame"
@@ -9,24 +10,33 @@ import (
 )
 
 // openFraming compiles the frame codec of that name or file; nil for neither.
-func openFraming(name, file string) (*frame.Codec, error) {
-	switch {
-	case name != "" && file != "":
-		return nil, errors.New("both framing and framing_file are set")
-	case name != "":
-		return frame.Open(name)
-	case file == "":
+func openFraming(name string, file File) (*frame.Codec, error) {
+	if name == "" && file == "" {
 		return nil, nil
 	}
-	src, err := os.ReadFile(file)
+	c, err := openCodec(name, file)
+	if err == nil && c.IdleGap() > 0 {
+		return nil, fmt.Errorf("frames of %s end by silence, of which a handler learns nothing", c.Name())
+	}
+	return c, err
+}
+
+func openCodec(name string, file File) (*frame.Codec, error) {
+	switch {
+	case file == "":
+		return frame.Open(name)
+	case name != "":
+		return nil, errors.New("both framing and framing_file are set")
+	}
+	src, err := os.ReadFile(string(file))
 	if err != nil {
 		return nil, err
 	}
-	return frame.Parse(file, src)
+	return frame.Parse(string(file), src)
 }
 
 // cut hands over the whole frames in data.
-func (c *client) cut(data []byte, each func(frame []byte) error) (rest []byte, want int, err error) {
+func (c *client) cut(data []byte, each func(frame []byte)) (rest []byte, want int, err error) {
 	next := c.split.Next
 	if c.datagrams {
 		next = c.split.Gap
@@ -40,8 +50,6 @@ func (c *client) cut(data []byte, each func(frame []byte) error) (rest []byte, w
 		case err != nil:
 			return nil, 0, &gateway.End{Why: reasonFraming, Err: err}
 		}
-		if err := each(f.Raw); err != nil {
-			return nil, 0, err
-		}
+		each(f.Raw)
 	}
 }

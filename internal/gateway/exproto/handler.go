@@ -81,7 +81,7 @@ func (h *handler) dial(ctx context.Context, _ string) (net.Conn, error) {
 	nc, err := transport.DialEndpoint(ctx, h.endpoint, transport.DialConfig{
 		Schemes: rpcSchemes, Timeout: h.cfg.ConnectTimeout,
 		TLS: &transport.ClientTLS{
-			CAFile: h.cfg.CAFile, CertFile: h.cfg.CertFile, KeyFile: h.cfg.KeyFile,
+			CAFile: string(h.cfg.CAFile), CertFile: string(h.cfg.CertFile), KeyFile: string(h.cfg.KeyFile),
 			ServerName: h.cfg.ServerName, ALPN: []string{"h2"},
 		},
 	})

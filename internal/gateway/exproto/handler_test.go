@@ -21,6 +21,7 @@ type handler struct {
 	do      func(h *handler, e told) error
 	streams bool // it is a ConnectionHandler
 	old     bool // of the kind that e4.2 had: ConnectionHandler, but unary
+	forget  bool // what it has been told is not kept
 	options []grpc.ServerOption
 
 	adapter pb.ConnectionAdapterClient
@@ -94,9 +95,11 @@ func (h *handler) hear(ctx context.Context, e told) (*pb.EmptySuccess, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	h.mu.Lock()
-	h.events = append(h.events, e)
-	h.mu.Unlock()
+	if !h.forget {
+		h.mu.Lock()
+		h.events = append(h.events, e)
+		h.mu.Unlock()
+	}
 	if h.do != nil {
 		if err := h.do(h, e); err != nil {
 			return nil, err

@@ -3,6 +3,8 @@ package exproto
 import (
 	"sync"
 
+	"google.golang.org/protobuf/proto"
+
 	pb "github.com/iotctl/iotctl/internal/gateway/exproto/exprotov1"
 )
 
@@ -24,11 +26,13 @@ type event struct {
 	batch []*pb.Message // of onMessages
 	acks  []uint16      // packet identifiers of those that are to be acknowledged
 	size  int           // in bytes, of what the device or its subscriptions have brought
+	wire  int           // of onMessages: of the call
 	told  chan struct{} // closed when the handler has answered; nil: nobody waits
 }
 
-// mergeBytes is how long several reads that wait become as one event.
-const mergeBytes = 64 << 10
+// callBytes is how long what waits becomes as one call, which leaves room for the
+// rest of it: for calls above 32 KiB gRPC takes a buffer of 1 MiB.
+const callBytes = 32<<10 - 256
 
 // queue is what waits for the handler, in the order in which it happened.
 type queue struct {
@@ -85,7 +89,7 @@ func (q *queue) pushBytes(b []byte, merge bool) outcome {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	last := q.last(onBytes)
-	merge = merge && last != nil && len(last.bytes)+len(b) <= mergeBytes
+	merge = merge && last != nil && len(last.bytes)+len(b) <= callBytes
 	switch {
 	case q.closed:
 		return over
@@ -104,11 +108,12 @@ func (q *queue) pushBytes(b []byte, merge bool) outcome {
 // pushMessage adds a message; ack is its packet identifier, or 0.
 func (q *queue) pushMessage(m *pb.Message, ack uint16) outcome {
 	const overhead = 128
-	size := len(m.Payload) + len(m.Topic) + overhead
+	wire := proto.Size(m) + 4
+	size := wire + overhead
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	last := q.last(onMessages)
-	merge := last != nil && len(last.batch) < q.maxBatch && last.size+size <= q.maxBytes
+	merge := last != nil && len(last.batch) < q.maxBatch && last.wire+wire <= callBytes
 	switch {
 	case q.closed:
 		return over
@@ -124,6 +129,7 @@ func (q *queue) pushMessage(m *pb.Message, ack uint16) outcome {
 		last.acks = append(last.acks, ack)
 	}
 	last.size += size
+	last.wire += wire
 	q.out += size
 	return q.begin()
 }

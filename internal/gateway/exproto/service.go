@@ -2,6 +2,7 @@ package exproto
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 
@@ -18,13 +19,36 @@ type service struct {
 	g *Gateway
 }
 
-// Send writes to the device. Success means handed over, not delivered.
-func (s *service) Send(ctx context.Context, r *pb.SendBytesRequest) (*pb.CodeResponse, error) {
-	c, err := s.g.clients.find(r.Conn)
+// with calls fn with a device, and answers with what becomes of it.
+func (s *service) with(conn string, fn func(c *client) error) (*pb.CodeResponse, error) {
+	c, err := s.g.clients.find(conn)
 	if err == nil {
-		err = c.write(ctx, r.Bytes)
+		err = fn(c)
 	}
 	return s.g.answer(err), nil
+}
+
+// withKnown is with for a device that has said who it is; fn gets its mountpoint.
+func (s *service) withKnown(conn string, qos uint32, topic string, fn func(c *client, mp string) error) (*pb.CodeResponse, error) {
+	return s.with(conn, func(c *client) error {
+		c.mu.Lock()
+		known, mp := c.known, c.mountpoint
+		c.mu.Unlock()
+		switch {
+		case qos > 2:
+			return errQoS
+		case topic == "":
+			return missing("topic")
+		case !known:
+			return errAnonymous
+		}
+		return fn(c, mp)
+	})
+}
+
+// Send writes to the device. Success means handed over, not delivered.
+func (s *service) Send(ctx context.Context, r *pb.SendBytesRequest) (*pb.CodeResponse, error) {
+	return s.with(r.Conn, func(c *client) error { return c.write(ctx, r.Bytes) })
 }
 
 // writable is how long to wait before a device is asked again whether it takes
@@ -53,42 +77,38 @@ func (c *client) write(ctx context.Context, b []byte) error {
 
 // Close closes the device's socket.
 func (s *service) Close(_ context.Context, r *pb.CloseSocketRequest) (*pb.CodeResponse, error) {
-	c, err := s.g.clients.find(r.Conn)
-	switch {
-	case err != nil:
-	case c.over() != "":
-		err = errGone
-	default:
+	return s.with(r.Conn, func(c *client) error {
+		if c.over() != "" {
+			return errGone
+		}
 		c.stop(reasonNormal, errByHandler)
-	}
-	return s.g.answer(err), nil
+		return nil
+	})
 }
 
 // StartTimer watches the device from now on.
 func (s *service) StartTimer(_ context.Context, r *pb.TimerRequest) (*pb.CodeResponse, error) {
-	c, err := s.g.clients.find(r.Conn)
-	switch {
-	case err != nil:
-	case r.Type != pb.TimerType_KEEPALIVE || r.Interval == 0:
-		err = errTimer
-	case c.over() != "":
-		err = errGone
-	default:
+	return s.with(r.Conn, func(c *client) error {
+		switch {
+		case r.Type != pb.TimerType_KEEPALIVE || r.Interval == 0:
+			return errTimer
+		case c.over() != "":
+			return errGone
+		}
 		c.watch.keepalive(time.Duration(r.Interval) * time.Second)
-	}
-	return s.g.answer(err), nil
+		return nil
+	})
 }
 
 // Publish publishes in the name of the device.
 func (s *service) Publish(ctx context.Context, r *pb.PublishRequest) (*pb.CodeResponse, error) {
-	c, mp, err := s.identified(r.Conn, r.Qos, r.Topic)
-	if err == nil {
+	return s.withKnown(r.Conn, r.Qos, r.Topic, func(c *client, mp string) error {
 		v := message.View{Topic: []byte(mp + r.Topic), Payload: r.Payload, QoS: uint8(r.Qos)}
-		if err = router.ValidateName(v.Topic); err == nil {
-			err = c.Do(ctx, func(l *broker.Link) error { return publish(l, v) })
+		if err := router.ValidateName(v.Topic); err != nil {
+			return err
 		}
-	}
-	return s.g.answer(err), nil
+		return c.Do(ctx, func(l *broker.Link) error { return publish(l, v) })
+	})
 }
 
 // publish sends a message completely: what would confirm it is the answer.
@@ -121,49 +141,34 @@ func (s *service) RawPublish(ctx context.Context, r *pb.RawPublishRequest) (*pb.
 // QoS 1 at most, because there is nothing that could confirm more; the handler is
 // told the QoS of the publisher.
 func (s *service) Subscribe(ctx context.Context, r *pb.SubscribeRequest) (*pb.CodeResponse, error) {
-	c, mp, err := s.identified(r.Conn, r.Qos, r.Topic)
-	if err == nil {
-		var filter string
-		if filter, err = mount(mp, r.Topic); err == nil {
-			err = c.Do(ctx, func(l *broker.Link) error {
-				grants := l.Subscribe([]broker.Subscription{{Filter: filter, QoS: uint8(min(r.Qos, 1)), RetainHandling: 1}})
-				l.Ready()
-				return grants[0].Err
-			})
+	return s.withKnown(r.Conn, r.Qos, r.Topic, func(c *client, mp string) error {
+		filter, err := mount(mp, r.Topic)
+		if err != nil {
+			return err
 		}
-	}
-	return s.g.answer(err), nil
+		return c.Do(ctx, func(l *broker.Link) error {
+			grants := l.Subscribe([]broker.Subscription{{Filter: filter, QoS: uint8(min(r.Qos, 1)), RetainHandling: 1}})
+			l.Ready()
+			return grants[0].Err
+		})
+	})
 }
 
 // Unsubscribe ends that. A filter that is not there is none of a problem.
 func (s *service) Unsubscribe(ctx context.Context, r *pb.UnsubscribeRequest) (*pb.CodeResponse, error) {
-	c, mp, err := s.identified(r.Conn, 0, r.Topic)
-	if err == nil {
-		var filter string
-		if filter, err = mount(mp, r.Topic); err == nil {
-			err = c.Do(ctx, func(l *broker.Link) error { return unsubscribe(l, filter) })
+	return s.withKnown(r.Conn, 0, r.Topic, func(c *client, mp string) error {
+		filter, err := mount(mp, r.Topic)
+		if err != nil {
+			return err
 		}
-	}
-	return s.g.answer(err), nil
-}
-
-// identified finds a device that has said who it is, and its mountpoint.
-func (s *service) identified(conn string, qos uint32, topic string) (c *client, mp string, err error) {
-	if c, err = s.g.clients.find(conn); err != nil {
-		return nil, "", err
-	}
-	c.mu.Lock()
-	known, mp := c.known, c.mountpoint
-	c.mu.Unlock()
-	switch {
-	case qos > 2:
-		return nil, "", errQoS
-	case topic == "":
-		return nil, "", missing("topic")
-	case !known:
-		return nil, "", errAnonymous
-	}
-	return c, mp, nil
+		return c.Do(ctx, func(l *broker.Link) error {
+			err := l.Unsubscribe([]string{filter})[0].Err
+			if errors.Is(err, broker.ErrNoSubscription) {
+				return nil
+			}
+			return err
+		})
+	})
 }
 
 func remote(c *client) net.Addr {

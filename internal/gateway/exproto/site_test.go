@@ -221,6 +221,7 @@ func (d *device) closed() string {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		d.t.Fatal("the connection is still open")
 	}
+	_ = d.nc.Close()
 	return string(b)
 }
 
