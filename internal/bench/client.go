@@ -14,13 +14,15 @@ import (
 // Client is one MQTT connection. Its methods may be called from any goroutine;
 // one request (Subscribe, Unsubscribe) at a time.
 type Client struct {
-	s     *Session
-	sh    *shard
-	conn  transport.Conn
-	index int
-	id    string
-	opts  mqtt.Options // for what arrives
-	plain bool         // the kernel can be asked what it takes
+	s       *Session
+	sh      *shard
+	conn    transport.Conn
+	index   int
+	id      string
+	opts    mqtt.Options // for what arrives
+	plain   bool         // the kernel can be asked what it takes
+	dialect dialect      // nil: MQTT
+	awaited int          // answers to the login of a device
 
 	// SessionPresent is what CONNACK said.
 	SessionPresent bool
@@ -71,6 +73,7 @@ const (
 type answer struct {
 	typ     mqtt.Type
 	codes   []mqtt.ReasonCode
+	refused error // to a device
 	present bool
 	max     int // receive maximum of CONNACK, 0: none
 }
@@ -148,6 +151,9 @@ func (c *Client) arrived(n int) error {
 	}
 	in.n = copy(in.b, in.b[used:in.n])
 	if in.n == len(in.b) { // a packet that is longer than the buffer
+		if in.n > c.s.plan.Size+spareBytes {
+			return fmt.Errorf("a frame is longer than %d bytes", in.n)
+		}
 		in.b = append(in.b, make([]byte, len(in.b))...)
 	}
 	return nil
@@ -161,6 +167,30 @@ const spareBytes = 16 << 20
 func (c *Client) batch(b []byte, now int64) (used int, err error) {
 	c.wmu.Lock()
 	c.sh.mu.Lock()
+	if c.dialect != nil {
+		used, err = c.frames(b, now)
+	} else {
+		used, err = c.packets(b, now)
+	}
+	c.sh.mu.Unlock()
+	if err != nil {
+		c.wmu.Unlock()
+		return used, err
+	}
+	if c.pub != nil && c.pub.open() {
+		c.pub.fill(now)
+	}
+	c.flush()
+	unread := c.writing && c.out != nil && len(c.out.b) > maxUnread
+	c.wmu.Unlock()
+	if unread {
+		return used, errUnread
+	}
+	return used, nil
+}
+
+// packets handles those in b, with both locks held.
+func (c *Client) packets(b []byte, now int64) (used int, err error) {
 	for used < len(b) {
 		h, body, n, err := mqtt.Frame(b[used:], c.s.plan.Size+spareBytes)
 		if errors.Is(err, mqtt.ErrShort) {
@@ -170,21 +200,9 @@ func (c *Client) batch(b []byte, now int64) (used int, err error) {
 			err = c.packet(h, body, now)
 		}
 		if err != nil {
-			c.sh.mu.Unlock()
-			c.wmu.Unlock()
 			return used, err
 		}
 		used += n
-	}
-	c.sh.mu.Unlock()
-	if c.pub != nil && c.pub.open() {
-		c.pub.fill(now)
-	}
-	c.flush()
-	unread := c.writing && c.out != nil && len(c.out.b) > maxUnread
-	c.wmu.Unlock()
-	if unread {
-		return used, errUnread
 	}
 	return used, nil
 }
@@ -313,7 +331,7 @@ func (c *Client) Disconnect() {
 // leave says goodbye and waits for nothing.
 func (c *Client) leave() {
 	c.closing.Store(true)
-	_ = c.send(mqtt.Disconnect{})
+	_ = c.bye()
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	c.leaving = true

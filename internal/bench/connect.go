@@ -154,28 +154,39 @@ func (s *Session) Connect(ctx context.Context, o ClientOptions) (*Client, error)
 func (s *Session) connect(ctx context.Context, o *ClientOptions) (*Client, error) {
 	sh := s.rec.shard()
 	packet, identity := s.connectPacket(o)
-	cfg := s.dialer.cfg
-	if s.dialer.loopback {
+	d := s.dialer
+	var speaks dialect
+	if o.Dialect != nil {
+		if d = s.devices; d == nil {
+			return nil, errNoDevices
+		}
+		var err error
+		if speaks, err = o.Dialect(&packet); err != nil {
+			return nil, err
+		}
+	}
+	cfg := d.cfg
+	if d.loopback {
 		cfg.LocalAddress = source(int(s.dials.Add(1)), max(s.planned, int(s.dials.Load())))
 	}
 	if identity.CertFile != "" && cfg.TLS != nil {
 		own := *cfg.TLS
-		own.Certificates = []tls.Certificate{s.dialer.pairs[[2]string{identity.CertFile, firstOf(identity.KeyFile, identity.CertFile)}]}
+		own.Certificates = []tls.Certificate{d.pairs[[2]string{identity.CertFile, firstOf(identity.KeyFile, identity.CertFile)}]}
 		cfg.TLS = &own
 	}
 	begun := s.now()
 	connected := begun
 	cfg.Connected = func() { connected = s.now() }
-	conn, err := transport.DialEndpoint(ctx, s.dialer.endpoint, cfg)
+	conn, err := transport.DialEndpoint(ctx, d.endpoint, cfg)
 	if err != nil {
 		return nil, err
 	}
 	shaken := s.now()
-	scheme := s.dialer.endpoint.Scheme
+	scheme := d.endpoint.Scheme
 	c := &Client{
 		s: s, sh: sh, conn: conn, index: o.Index, id: packet.ClientID,
 		opts:  mqtt.Options{Version: s.plan.Version, FromServer: true},
-		plain: !scheme.TLS && !scheme.WebSocket, window: s.plan.Window,
+		plain: !scheme.TLS && !scheme.WebSocket, window: s.plan.Window, dialect: speaks,
 		onArrive: o.OnArrive, held: o.held, answer: make(chan answer, 1), done: make(chan struct{}),
 	}
 	if o.Group != nil {
@@ -189,7 +200,7 @@ func (s *Session) connect(ctx context.Context, o *ClientOptions) (*Client, error
 	s.came(c)
 	s.wg.Go(c.read)
 	asked := s.now()
-	a, err := c.ask(ctx, packet, mqtt.TypeConnack)
+	a, err := c.askIn(ctx, packet)
 	if err != nil {
 		c.closing.Store(true)
 		_ = conn.Close()
@@ -264,11 +275,26 @@ func (r *Refused) Error() string { return fmt.Sprintf("refused in %v: %s", r.Typ
 // ErrNoAnswer says that a broker did not answer in time.
 var ErrNoAnswer = errors.New("no answer in time")
 
+// askIn is CONNECT, or the login of a device.
+func (c *Client) askIn(ctx context.Context, p mqtt.Connect) (answer, error) {
+	if c.dialect == nil {
+		return c.ask(ctx, p, mqtt.TypeConnack)
+	}
+	if err := c.logIn(); err != nil {
+		return answer{}, err
+	}
+	return c.hear(ctx, mqtt.TypeConnack)
+}
+
 // ask sends a packet and waits for its answer.
 func (c *Client) ask(ctx context.Context, p mqtt.Packet, want mqtt.Type) (answer, error) {
 	if err := c.send(p); err != nil {
 		return answer{}, err
 	}
+	return c.hear(ctx, want)
+}
+
+func (c *Client) hear(ctx context.Context, want mqtt.Type) (answer, error) {
 	select {
 	case a := <-c.answer:
 		return c.accept(a, want)
@@ -286,6 +312,9 @@ func (c *Client) ask(ctx context.Context, p mqtt.Packet, want mqtt.Type) (answer
 
 // accept gives an error for what is no answer to the question, or a refusal.
 func (c *Client) accept(a answer, want mqtt.Type) (answer, error) {
+	if a.refused != nil {
+		return a, &Refused{Type: want, Name: a.refused.Error()}
+	}
 	if a.typ != want {
 		return a, fmt.Errorf("the broker answered with %v", a.typ)
 	}
@@ -359,7 +388,7 @@ func (s *Session) keepAlives(ctx context.Context) {
 		limit := s.now() - int64(whole/2)
 		for _, c := range s.all() {
 			if c.lastOut.Load() < limit && !c.closing.Load() {
-				_ = c.send(mqtt.Pingreq{})
+				_ = c.alive()
 			}
 		}
 	}

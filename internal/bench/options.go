@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/iotctl/iotctl/internal/client"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 	"github.com/iotctl/iotctl/internal/transport"
 )
@@ -19,6 +20,10 @@ type Options struct {
 	// for all connections; Dial.LocalAddress, where set, is used by all of them.
 	Endpoint transport.Endpoint
 	Dial     transport.DialConfig
+
+	// Devices is where the clients connect to that speak another protocol than
+	// MQTT; the zero value is for scenarios without such.
+	Devices transport.Endpoint
 
 	Username *string // template
 	Password []byte
@@ -69,6 +74,9 @@ type ClientOptions struct {
 	// OnArrive is called with each message, while locks are held. Times in
 	// nanoseconds of Session.Now; due is now where the payload has no stamp.
 	OnArrive func(topic, payload []byte, due, now int64)
+	// Dialect makes what a device speaks that connects to Options.Devices, out of
+	// what CONNECT would say; nil is MQTT.
+	Dialect func(*mqtt.Connect) (client.Dialect, error)
 	// ReadRate, where above 0, is how many bytes per second are read.
 	ReadRate int
 }

@@ -113,6 +113,9 @@ type Division struct {
 // messages. Publishers and subscribers of one topic come to different machines
 // where that is possible.
 func Divide(spec Spec, plan Plan, n int, run uint32) (*Division, error) {
+	if spec.Device != "" {
+		return nil, fmt.Errorf("%s cannot be divided: agents know the broker alone, and not where devices connect to", spec.Name)
+	}
 	plan.Scenario = spec.Name
 	if spec.Defaults != nil {
 		spec.Defaults(&plan)

@@ -3,6 +3,7 @@ package bench
 import (
 	"sync/atomic"
 
+	"github.com/iotctl/iotctl/internal/client"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 )
 
@@ -119,6 +120,10 @@ func (p *publisher) append(due, now int64) {
 	}
 	stamp.put(p.payload)
 	o := c.output()
+	if c.dialect != nil {
+		o.b, _, _ = c.dialect.Publish(o.b, client.Message{Topic: st.topic, Payload: p.payload}) // Open has tried one
+		return
+	}
 	o.b, _ = m.Append(o.b, c.opts.Version) // the session has encoded one before
 }
 

@@ -43,10 +43,14 @@ func Run(ctx context.Context, o Options) (*Final, error) {
 	if err != nil {
 		return nil, err
 	}
+	devices, err := newDevices(&o)
+	if err != nil {
+		return nil, err
+	}
 	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	r.s = &Session{
-		clock: newClock(o.Part.Shift), o: &o, plan: &o.Plan, run: run, ctx: inner, dialer: d,
+		clock: newClock(o.Part.Shift), o: &o, plan: &o.Plan, run: run, ctx: inner, dialer: d, devices: devices,
 		asked:   ctx,
 		rec:     newRecorder(8 * runtime.GOMAXPROCS(0)),
 		planned: max(o.Plan.Clients, o.Plan.Publishers+o.Plan.Subscribers),

@@ -29,6 +29,9 @@ type Load interface {
 type Spec struct {
 	Name    string // as on the command line: "pair", "mqttbs/fanout"
 	Summary string // one line for help
+	// Device is the URL scheme of what some of its clients connect to, in
+	// Options.Devices; "": all speak MQTT.
+	Device string
 	// Defaults fills in what the command line has not said; it changes nothing
 	// else.
 	Defaults func(*Plan)

@@ -15,14 +15,15 @@ import (
 // Session is a run as its scenario sees it.
 type Session struct {
 	clock
-	o      *Options
-	plan   *Plan
-	run    uint32 // random, in stamps and topics
-	ctx    context.Context
-	asked  context.Context // ends when the user has enough
-	rec    *recorder
-	dialer *dialer
-	start  atomic.Int64 // of the load
+	o       *Options
+	plan    *Plan
+	run     uint32 // random, in stamps and topics
+	ctx     context.Context
+	asked   context.Context // ends when the user has enough
+	rec     *recorder
+	dialer  *dialer
+	devices *dialer      // nil: there is nothing that they connect to
+	start   atomic.Int64 // of the load
 
 	scene                         // made by the scenario
 	live    atomic.Pointer[scene] // the same, once the load begins; before, nil
@@ -191,11 +192,16 @@ func (s *Session) connectAll(ctx context.Context, n int, edit func(i int, o *Cli
 	}
 	s.SetValue("connect.rate", float64(up)/(float64(took)/1e9))
 	if up == 0 && n > 0 {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return all, fmt.Errorf("%w: %w", ErrNobody, s.first)
+		return all, s.nobody()
 	}
 	return all, nil
+}
+
+// nobody is ErrNobody with the first reason.
+func (s *Session) nobody() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Errorf("%w: %w", ErrNobody, s.first)
 }
 
 // clientOptions are those of the plan for client i.

@@ -29,14 +29,25 @@ func Run(t *testing.T, specs []bench.Spec) {
 }
 
 func scenario(t *testing.T, spec bench.Spec, v mqtt.Version) {
-	server := servetest.Start(t, func(c *serve.Config) { c.Listeners[0].MaxConnRate = -1 })
+	server := servetest.Start(t, func(c *serve.Config) {
+		c.Listeners[0].MaxConnRate = -1
+		if spec.Device != "" {
+			c.Listeners = append(c.Listeners, serve.Listener{URL: spec.Device + "://127.0.0.1:0", ListenConfig: transport.ListenConfig{MaxConnRate: -1}})
+		}
+	})
 	e, err := transport.Parse(server.URLs()[0], nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	var devices transport.Endpoint
+	if spec.Device != "" {
+		if devices, err = transport.Parse(server.URLs()[1], transport.EMQTCPSchemes()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var record bytes.Buffer
 	f, err := bench.Run(t.Context(), bench.Options{
-		Spec: spec, Endpoint: e, Record: &record,
+		Spec: spec, Endpoint: e, Devices: devices, Record: &record,
 		Plan: bench.Plan{
 			Version: v, QoS: -1, SubQoS: -1, Clients: 6, Publishers: 6, Subscribers: 4, Topics: 2, Rate: 100, ConnRate: 10_000,
 			Warmup: 100 * time.Millisecond, Duration: 400 * time.Millisecond,

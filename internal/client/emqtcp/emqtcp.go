@@ -81,6 +81,9 @@ func must(b []byte, _ error) []byte { return b } // frames without fields always
 
 // Next implements client.Dialect.
 func (Dialect) Next(b []byte) (client.Event, int, error) {
+	if h, body, n, err := emqtcp.Frame(b, 0); err == nil && h.Type == emqtcp.TypeDatatrans { // without an allocation
+		return client.Event{Kind: client.EventMessage, Message: client.Message{Payload: body}}, n, nil
+	}
 	p, n, err := emqtcp.Parse(b, emqtcp.Options{FromServer: true})
 	switch {
 	case errors.Is(err, emqtcp.ErrShort):
@@ -88,17 +91,15 @@ func (Dialect) Next(b []byte) (client.Event, int, error) {
 	case err != nil:
 		return client.Event{}, 0, fmt.Errorf("what the server sends is not of this protocol: %w", err)
 	}
-	switch p := p.(type) {
-	case emqtcp.Connack:
-		e := client.Event{Kind: client.EventAnswer}
-		if p.Code != emqtcp.Successful {
-			e.Err = &client.RefusedError{Reason: reason(p)}
-		}
-		return e, n, nil
-	case emqtcp.Datatrans:
-		return client.Event{Kind: client.EventMessage, Message: client.Message{Payload: p.Payload}}, n, nil
+	ack, ok := p.(emqtcp.Connack)
+	if !ok {
+		return client.Event{}, n, nil // PONG
 	}
-	return client.Event{}, n, nil // PONG
+	e := client.Event{Kind: client.EventAnswer}
+	if ack.Code != emqtcp.Successful {
+		e.Err = &client.RefusedError{Reason: reason(ack)}
+	}
+	return e, n, nil
 }
 
 // reason is a refusal in words: the code, and what the server adds to it.

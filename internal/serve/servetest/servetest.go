@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/iotctl/iotctl/internal/gateway"
+	"github.com/iotctl/iotctl/internal/gateway/emqtcp"
 	"github.com/iotctl/iotctl/internal/gateway/mqtt"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/store"
@@ -14,13 +15,17 @@ import (
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
-// Builtin is a table with MQTT and the store in memory.
+// Builtin is a table with MQTT, emqtcp and the store in memory.
 func Builtin() serve.Builtin {
 	return serve.Builtin{
 		Gateways: []serve.Gateway{
 			serve.NewGateway("mqtt", transport.MQTTSchemes(), func(e serve.Environment, c mqtt.Config) (gateway.Gateway, error) {
 				c.Authenticator, c.Enhanced, c.Logger = e.Authenticator, e.Enhanced, e.Logger
 				return mqtt.New(c, e.Broker)
+			}),
+			serve.NewGateway(emqtcp.Protocol, transport.EMQTCPSchemes(), func(e serve.Environment, c emqtcp.Config) (gateway.Gateway, error) {
+				c.Authenticator, c.Logger = e.Authenticator, e.Logger
+				return emqtcp.New(c, e.Broker)
 			}),
 		},
 		Stores: []serve.Store{
