@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -170,7 +171,7 @@ func (r *benchRun) target(ctx context.Context) (stop func(), err error) {
 		srv, err := serve.Start(context.WithoutCancel(ctx), serve.Config{ // it outlives the drain after Ctrl-C
 			Builtin: builtin(), Store: storeMem,
 			Logger:    serve.NewLogger(r.t.err, serve.Text, slog.LevelError),
-			Listeners: []serve.Listener{{URL: "mqtt://127.0.0.1:0", ListenConfig: transport.ListenConfig{MaxConnRate: -1, MaxConnections: -1}}},
+			Listeners: r.listeners(),
 		})
 		if err != nil {
 			return stop, err
@@ -179,6 +180,12 @@ func (r *benchRun) target(ctx context.Context) (stop func(), err error) {
 		if e, err = parseURL(srv.URLs()[0]); err != nil {
 			return stop, err
 		}
+		if r.opts.Spec.Device != "" {
+			r.o.devices = srv.URLs()[1]
+		}
+	}
+	if r.opts.Devices, err = r.devices(e); err != nil {
+		return stop, err
 	}
 	dial, err := r.s.dialConfig()
 	if err != nil {
@@ -204,6 +211,40 @@ func (r *benchRun) target(ctx context.Context) (stop func(), err error) {
 		return stop, fail(exitFailed, err, s.Fix)
 	}
 	return stop, err
+}
+
+// listeners are those of --serve.
+func (r *benchRun) listeners() []serve.Listener {
+	unbounded := transport.ListenConfig{MaxConnRate: -1, MaxConnections: -1}
+	all := []serve.Listener{{URL: "mqtt://127.0.0.1:0", ListenConfig: unbounded}}
+	if d := r.opts.Spec.Device; d != "" {
+		all = append(all, serve.Listener{URL: d + "://127.0.0.1:0", ListenConfig: unbounded})
+	}
+	return all
+}
+
+// devices is where those of the scenario connect to: --devices, or the usual port
+// at the broker's host.
+func (r *benchRun) devices(broker transport.Endpoint) (transport.Endpoint, error) {
+	scheme, url := r.opts.Spec.Device, r.o.devices
+	switch {
+	case scheme == "" && url != "":
+		return transport.Endpoint{}, usagef("--devices: %s has no devices, only MQTT clients", r.opts.Spec.Name)
+	case scheme == "":
+		return transport.Endpoint{}, nil
+	case url == "" && broker.Host == "":
+		return transport.Endpoint{}, fail(exitUsage, errors.New("where do the devices connect to?"), "--devices "+scheme+"://HOST")
+	case url == "":
+		url = scheme + "://" + net.JoinHostPort(broker.Host, "")
+	}
+	e, err := transport.Parse(url, builtin().Schemes())
+	if err != nil {
+		return e, usagef("--devices: %w", err)
+	}
+	if want, err := transport.Parse(scheme+"://h", builtin().Schemes()); err == nil && want.Scheme.Protocol != e.Scheme.Protocol {
+		return e, usagef("--devices: the devices of %s speak %s, not %s", r.opts.Spec.Name, want.Scheme.Protocol, e.Scheme.Protocol)
+	}
+	return e, nil
 }
 
 // run does one run and keeps what the summary needs.

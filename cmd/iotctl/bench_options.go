@@ -82,6 +82,7 @@ type benchOptions struct {
 	warmup, duration, drain, sampling time.Duration
 	agents                            []string
 	via                               string
+	devices                           string
 }
 
 func (o *benchOptions) register(cmd *cobra.Command) {
@@ -107,8 +108,9 @@ func (o *benchOptions) register(cmd *cobra.Command) {
 	f.StringVar(&o.payloadHeaders, "payload-hdrs", "", "understood for emqtt_bench's sake: payloads always carry time and number")
 	f.Int64VarP(&p.Messages, "limit", "L", 0, "publish so many `messages` in all, then end")
 	f.IntVarP(&o.window, "inflight", "F", 0, "how many `messages` a client may have on their way (default 100, at QoS 2 20)")
+	f.StringVar(&o.devices, "devices", "", "`url` that devices connect to, where a scenario has some: emqtcp://HOST:PORT (default: the broker's host)")
 	f.StringArrayVarP(&o.options, "set", "", nil, "`name=number` of a scenario's own option; repeatable")
-	in(groupLoad, "count", "publishers", "subscribers", "topic", "topics", "qos", "sub-qos", "retain", "size", "payload-hdrs", "limit", "inflight", "set")
+	in(groupLoad, "count", "publishers", "subscribers", "topic", "topics", "qos", "sub-qos", "retain", "size", "payload-hdrs", "limit", "inflight", "devices", "set")
 
 	f.Float64Var(&p.Rate, "rate", 0, "messages or operations per second, all clients together")
 	f.IntVarP(&o.interval, "interval_of_msg", "I", 0, "`ms` between two messages of a client")
