@@ -1,6 +1,7 @@
 package frame
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -67,7 +68,10 @@ func (t *template) build(dst []byte, get values, payload []byte, env Env) ([]byt
 	if err := t.sums(dst[base:], base, from[:]); err != nil {
 		return dst[:base], err
 	}
-	return t.seal(dst, base)
+	if p := t.breaks(dst, from[:]); p != nil {
+		return dst[:base], fmt.Errorf("%s: the value holds % x, which ends a frame", p.source, t.variant.end)
+	}
+	return t.seal(dst, base), nil
 }
 
 // patch writes a length into the room that was left for it.
@@ -148,26 +152,35 @@ func (t *template) sums(out []byte, base int, from []int) error {
 	return nil
 }
 
-// seal escapes the frame, and refuses one that would end too early for its
-// receiver because a value holds its delimiter.
-func (t *template) seal(dst []byte, base int) ([]byte, error) {
+// breaks finds a value that ends the frame too early for its receiver because
+// it holds the delimiter, nil if there is none.
+func (t *template) breaks(dst []byte, from []int) *part {
 	v := t.variant
-	if v == nil {
-		return dst, nil
+	if v == nil || v.mode != byDelimiter && v.mode != byMarker || v.escapes != nil && v.escapes.cover(v.end) {
+		return nil
 	}
-	head := base + t.skip
-	if v.escapes != nil && len(dst)-head >= v.head()+len(v.end) {
-		inner := append([]byte(nil), dst[head+v.head():len(dst)-len(v.end)]...)
-		tail := append([]byte(nil), dst[len(dst)-len(v.end):]...)
-		dst = v.escapes.do(dst[:head+v.head()], inner)
-		dst = append(dst, tail...)
-	}
-	if v.mode == byDelimiter || v.mode == byMarker {
-		if n, out := v.measure(dst[head:], len(dst)); out != fits || n != len(dst)-head {
-			return dst[:base], fmt.Errorf("a value holds % x, which ends a frame", v.end)
+	for i := range t.parts {
+		p := &t.parts[i]
+		if p.kind != partField && p.kind != partDevice && p.kind != partPayload || from[i] == from[i+1] {
+			continue
+		}
+		around := len(v.end) - 1 // the delimiter may begin before the value, or end behind it
+		if bytes.Contains(dst[max(from[i]-around, from[0]):min(from[i+1]+around, len(dst))], v.end) {
+			return p
 		}
 	}
-	return dst, nil
+	return nil
+}
+
+// seal escapes the frame.
+func (t *template) seal(dst []byte, base int) []byte {
+	v, head := t.variant, base+t.skip
+	if v == nil || v.escapes == nil || len(dst)-head < v.head()+len(v.end) {
+		return dst
+	}
+	inner := append([]byte(nil), dst[head+v.head():len(dst)-len(v.end)]...)
+	tail := append([]byte(nil), dst[len(dst)-len(v.end):]...)
+	return append(v.escapes.do(dst[:head+v.head()], inner), tail...)
 }
 
 // append writes one part; lengths and checksums leave room.

@@ -2,6 +2,7 @@ package frame
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -311,6 +312,16 @@ next:
 		dst = append(dst, c)
 	}
 	return dst
+}
+
+// cover reports whether all bytes of end are escaped.
+func (e *escapes) cover(end []byte) bool {
+	for _, c := range end {
+		if !slices.ContainsFunc(e.list, func(x escape) bool { return x.to == c }) {
+			return false
+		}
+	}
+	return true
 }
 
 // has reports whether src holds anything to undo.

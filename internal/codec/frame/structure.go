@@ -266,10 +266,14 @@ func (r *Record) element(f *field) error {
 
 // loose appends a value whose name came out of the frame.
 func (r *Record) loose(f *field, name string, kind Kind, off, n int) *Value {
+	own := int32(0)
+	if f.slot >= 0 {
+		own = r.slot[f.slot]
+	}
 	v := r.add(f, kind, off, n)
 	v.Name, v.def, v.hidden = name, nil, f.hidden
 	if f.slot >= 0 {
-		r.slot[f.slot] = 0
+		r.slot[f.slot] = own // f is the object, not its member
 	}
 	if slot, ok := f.sub.refs[name]; ok {
 		r.slot[slot] = int32(len(r.Values))

@@ -86,6 +86,13 @@ func TestNoFrameInsideAValue(t *testing.T) {
 	if out, err := lines.Encode(nil, []byte("reboot"), Env{}); err != nil || string(out) != "reboot\n" {
 		t.Errorf("%q, %v", out, err)
 	}
+	wide := parse(t, "framing: {delimiter: \"0d0a\", strip: true}\ndownlink: {encode: \"'OK' 0d0a {a:str} 0a 'END' 0d0a\"}")
+	for text, ok := range map[string]bool{"x": true, "x\ry": true, "x\r": false, "\n": true, "\r\n": false} {
+		payload := appendQuoted([]byte(`{"a":`), text)
+		if out, err := wide.Encode(nil, append(payload, '}'), Env{}); (err == nil) != ok {
+			t.Errorf("%q: %q, %v", text, out, err)
+		}
+	}
 	escaped := parse(t, "framing: {start: \"7e\", end: \"7e\"}\npreprocess: {unescape: {\"7d02\": \"7e\", \"7d01\": \"7d\"}}\ndownlink: {encode: \"7e {a:hex} 7e\"}")
 	out, err := escaped.Encode(nil, []byte(`{"a":"017e7d"}`), Env{})
 	if err != nil || fmt.Sprintf("%x", out) != "7e017d027d017e" {
