@@ -48,7 +48,7 @@ func (t *template) build(dst []byte, get values, payload []byte, env Env) ([]byt
 	from[len(t.parts)] = len(dst)
 	for i := range t.parts {
 		p := &t.parts[i]
-		n := 0
+		var n int
 		switch p.kind {
 		case partFrameLen:
 			n = t.variant.length.value(len(dst) - base - t.skip)

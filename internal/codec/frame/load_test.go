@@ -14,7 +14,7 @@ func TestParseErrors(t *testing.T) {
 		{"no YAML", "a: [", "did not find"},
 		{"no name", "framing: whole", "1: codec: a name without spaces"},
 		{"no framing", "codec: a", "1: framing is missing"},
-		{"unknown key", head + "fiels: []", `3: codec: unknown key "fiels": did you mean "fields"?`},
+		{"unknown key", head + "filds: []", `3: codec: unknown key "filds": did you mean "fields"?`},
 		{"key given twice", head + "doc: a\ndoc: b", `4: codec: "doc" is given twice`},
 		{"boolean key", head + "fields:\n- {name: a, type: switch, on: b}", `4: field: key "on" is a boolean for many YAML readers`},
 		{"boolean map key", head + "fields: [{name: a, type: u1, bits: {y: 1}}]", `key "y" is a boolean`},

@@ -95,7 +95,7 @@ func readSwitch(r *Record, f *field) error {
 // find returns the case for a value in the direction of the frame, or the
 // default, or nil.
 func (c *choice) find(r *Record, by *Value) *message {
-	i := int16(0)
+	var i int16
 	switch {
 	case by.textual():
 		i = c.words[string(r.text(by))]

@@ -271,7 +271,7 @@ func readTime(r *Record, f *field) error {
 		return r.fail(f, "more than %d values", maxValues)
 	}
 	var at time.Time
-	ok := true
+	var ok bool
 	if t.unit != 0 {
 		n := number(b, t.le)
 		limit := uint64(1<<63-1) / uint64(t.unit)
