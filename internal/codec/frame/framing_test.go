@@ -169,6 +169,17 @@ func TestRawOffset(t *testing.T) {
 	}
 }
 
+// Bytes that look like a long frame at every place are given up before each
+// of them has been summed up.
+func TestChecksumWorkIsBounded(t *testing.T) {
+	c := parse(t, "framing: {start: \"23\", length: {offset: 1, size: 2}}\nmax_frame: 65536\nmax_skipped: 60000\nchecksum: {algo: sum8, range: [0, -1], at: -1}")
+	s := c.Splitter(Up)
+	_, n, err := s.Next(bytes.Repeat([]byte{'#'}, 60000))
+	if !errors.Is(err, ErrNotFramed) || n > 1000 {
+		t.Errorf("%d bytes consumed, %v", n, err)
+	}
+}
+
 // A thousand frames in one read, and a flood of noise in front of them.
 func TestManyFrames(t *testing.T) {
 	c := open(t, "gt06")

@@ -14,6 +14,10 @@ var ErrShort = errors.New("more bytes needed")
 // protocol. Errors of Next and Gap wrap it.
 var ErrNotFramed = errors.New("not this protocol")
 
+// wasteFactor bounds the work on bytes that look like long frames again and
+// again and never are one: so many times max_skipped and max_frame.
+const wasteFactor = 16
+
 // Frame is one frame of a stream. Its slices are valid until the next call of
 // the Splitter that returned it, and as long as the bytes given to that.
 type Frame struct {
@@ -37,6 +41,7 @@ type Splitter struct {
 	skipped int
 	before  int // of those, in front of the last frame
 	dropped int
+	wasted  int    // bytes of checksums that were wrong, since the last frame
 	plain   []byte // the unescaped frame
 	escapes []int32
 }
@@ -66,6 +71,9 @@ func (s *Splitter) next(data []byte, final bool) (Frame, int, error) {
 		if lost := s.skipped - s.before; lost > s.c.framing.maxSkipped {
 			return Frame{}, at, fmt.Errorf("%w: %d bytes belong to no frame", ErrNotFramed, lost)
 		}
+		if fr := &s.c.framing; s.wasted > wasteFactor*(fr.maxSkipped+fr.maxFrame) {
+			return Frame{}, at, fmt.Errorf("%w: %d frames with a wrong checksum", ErrNotFramed, s.dropped)
+		}
 		if at == len(data) {
 			s.need = 1
 			return Frame{}, at, ErrShort
@@ -73,7 +81,7 @@ func (s *Splitter) next(data []byte, final bool) (Frame, int, error) {
 		f, n, out := s.try(data[at:], final)
 		switch out {
 		case fits:
-			s.later, s.before = true, s.skipped
+			s.later, s.before, s.wasted = true, s.skipped, 0
 			return f, at + n, nil
 		case short:
 			s.need = n
@@ -102,7 +110,7 @@ func (s *Splitter) next(data []byte, final bool) (Frame, int, error) {
 func (s *Splitter) try(data []byte, final bool) (Frame, int, outcome) {
 	fr := &s.c.framing
 	var tooLong *variant
-	drop, bad := 0, false
+	drop, bad, wasted := 0, false, 0
 	for _, v := range fr.variants {
 		if v.first && s.later || v.later && !s.later || v.dir != Any && s.dir != Any && v.dir != s.dir {
 			continue
@@ -139,13 +147,14 @@ func (s *Splitter) try(data []byte, final bool) (Frame, int, outcome) {
 			f.BadChecksum = true
 			return f, n, fits
 		}
-		bad = true
+		bad, wasted = true, wasted+n
 		if drop == 0 && (!fr.resync || v.mode == byDelimiter) {
 			drop = n
 		}
 	}
 	if bad {
 		s.dropped++
+		s.wasted += wasted
 		if fr.onBad == closeBad {
 			return Frame{}, 0, broken
 		}
