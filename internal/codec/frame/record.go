@@ -90,6 +90,7 @@ type Record struct {
 	first  int     // index of the first member of the object being filled
 	later  []int32 // numbers whose sign another field decides
 	trace  func(*message)
+	inner  *[]innerSum // nil: nobody wants to know
 	cursor
 }
 

@@ -260,6 +260,9 @@ func readChecksum(r *Record, f *field) error {
 	if sum.from > at {
 		return r.fail(f, "it begins at %d, behind its end", sum.from)
 	}
+	if r.inner != nil && r.base == 0 && !r.turned {
+		*r.inner = append(*r.inner, innerSum{sum, off})
+	}
 	var room [8]byte
 	want := sum.put(room[:0], sum.sum(r.data[sum.from:at]))
 	if !bytes.EqualFold(have, want) || !sum.hex && !bytes.Equal(have, want) {
