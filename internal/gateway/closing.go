@@ -80,7 +80,7 @@ func (c *Conn) linger() {
 	}
 	_ = c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
 	for total := 0; total < lingerBytes; {
-		buf, n, err := c.nc.ReadWith(c.s.read)
+		buf, n, err := c.read()
 		c.release(buf)
 		if err != nil {
 			return

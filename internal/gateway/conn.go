@@ -267,7 +267,7 @@ func (c *Conn) batch(ctx, lasting context.Context) error {
 	if e := c.ending.Load(); e != nil && c.link.Load() == nil {
 		return e // its deadline may have been overwritten; with a link whoever ends it says the last words
 	}
-	buf, n, err := c.nc.ReadWith(c.s.read)
+	buf, n, err := c.read()
 	if err != nil {
 		c.release(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -302,9 +302,20 @@ func (c *Conn) batch(ctx, lasting context.Context) error {
 	return err
 }
 
+// read reads once, into a borrowed buffer.
+func (c *Conn) read() (buf []byte, n int, err error) {
+	if c.packets {
+		return c.nc.ReadWith(c.s.whole)
+	}
+	return c.nc.ReadWith(c.s.read)
+}
+
 func (c *Conn) release(buf []byte) {
-	if cap(buf) == readBytes {
+	switch cap(buf) {
+	case readBytes:
 		c.s.bufs.Put((*[readBytes]byte)(buf[:readBytes]))
+	case datagramBytes:
+		c.s.large.Put((*[datagramBytes]byte)(buf[:datagramBytes]))
 	}
 }
 

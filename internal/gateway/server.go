@@ -32,14 +32,19 @@ type Server struct {
 	cfg   ServerConfig
 	bufs  sync.Pool     // *[readBytes]byte
 	read  func() []byte // borrows one
+	large sync.Pool     // *[datagramBytes]byte
+	whole func() []byte // borrows one
 	mu    sync.Mutex
 	conns map[*Conn]struct{}
 
 	sweepEvery time.Duration
 }
 
-// readBytes is the size of a borrowed read buffer.
-const readBytes = 32 << 10
+// Sizes of borrowed read buffers; any datagram fits the second.
+const (
+	readBytes     = 32 << 10
+	datagramBytes = 64 << 10
+)
 
 // NewServer returns a server for clients that cfg.Open makes.
 func NewServer(cfg ServerConfig) *Server {
@@ -58,6 +63,8 @@ func NewServer(cfg ServerConfig) *Server {
 	s := &Server{cfg: cfg, conns: map[*Conn]struct{}{}, sweepEvery: sweepEvery}
 	s.bufs.New = func() any { return new([readBytes]byte) }
 	s.read = func() []byte { return s.bufs.Get().(*[readBytes]byte)[:] }
+	s.large.New = func() any { return new([datagramBytes]byte) }
+	s.whole = func() []byte { return s.large.Get().(*[datagramBytes]byte)[:] }
 	return s
 }
 

@@ -127,9 +127,10 @@ func TestAnonymityIsPerListener(t *testing.T) {
 	}
 }
 
+// write replaces a file at once: a server may be reading it.
 func write(t *testing.T, file, content string) string {
 	t.Helper()
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(file+".new", []byte(content), 0o600), os.Rename(file+".new", file)); err != nil {
 		t.Fatal(err)
 	}
 	return file

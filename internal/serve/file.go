@@ -57,8 +57,12 @@ type fileListener struct {
 	ReadBuffer       size
 	WriteBuffer      size
 	UnixMode         octal
-	TLS              *fileTLS `yaml:"tls"`
-	WebSocket        struct {
+	Queue            struct { // of datagrams
+		Datagrams       int
+		Bytes, AllBytes size
+	}
+	TLS       *fileTLS `yaml:"tls"`
+	WebSocket struct {
 		Origins        []string
 		Subprotocols   []string
 		AnySubprotocol bool
@@ -236,7 +240,8 @@ func (f *fileListener) listener(path string) Listener {
 		HandshakeTimeout: f.HandshakeTimeout, ProxyTimeout: f.ProxyTimeout,
 		Nagle: f.Nagle, KeepAlive: f.TCPKeepAlive,
 		ReadBufferBytes: int(f.ReadBuffer), WriteBufferBytes: int(f.WriteBuffer),
-		UnixMode: fs.FileMode(f.UnixMode),
+		UnixMode:       fs.FileMode(f.UnixMode),
+		QueueDatagrams: f.Queue.Datagrams, QueueBytes: int(f.Queue.Bytes), AllQueuesBytes: int(f.Queue.AllBytes),
 		WebSocket: transport.WebSocketConfig{
 			Origins: f.WebSocket.Origins, Subprotocols: f.WebSocket.Subprotocols,
 			AnySubprotocol: f.WebSocket.AnySubprotocol,
