@@ -10,6 +10,7 @@ import (
 	"github.com/iotctl/iotctl/internal/dissect"
 	"github.com/iotctl/iotctl/internal/gateway"
 	gatewayemqtcp "github.com/iotctl/iotctl/internal/gateway/emqtcp"
+	gatewayframe "github.com/iotctl/iotctl/internal/gateway/frame"
 	gatewayiottext "github.com/iotctl/iotctl/internal/gateway/iottext"
 	gatewaymqtt "github.com/iotctl/iotctl/internal/gateway/mqtt"
 	"github.com/iotctl/iotctl/internal/serve"
@@ -26,6 +27,7 @@ func builtin() serve.Builtin {
 			serve.NewGateway("mqtt", transport.MQTTSchemes(), newMQTT),
 			serve.NewGateway(gatewayemqtcp.Protocol, transport.EMQTCPSchemes(), newEMQTCP),
 			serve.NewGateway(gatewayiottext.Protocol, transport.TextSchemes(), newIOTText),
+			serve.NewGateway(gatewayframe.Protocol, gatewayframe.Schemes(), newFrame),
 		},
 		// A client with a certificate is not asked for a password, where the
 		// configuration has both; those that nobody knows ask for approval.
@@ -64,6 +66,11 @@ func newEMQTCP(e serve.Environment, c gatewayemqtcp.Config) (gateway.Gateway, er
 func newIOTText(e serve.Environment, c gatewayiottext.Config) (gateway.Gateway, error) {
 	c.Authenticator, c.Logger = e.Authenticator, e.Logger
 	return gatewayiottext.New(c, e.Broker)
+}
+
+func newFrame(e serve.Environment, c gatewayframe.Config) (gateway.Gateway, error) {
+	c.Authenticator, c.Logger = e.Authenticator, e.Logger
+	return gatewayframe.New(c, e.Broker)
 }
 
 func newCertificate(_ *slog.Logger, c certificate.Config) (serve.Checks, error) {

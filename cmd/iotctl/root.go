@@ -16,6 +16,7 @@ func newRoot() *cobra.Command {
 		newServe(),
 		newBench(),
 		newStore(),
+		newCodec(),
 		newPair(),
 		newPub(),
 		newSub(),

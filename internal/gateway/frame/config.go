@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/auth"
@@ -116,11 +117,29 @@ func target(path string) (codec, device string) {
 	return codec, device
 }
 
-// settings is what a Reload may change. It is immutable.
+// settings is what a Reload may change. It is immutable but for the definitions
+// of the program, which are compiled when a device needs them.
 type settings struct {
-	codecs   map[string]*frame.Codec // by name
+	codecs   map[string]*frame.Codec // of files, by name
+	shipped  sync.Map                // *frame.Codec by name
 	deviceID string
 	idle     time.Duration
+}
+
+// codec returns the one that a listener names, or nil if its file has gone.
+func (s *settings) codec(name string) *frame.Codec {
+	if c := s.codecs[name]; c != nil {
+		return c
+	}
+	if c, ok := s.shipped.Load(name); ok {
+		return c.(*frame.Codec)
+	}
+	c, err := frame.Open(name)
+	if err != nil {
+		return nil
+	}
+	s.shipped.Store(name, c)
+	return c
 }
 
 // compile makes c's settings, or returns everything that is wrong with c.
@@ -156,16 +175,6 @@ func (c Config) compile() (*settings, error) {
 		bad("device_id: %w", err)
 	}
 	s.deviceID, s.idle = c.DeviceID, c.IdleTimeout
-	for _, name := range frame.Builtin() {
-		if s.codecs[name] != nil {
-			continue
-		}
-		codec, err := frame.Open(name)
-		if err != nil {
-			return nil, fmt.Errorf("codec %s: %w", name, err) // the program is broken
-		}
-		s.codecs[name] = codec
-	}
 	return s, errors.Join(errs...)
 }
 

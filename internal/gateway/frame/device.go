@@ -43,7 +43,7 @@ type device struct {
 func (d *device) Opened(ctx context.Context) error {
 	name, template := target(pathOf(d.Listener()))
 	d.set = d.g.set.Load()
-	d.codec = d.set.codecs[name]
+	d.codec = d.set.codec(name)
 	d.opened = time.Now()
 	if d.codec == nil { // its file has gone since
 		return &gateway.End{Why: "codec", Err: fmt.Errorf("no codec %q any more", name), Mute: true}
