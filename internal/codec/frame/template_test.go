@@ -127,6 +127,29 @@ func TestReply(t *testing.T) {
 	}
 }
 
+// A length field is written as its frames have it.
+func TestReplyLengths(t *testing.T) {
+	for length, want := range map[string]string{
+		`type: ascii, size: 3, offset: 1`:                 "23" + "303034" + "61626364",
+		`type: ascii_hex, size: 2, offset: 1, adjust: 8`:  "error", // less than nothing
+		`type: ascii_hex, size: 2, offset: 1, adjust: -8`: "23" + "3043" + "61626364",
+		`type: bcd, size: 2, offset: 1`:                   "23" + "0004" + "61626364",
+		`size: 2, offset: 1, endian: le`:                  "23" + "0400" + "61626364",
+		`size: 1, offset: 1, includes: frame`:             "23" + "06" + "61626364",
+		`size: 1, offset: 1, adjust: -300`:                "error",
+	} {
+		c := parse(t, "framing: {start: \"23\", length: {"+length+"}}\ndownlink: {encode: \"23 {len} {a:str}\"}")
+		got, err := c.Encode(nil, []byte(`{"a":"abcd"}`), Env{})
+		text := fmt.Sprintf("%x", got)
+		if err != nil {
+			text = "error"
+		}
+		if text != want {
+			t.Errorf("%s: %s, want %s (%v)", length, text, want, err)
+		}
+	}
+}
+
 // What a template needs and the frame does not have is an error, not a hole.
 func TestReplyWithoutItsField(t *testing.T) {
 	c := parse(t, "framing: whole\nfields: [{name: a, type: u1}, {name: b, type: u1, optional: true}]\nreply: \"{a} {b}\"")
