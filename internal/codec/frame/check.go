@@ -206,6 +206,7 @@ func (ch *checker) downlink(v *vector) {
 // same explains the first byte in which a frame is not the one that is wanted.
 func (ch *checker) same(what string, want, got []byte, t *template, get values, payload []byte, env Env) {
 	if bytes.Equal(want, got) {
+		ch.framed(what, got, t)
 		return
 	}
 	made := t.made(get, payload, env)
@@ -227,6 +228,23 @@ func (ch *checker) same(what string, want, got []byte, t *template, get values, 
 		ch.problem("%s: it has %d bytes, %d are wanted; byte %d is of %s", what, len(got), len(want), i, by)
 	default:
 		ch.problem("%s: byte %d (%s): want %02X, have %02X", what, i, by, want[i], got[i])
+	}
+}
+
+// framed holds a frame that the definition makes against its own framing.
+func (ch *checker) framed(what string, made []byte, t *template) {
+	if t.variant == nil {
+		return // it is none of the frames that framing describes
+	}
+	s := ch.c.Splitter(Down)
+	s.later = true
+	for data := made; len(data) > 0; {
+		_, n, err := s.Gap(data)
+		if err != nil || s.Skipped() > t.skip {
+			ch.problem("%s: framing does not take % X: %s", what, made, strings.Join(ch.c.reasons(made[t.skip:], Down, true), "; "))
+			return
+		}
+		data = data[n:]
 	}
 }
 

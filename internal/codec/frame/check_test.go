@@ -17,7 +17,7 @@ fields: [{name: a, type: u2, div: 10}, {name: b, type: str, size: rest, optional
 device_id: b
 reply: "55 {len} {a} {crc} 16"
 uplink: {topic: "t/${b}"}
-downlink: {encode: {by: cmd, cases: {set: "55 {len} {value:u2} {crc} 16"}}}
+downlink: {encode: {by: cmd, cases: {set: "55 {len} {value:u2} {crc} 16", bad: "55 04 0102 00 16"}}}
 tests:
 `
 	for vector, want := range map[string]string{
@@ -45,7 +45,8 @@ tests:
 		`{hex: "55 04 0102 08 16", error: end}`:                                                 "want the error end, have: checksum:",
 		`{hex: "55 03 01 04 16", error: checksum}`:                                              "want the error checksum, have field: decode a",
 		`{encode: {cmd: set, value: 258}, hex: "55 04 0102 08 16"}`:                             "frame: byte 4 ({crc}): want 08, have 07",
-		`{encode: {cmd: get}, hex: "55"}`:                                                       `downlink: cmd: "get" is none of set`,
+		`{encode: {cmd: get}, hex: "55"}`:                                                       `downlink: cmd: "get" is none of bad, set`,
+		`{encode: {cmd: bad}, hex: "55 04 0102 00 16"}`:                                         "frame: framing does not take 55 04 01 02 00 16: checksum: sum8 over bytes 1 to 3 is 07",
 		`{encode: {cmd: set, value: 258}, hex: "55 04 0102 07 16"}`:                             "",
 		`{encode: {cmd: set}, hex: "55", error: field}`:                                         "",
 		`{encode: {cmd: set, value: 1}, hex: "55", error: field}`:                               "want an error, have 55 04 00 01 05 16",
