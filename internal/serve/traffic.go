@@ -30,6 +30,9 @@ func (s *Server) listenerValues(values map[string]string) {
 		for why, n := range c.Closed {
 			values[at+"closed/"+topicLevel(why)] = strconv.FormatUint(n, 10)
 		}
+		for why, n := range c.Dropped {
+			values[at+"dropped/"+topicLevel(why)] = strconv.FormatUint(n, 10)
+		}
 	}
 }
 
@@ -57,6 +60,6 @@ func (s *Server) account(rs []*running) {
 	for _, r := range rs {
 		c := r.Counters()
 		s.log.Info("listener closed", "listener", r.name(), "accepted", c.Accepted, "open", c.Open,
-			"refused", c.Refused, "closed", c.Closed, "accept_errors", c.AcceptErrors)
+			"refused", c.Refused, "closed", c.Closed, "dropped", c.Dropped, "accept_errors", c.AcceptErrors)
 	}
 }
