@@ -54,11 +54,11 @@ type Conn struct {
 // conn implements Client.
 func (c *Conn) conn() *Conn { return c }
 
-func (c *Conn) init(s *Server, client Client, l transport.Listener, nc transport.Conn) {
+func (c *Conn) init(s *Server, terms *ServerConfig, client Client, l transport.Listener, nc transport.Conn) {
 	c.s, c.client, c.listener, c.nc = s, client, l, nc
 	c.why, c.lastRead = "network", time.Now()
 	c.farewell.Abnormal = true
-	c.w.init(nc, s.cfg.PendingBytes, s.cfg.SendTimeout, func() {
+	c.w.init(nc, terms.PendingBytes, terms.SendTimeout, func() {
 		if l := c.link.Load(); l != nil {
 			l.Writable()
 		}
@@ -243,11 +243,11 @@ func (c *Conn) survive() {
 // open does what precedes the first byte.
 func (c *Conn) open(ctx context.Context) error {
 	start := time.Now()
-	_ = c.nc.SetReadDeadline(start.Add(c.s.cfg.ConnectTimeout))
+	_ = c.nc.SetReadDeadline(start.Add(c.s.terms.Load().ConnectTimeout))
 	if err := c.nc.Handshake(ctx); err != nil {
 		return &End{Why: "handshake", Err: err, Mute: true}
 	}
-	_ = c.nc.SetReadDeadline(start.Add(c.s.cfg.ConnectTimeout))
+	_ = c.nc.SetReadDeadline(start.Add(c.s.terms.Load().ConnectTimeout))
 	info := c.nc.Info()
 	c.packets = info.Datagrams
 	c.opened, c.plain = true, info.TLS == nil && info.Subprotocol == "" && !c.packets

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/broker"
@@ -29,7 +30,8 @@ type ServerConfig struct {
 
 // Server serves the connections of any number of listeners. It is a Gateway.
 type Server struct {
-	cfg   ServerConfig
+	cfg   ServerConfig                 // Broker and Logger
+	terms atomic.Pointer[ServerConfig] // of connections to come
 	bufs  sync.Pool     // *[readBytes]byte
 	read  func() []byte // borrows one
 	large sync.Pool     // *[datagramBytes]byte
@@ -51,6 +53,19 @@ func NewServer(cfg ServerConfig) *Server {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	s := &Server{cfg: cfg, conns: map[*Conn]struct{}{}, sweepEvery: sweepEvery}
+	s.bufs.New = func() any { return new([readBytes]byte) }
+	s.read = func() []byte { return s.bufs.Get().(*[readBytes]byte)[:] }
+	s.large.New = func() any { return new([datagramBytes]byte) }
+	s.whole = func() []byte { return s.large.Get().(*[datagramBytes]byte)[:] }
+	s.SetTerms(cfg)
+	return s
+}
+
+// SetTerms replaces what holds for connections to come: everything in cfg but
+// Broker and Logger. A gateway that takes new settings makes another value of its
+// own for them, whose clients Open returns; those who are there keep theirs.
+func (s *Server) SetTerms(cfg ServerConfig) {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = 15 * time.Second
 	}
@@ -60,12 +75,7 @@ func NewServer(cfg ServerConfig) *Server {
 	if cfg.SendTimeout == 0 {
 		cfg.SendTimeout = 30 * time.Second
 	}
-	s := &Server{cfg: cfg, conns: map[*Conn]struct{}{}, sweepEvery: sweepEvery}
-	s.bufs.New = func() any { return new([readBytes]byte) }
-	s.read = func() []byte { return s.bufs.Get().(*[readBytes]byte)[:] }
-	s.large.New = func() any { return new([datagramBytes]byte) }
-	s.whole = func() []byte { return s.large.Get().(*[datagramBytes]byte)[:] }
-	return s
+	s.terms.Store(&cfg)
 }
 
 // Broker is the one that clients are attached to.
@@ -111,9 +121,10 @@ func (s *Server) accept(ctx context.Context, l transport.Listener, wg *sync.Wait
 			return err
 		}
 		s.cfg.Broker.Stats().Connections.Add(1)
-		client := s.cfg.Open()
+		terms := s.terms.Load()
+		client := terms.Open()
 		c := client.conn()
-		c.init(s, client, l, nc)
+		c.init(s, terms, client, l, nc)
 		s.mu.Lock()
 		s.conns[c] = struct{}{}
 		s.mu.Unlock()

@@ -166,7 +166,7 @@ func TestHangupReloads(t *testing.T) {
 	}
 	c.ping()
 
-	write(t, p.file, "listeners: [{url: 'mqtt://127.0.0.1:0'}, {url: 'ws://127.0.0.1:0'}]\nlog: {level: debug}\nmqtt: {max_inflight: 3}\n")
+	write(t, p.file, "listeners: [{url: 'mqtt://127.0.0.1:0'}, {url: 'ws://127.0.0.1:0'}]\nlog: {level: debug}\nbroker: {max_subscriptions: 3}\n")
 	p.signal(syscall.SIGHUP)
 	p.signal(syscall.SIGHUP)
 	if got := p.server.URLs(); len(got) != 2 || got[0] != before[0] {
@@ -174,7 +174,7 @@ func TestHangupReloads(t *testing.T) {
 	}
 	c.ping()
 	mustConnect(t, before[0], "", nil).Close()
-	for _, want := range []string{"level=DEBUG", `msg="a changed section takes effect at the next start" section=mqtt`} {
+	for _, want := range []string{"level=DEBUG", `msg="a changed section takes effect at the next start" section=broker`} {
 		if !strings.Contains(p.log.String(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, p.log)
 		}

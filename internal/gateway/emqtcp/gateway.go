@@ -36,7 +36,7 @@ type Gateway struct {
 	began    time.Time
 	opts     emqtcp.Options
 	accepted []byte // the CONNACK of success
-	counts   counts
+	counts   *counts
 }
 
 // counts is what only this gateway sees.
@@ -49,20 +49,35 @@ func New(cfg Config, b *broker.Broker) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	cfg = cfg.withDefaults()
 	accepted, err := emqtcp.Connack{Message: emqtcp.MessageSuccessful}.Append(nil)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{
-		cfg: cfg, began: time.Now(), accepted: accepted,
-		opts: emqtcp.Options{AcceptVersion0: cfg.AcceptVersion0, StrictFlags: cfg.StrictFlags},
-	}
-	g.Server = gateway.NewServer(gateway.ServerConfig{
-		Broker: b, Logger: cfg.Logger, Open: func() gateway.Client { return &client{g: g, heard: unheard} },
-		ConnectTimeout: cfg.IdleTimeout, PendingBytes: cfg.PendingBytes, SendTimeout: cfg.SendTimeout,
-	})
+	g := &Gateway{began: time.Now(), accepted: accepted, counts: &counts{}}
+	g.Server = gateway.NewServer(g.settle(cfg, b))
 	return g, nil
+}
+
+// settle takes the settings; it returns what they mean for connections.
+func (g *Gateway) settle(cfg Config, b *broker.Broker) gateway.ServerConfig {
+	g.cfg = cfg.withDefaults()
+	g.opts = emqtcp.Options{AcceptVersion0: cfg.AcceptVersion0, StrictFlags: cfg.StrictFlags}
+	return gateway.ServerConfig{
+		Broker: b, Logger: g.cfg.Logger, Open: func() gateway.Client { return &client{g: g, heard: unheard} },
+		ConnectTimeout: g.cfg.IdleTimeout, PendingBytes: g.cfg.PendingBytes, SendTimeout: g.cfg.SendTimeout,
+	}
+}
+
+// Reload replaces the settings for devices to come. Authenticator and Logger
+// stay.
+func (g *Gateway) Reload(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	cfg.Authenticator, cfg.Logger = g.cfg.Authenticator, g.cfg.Logger
+	next := *g
+	g.SetTerms(next.settle(cfg, g.Broker()))
+	return nil
 }
 
 // Counters are for $SYS, by topic level.

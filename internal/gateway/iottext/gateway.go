@@ -42,13 +42,31 @@ func New(cfg Config, b *broker.Broker) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg.withDefaults()}
+	g := &Gateway{}
+	g.Server = gateway.NewServer(g.settle(cfg, b))
+	return g, nil
+}
+
+// settle takes the settings; it returns what they mean for connections.
+func (g *Gateway) settle(cfg Config, b *broker.Broker) gateway.ServerConfig {
+	g.cfg = cfg.withDefaults()
 	g.variable, g.device = g.cfg.TopicPrefix+"/var/", g.cfg.TopicPrefix+"/dev/"
-	g.Server = gateway.NewServer(gateway.ServerConfig{
+	return gateway.ServerConfig{
 		Broker: b, Logger: g.cfg.Logger, Open: func() gateway.Client { return &client{g: g} },
 		ConnectTimeout: g.cfg.ConnectTimeout, PendingBytes: g.cfg.PendingBytes, SendTimeout: g.cfg.SendTimeout,
-	})
-	return g, nil
+	}
+}
+
+// Reload replaces the settings for devices to come. Authenticator and Logger
+// stay.
+func (g *Gateway) Reload(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	cfg.Authenticator, cfg.Logger = g.cfg.Authenticator, g.cfg.Logger
+	next := *g
+	g.SetTerms(next.settle(cfg, g.Broker()))
+	return nil
 }
 
 // inbox appends the topic at which a device receives.

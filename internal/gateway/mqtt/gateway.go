@@ -25,9 +25,25 @@ func New(cfg Config, b *broker.Broker) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{cfg: cfg.withDefaults(), b: b}
-	g.Server = gateway.NewServer(gateway.ServerConfig{
-		Broker: b, Logger: g.cfg.Logger, Open: g.open,
-		ConnectTimeout: g.cfg.ConnectTimeout, PendingBytes: g.cfg.PendingBytes, SendTimeout: g.cfg.SendTimeout,
-	})
+	g.Server = gateway.NewServer(g.terms())
 	return g, nil
+}
+
+func (g *Gateway) terms() gateway.ServerConfig {
+	return gateway.ServerConfig{
+		Broker: g.b, Logger: g.cfg.Logger, Open: g.open,
+		ConnectTimeout: g.cfg.ConnectTimeout, PendingBytes: g.cfg.PendingBytes, SendTimeout: g.cfg.SendTimeout,
+	}
+}
+
+// Reload replaces the settings for clients to come. Authenticator, Enhanced and
+// Logger stay.
+func (g *Gateway) Reload(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	cfg.Authenticator, cfg.Enhanced, cfg.Logger = g.cfg.Authenticator, g.cfg.Enhanced, g.cfg.Logger
+	next := &Gateway{Server: g.Server, cfg: cfg.withDefaults(), b: g.b}
+	g.SetTerms(next.terms())
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/gateway"
 	"github.com/iotctl/iotctl/internal/gateway/emqtcp"
+	"github.com/iotctl/iotctl/internal/gateway/frame"
 	"github.com/iotctl/iotctl/internal/gateway/mqtt"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/store"
@@ -15,7 +16,7 @@ import (
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
-// Builtin is a table with MQTT, emqtcp and the store in memory.
+// Builtin is a table with MQTT, emqtcp, frame and the store in memory.
 func Builtin() serve.Builtin {
 	return serve.Builtin{
 		Gateways: []serve.Gateway{
@@ -26,6 +27,10 @@ func Builtin() serve.Builtin {
 			serve.NewGateway(emqtcp.Protocol, transport.EMQTCPSchemes(), func(e serve.Environment, c emqtcp.Config) (gateway.Gateway, error) {
 				c.Authenticator, c.Logger = e.Authenticator, e.Logger
 				return emqtcp.New(c, e.Broker)
+			}),
+			serve.NewGateway(frame.Protocol, frame.Schemes(), func(e serve.Environment, c frame.Config) (gateway.Gateway, error) {
+				c.Authenticator, c.Logger = e.Authenticator, e.Logger
+				return frame.New(c, e.Broker)
 			}),
 		},
 		Stores: []serve.Store{
