@@ -123,6 +123,7 @@ type settings struct {
 	codecs   map[string]*frame.Codec // of files, by name
 	shipped  sync.Map                // *frame.Codec by name
 	deviceID string
+	connect  time.Duration
 	idle     time.Duration
 }
 
@@ -174,7 +175,7 @@ func (c Config) compile() (*settings, error) {
 	if err := checkTemplate(c.DeviceID); err != nil {
 		bad("device_id: %w", err)
 	}
-	s.deviceID, s.idle = c.DeviceID, c.IdleTimeout
+	s.deviceID, s.connect, s.idle = c.DeviceID, c.ConnectTimeout, c.IdleTimeout
 	return s, errors.Join(errs...)
 }
 

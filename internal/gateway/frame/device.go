@@ -253,7 +253,7 @@ func (*device) LastWords(*gateway.End) []byte { return nil }
 
 // Deadline implements gateway.Watch.
 func (d *device) Deadline(lastRead time.Time) time.Time {
-	at := d.opened.Add(d.g.cfg.ConnectTimeout)
+	at := d.opened.Add(d.set.connect)
 	if d.Link() != nil {
 		at = d.heard.Add(d.idle())
 		if k := d.session.Keepalive.Timeout; k > 0 && d.alive.Add(k).Before(at) {
@@ -279,7 +279,7 @@ func (d *device) idle() time.Duration {
 func (d *device) Expired(ctx context.Context) error {
 	now := time.Now()
 	switch {
-	case d.Link() == nil && now.Before(d.opened.Add(d.g.cfg.ConnectTimeout)):
+	case d.Link() == nil && now.Before(d.opened.Add(d.set.connect)):
 	case d.Link() == nil:
 		return &gateway.End{Why: "connect-timeout", Err: errors.New("the device has not logged in in time"), Mute: true}
 	case !now.Before(d.heard.Add(d.idle())):

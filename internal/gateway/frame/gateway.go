@@ -26,6 +26,7 @@
 package frame
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -78,15 +79,19 @@ func New(cfg Config, b *broker.Broker) (*Gateway, error) {
 	return g, nil
 }
 
-// Reload takes new files for the connections to come; the other settings that
-// change with them are those of which device is which. Connections that are
-// there keep what they have begun with.
+// Reload takes new files and settings for the connections to come; those that
+// are there keep what they have begun with. The error names what the gateway
+// cannot change; the rest is in effect all the same.
 func (g *Gateway) Reload(cfg Config) error {
 	set, err := cfg.compile()
 	if err != nil {
 		return err
 	}
 	g.set.Store(set)
+	cfg = cfg.withDefaults()
+	if cfg.PendingBytes != g.cfg.PendingBytes || cfg.SendTimeout != g.cfg.SendTimeout {
+		return errors.New("pending_bytes and send_timeout are those of the start")
+	}
 	return nil
 }
 

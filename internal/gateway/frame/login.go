@@ -88,7 +88,7 @@ func (d *device) authenticate(ctx context.Context, name string, r *frame.Record)
 		return auth.Identity{}, errors.New("nobody may connect: no authenticator is configured")
 	}
 	creds := d.credentials(name, r)
-	ctx, cancel := context.WithTimeout(ctx, d.g.cfg.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.set.connect)
 	defer cancel()
 	id, verdict, err := a.Authenticate(ctx, creds)
 	pending := (*auth.Pending)(nil)

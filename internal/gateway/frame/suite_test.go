@@ -13,7 +13,7 @@ import (
 )
 
 func TestGateway(t *testing.T) {
-	for _, url := range []string{"frame://127.0.0.1:0/talk"} {
+	for _, url := range []string{"frame://127.0.0.1:0/talk", "frame+udp://127.0.0.1:0/talk"} {
 		name, _, _ := strings.Cut(url, ":")
 		t.Run(name, func(t *testing.T) { gatewaytest.Run(t, subject(url)) })
 	}
