@@ -51,8 +51,16 @@ Durations have a unit, as in 500ms, 10s, 5m or 7d. Sizes are bytes or have one,
 as in 64KiB or 1MiB. A SIGHUP applies changes of listeners to the connections to
 come. New rules of the ACL file hold for open connections at once; names,
 passwords and certificates are checked when a client connects, so that one whose
-password is gone stays until its connection ends. mqtt, emqtcp, iottext,
-broker, store and sys_interval need a restart.
+password is gone stays until its connection ends. The files of frame.codecs are
+read again, and hold with the settings there for devices that connect from then
+on. mqtt, emqtcp, iottext, broker, store, sys_interval, and pending_bytes and
+send_timeout of frame need a restart.
+
+The path of a URL such as frame://0.0.0.0:5023/gt06 says which protocol is spoken
+there: iotctl codec list has those of the program, and frame.codecs names files
+with others, whose own tests have to pass (iotctl codec check). Devices whose
+frames do not say who sends them are called what follows the protocol in the URL,
+or else what device_id says, and are logged in as soon as they have connected.
 
 Where devices may ask to be let in (auth.pairing), names of the password file and
 certificates come first: a wrong password for a user there is refused, so that
@@ -67,7 +75,8 @@ retained below $SYS/broker/listeners/NAME and logged when it closes: accepted,
 open, refused/WHY and closed/WHY. In NAME the characters that are special in
 topics are percent-encoded: / is %2F. What a protocol counts beside that is below
 $SYS/broker/gateways/PROTOCOL, for emqtcp: reserved_flags, denied and
-downlink_too_large.`)
+downlink_too_large; for frame: undecoded, bad_checksum, bad_topic, denied and
+downlink_failed.`)
 	return &cobra.Command{
 		Use:   "config",
 		Short: "The configuration file of serve",
