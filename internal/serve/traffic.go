@@ -60,6 +60,6 @@ func (s *Server) account(rs []*running) {
 	for _, r := range rs {
 		c := r.Counters()
 		s.log.Info("listener closed", "listener", r.name(), "accepted", c.Accepted, "open", c.Open,
-			"refused", c.Refused, "closed", c.Closed, "dropped", c.Dropped, "accept_errors", c.AcceptErrors)
+			"refused", c.Refused, "closed", c.Closed, "accept_errors", c.AcceptErrors)
 	}
 }
