@@ -71,13 +71,19 @@ func (c *Client) publish(p *mqtt.Publish, now int64) (err error) {
 func (c *Client) account(p *mqtt.Publish, now int64) {
 	var st stamp
 	wall := c.s.unix + now
-	switch st.parse(p.Payload, wall) {
+	v := st.parse(p.Payload, wall)
+	if c.unstamped {
+		v = foreign
+	}
+	switch v {
 	case corrupt:
 		c.sh.n.Corrupted++
 		c.s.torn[min(p.QoS, 2)].Add(1)
 		return
 	case foreign:
-		c.sh.n.Foreign++
+		if !c.unstamped {
+			c.sh.n.Foreign++
+		}
 		if c.onArrive != nil {
 			c.onArrive(p.Topic, p.Payload, now, now)
 		}

@@ -14,15 +14,16 @@ import (
 // Client is one MQTT connection. Its methods may be called from any goroutine;
 // one request (Subscribe, Unsubscribe) at a time.
 type Client struct {
-	s       *Session
-	sh      *shard
-	conn    transport.Conn
-	index   int
-	id      string
-	opts    mqtt.Options // for what arrives
-	plain   bool         // the kernel can be asked what it takes
-	dialect dialect      // nil: MQTT
-	awaited int          // answers to the login of a device
+	s          *Session
+	sh         *shard
+	conn       transport.Conn
+	index      int
+	id         string
+	opts       mqtt.Options // for what arrives
+	plain      bool         // the kernel can be asked what it takes
+	dialect    dialect      // nil: MQTT
+	awaited    int          // answers to the login of a device
+	unanswered bool         // there is none to it
 
 	// SessionPresent is what CONNACK said.
 	SessionPresent bool
@@ -36,14 +37,15 @@ type Client struct {
 	free    []uint16
 	window  int
 
-	pub      *publisher // nil: publishes nothing
-	sub      *trackers  // nil: receives nothing that counts
-	group    *group     // in place of sub
-	onArrive func(topic, payload []byte, due, now int64)
-	pace     *brake          // nil: reads as fast as it can
-	held     map[uint16]bool // QoS 2 messages that have arrived and are not released
-	in       *buffer         // being read; nil while there is nothing
-	kicks    []*publisher    // whose window this batch has opened
+	pub       *publisher // nil: publishes nothing
+	sub       *trackers  // nil: receives nothing that counts
+	group     *group     // in place of sub
+	unstamped bool
+	onArrive  func(topic, payload []byte, due, now int64)
+	pace      *brake          // nil: reads as fast as it can
+	held      map[uint16]bool // QoS 2 messages that have arrived and are not released
+	in        *buffer         // being read; nil while there is nothing
+	kicks     []*publisher    // whose window this batch has opened
 
 	answer   chan answer // to CONNECT, SUBSCRIBE and UNSUBSCRIBE
 	closing  atomic.Bool // ended from here

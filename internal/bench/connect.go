@@ -187,7 +187,7 @@ func (s *Session) connect(ctx context.Context, o *ClientOptions) (*Client, error
 		s: s, sh: sh, conn: conn, index: o.Index, id: packet.ClientID,
 		opts:  mqtt.Options{Version: s.plan.Version, FromServer: true},
 		plain: !scheme.TLS && !scheme.WebSocket, window: s.plan.Window, dialect: speaks,
-		onArrive: o.OnArrive, held: o.held, answer: make(chan answer, 1), done: make(chan struct{}),
+		onArrive: o.OnArrive, unstamped: o.Unstamped, held: o.held, answer: make(chan answer, 1), done: make(chan struct{}),
 	}
 	if o.Group != nil {
 		c.group = &o.Group.g
@@ -196,6 +196,12 @@ func (s *Session) connect(ctx context.Context, o *ClientOptions) (*Client, error
 	}
 	if o.ReadRate > 0 {
 		c.pace = &brake{rate: o.ReadRate}
+	}
+	if speaks != nil {
+		if err := c.prepare(); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
 	}
 	s.came(c)
 	s.wg.Go(c.read)
@@ -280,8 +286,11 @@ func (c *Client) askIn(ctx context.Context, p mqtt.Connect) (answer, error) {
 	if c.dialect == nil {
 		return c.ask(ctx, p, mqtt.TypeConnack)
 	}
-	if err := c.logIn(); err != nil {
-		return answer{}, err
+	c.wmu.Lock()
+	c.flush()
+	c.wmu.Unlock()
+	if c.unanswered {
+		return answer{typ: mqtt.TypeConnack}, nil
 	}
 	return c.hear(ctx, mqtt.TypeConnack)
 }

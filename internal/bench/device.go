@@ -75,16 +75,16 @@ func (c *Client) heard(e *client.Event, now int64) error {
 	return nil
 }
 
-// logIn says who the device is, in the place of CONNECT.
-func (c *Client) logIn() error {
-	c.wmu.Lock()
-	defer c.wmu.Unlock()
+// prepare makes the login of a device, before anything is read. One that is not
+// answered is taken for granted.
+func (c *Client) prepare() error {
 	o := c.output()
 	var err error
 	if o.b, c.awaited, err = c.dialect.Login(o.b); err != nil {
 		return fmt.Errorf("login: %w", err)
 	}
-	c.flush()
+	c.unanswered = c.awaited == 0
+	c.accepted = c.unanswered
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/iotctl/iotctl/internal/auth"
+	"github.com/iotctl/iotctl/internal/codec/frame"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/serve/servetest"
@@ -29,7 +30,7 @@ func withDevices(t *testing.T, url string, edit func(*serve.Config)) (broker, de
 	if err != nil {
 		t.Fatal(err)
 	}
-	if devices, err = transport.Parse(server.URLs()[1], transport.EMQTCPSchemes()); err != nil {
+	if devices, err = transport.Parse(server.URLs()[1], servetest.Builtin().Schemes()); err != nil {
 		t.Fatal(err)
 	}
 	return broker, devices
@@ -102,6 +103,62 @@ func TestDevicesThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestFramesOfEveryCodec(t *testing.T) {
+	for _, name := range frame.Builtin() {
+		t.Run(name, func(t *testing.T) {
+			e, d := withDevices(t, "frame://127.0.0.1:0/"+name, nil)
+			c, err := frame.Open(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := Run(t.Context(), Options{
+				Spec: Frame(), Endpoint: e, Devices: d, Codec: c,
+				Plan: Plan{Clients: 5, Messages: 100, ClosedLoop: true, SubQoS: -1, Duration: 20 * time.Second},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := f.Total; n.Operations != 100 || n.Sent != 100 || n.Received != 100 || n.OperationFail+n.Foreign+n.Corrupted+n.Disconnects > 0 {
+				t.Errorf("%+v", n)
+			}
+			if n := f.Latency["op"].TotalCount(); n != 100 {
+				t.Errorf("%d latencies", n)
+			}
+		})
+	}
+}
+
+// silence lets nobody publish.
+type silence struct{}
+
+func (silence) Authorize(_ context.Context, _ *auth.Identity, act auth.Action, _ string) auth.Verdict {
+	if act == auth.Publish {
+		return auth.Deny
+	}
+	return auth.Allow
+}
+
+func TestFramesThatAreNotPublishedAreFailures(t *testing.T) {
+	e, d := withDevices(t, "frame://127.0.0.1:0/gt06", func(c *serve.Config) {
+		c.Builtin.Methods = append(c.Builtin.Methods, serve.NewMethod("silence", "", serve.Nowhere,
+			func(_ *slog.Logger, _ struct{}) (serve.Checks, error) {
+				return serve.Checks{Authorizer: silence{}}, nil
+			}))
+		c.Methods = map[string]any{"silence": struct{}{}}
+	})
+	c, err := frame.Open("gt06")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := Run(t.Context(), Options{
+		Spec: Frame(), Endpoint: e, Devices: d, Codec: c,
+		Plan: Plan{Clients: 2, Messages: 2, ClosedLoop: true, SubQoS: -1, Duration: 20 * time.Second, ConnectTimeout: 300 * time.Millisecond},
+	})
+	if err != nil || f.Total.Operations != 0 || f.Total.OperationFail != 2 {
+		t.Errorf("%v, %+v", err, f)
+	}
+}
+
 func TestWhatDevicesCannotDo(t *testing.T) {
 	e, d := withDevices(t, "emqtcp://127.0.0.1:0", nil)
 	for _, c := range []struct {
@@ -118,6 +175,9 @@ func TestWhatDevicesCannotDo(t *testing.T) {
 		if _, err := Run(t.Context(), Options{Plan: c.plan, Spec: EMQTCPPair(), Endpoint: e, Devices: c.devices}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.plan, err, c.want)
 		}
+	}
+	if _, err := Run(t.Context(), Options{Plan: Plan{Clients: 1, SubQoS: -1}, Spec: Frame(), Endpoint: e, Devices: d}); err == nil || !strings.Contains(err.Error(), "no codec") {
+		t.Error(err)
 	}
 	if _, err := Divide(EMQTCPPair(), Plan{Publishers: 4}, 2, 1); err == nil || !strings.Contains(err.Error(), "cannot be divided") {
 		t.Error(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/iotctl/iotctl/internal/client"
+	"github.com/iotctl/iotctl/internal/codec/frame"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 	"github.com/iotctl/iotctl/internal/transport"
 )
@@ -24,6 +25,8 @@ type Options struct {
 	// Devices is where the clients connect to that speak another protocol than
 	// MQTT; the zero value is for scenarios without such.
 	Devices transport.Endpoint
+	// Codec is what devices of private protocols speak.
+	Codec *frame.Codec
 
 	Username *string // template
 	Password []byte
@@ -71,6 +74,8 @@ type ClientOptions struct {
 	// Of an earlier connection of the same session.
 	account *trackers
 	held    map[uint16]bool
+	// Unstamped: nothing that arrives has a stamp, and that is no fault.
+	Unstamped bool
 	// OnArrive is called with each message, while locks are held. Times in
 	// nanoseconds of Session.Now; due is now where the payload has no stamp.
 	OnArrive func(topic, payload []byte, due, now int64)

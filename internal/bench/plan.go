@@ -13,8 +13,10 @@ import (
 // then the one stated here. Secrets are not part of it.
 type Plan struct {
 	Scenario string       `json:"scenario"`
-	Target   string       `json:"target"`  // URL without user information
-	Version  mqtt.Version `json:"version"` // 0: 3.1.1
+	Target   string       `json:"target"`            // URL without user information
+	Devices  string       `json:"devices,omitempty"` // the same of clients that speak another protocol
+	Codec    string       `json:"codec,omitempty"`   // of their protocol
+	Version  mqtt.Version `json:"version"`           // 0: 3.1.1
 
 	// Clients is for scenarios with one kind of client, Publishers and
 	// Subscribers for those with two; pairs have as many of each.

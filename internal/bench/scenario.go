@@ -32,6 +32,8 @@ type Spec struct {
 	// Device is the URL scheme of what some of its clients connect to, in
 	// Options.Devices; "": all speak MQTT.
 	Device string
+	// Codec is the one of Options.Codec unless another is chosen; "": none.
+	Codec string
 	// Defaults fills in what the command line has not said; it changes nothing
 	// else.
 	Defaults func(*Plan)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/iotctl/iotctl/internal/bench"
+	"github.com/iotctl/iotctl/internal/codec/frame"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/serve/servetest"
@@ -32,27 +33,31 @@ func scenario(t *testing.T, spec bench.Spec, v mqtt.Version) {
 	server := servetest.Start(t, func(c *serve.Config) {
 		c.Listeners[0].MaxConnRate = -1
 		if spec.Device != "" {
-			c.Listeners = append(c.Listeners, serve.Listener{URL: spec.Device + "://127.0.0.1:0", ListenConfig: transport.ListenConfig{MaxConnRate: -1}})
+			c.Listeners = append(c.Listeners, serve.Listener{URL: spec.Device + "://127.0.0.1:0/" + spec.Codec, ListenConfig: transport.ListenConfig{MaxConnRate: -1}})
 		}
 	})
 	e, err := transport.Parse(server.URLs()[0], nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var devices transport.Endpoint
+	o := bench.Options{Spec: spec, Endpoint: e}
 	if spec.Device != "" {
-		if devices, err = transport.Parse(server.URLs()[1], transport.EMQTCPSchemes()); err != nil {
+		if o.Devices, err = transport.Parse(server.URLs()[1], servetest.Builtin().Schemes()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if spec.Codec != "" {
+		if o.Codec, err = frame.Open(spec.Codec); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var record bytes.Buffer
-	f, err := bench.Run(t.Context(), bench.Options{
-		Spec: spec, Endpoint: e, Devices: devices, Record: &record,
-		Plan: bench.Plan{
-			Version: v, QoS: -1, SubQoS: -1, Clients: 6, Publishers: 6, Subscribers: 4, Topics: 2, Rate: 100, ConnRate: 10_000,
-			Warmup: 100 * time.Millisecond, Duration: 400 * time.Millisecond,
-		},
-	})
+	o.Record = &record
+	o.Plan = bench.Plan{
+		Version: v, QoS: -1, SubQoS: -1, Clients: 6, Publishers: 6, Subscribers: 4, Topics: 2, Rate: 100, ConnRate: 10_000,
+		Warmup: 100 * time.Millisecond, Duration: 400 * time.Millisecond,
+	}
+	f, err := bench.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
