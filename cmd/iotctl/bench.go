@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -113,6 +112,9 @@ func runBench(ctx context.Context, t *terminal, o *benchOptions, args []string) 
 	if err := r.read(); err != nil {
 		return err
 	}
+	if r.opts.Codec, err = r.codec(); err != nil {
+		return err
+	}
 	ctx, stop := runContext(ctx, s, catchAtOnce)
 	defer stop()
 	stopServer, err := r.target(ctx)
@@ -193,6 +195,12 @@ func (r *benchRun) target(ctx context.Context) (stop func(), err error) {
 	}
 	p := &r.o.plan
 	p.Version, p.Target = r.s.version, e.String()
+	if r.opts.Spec.Device != "" {
+		p.Devices = r.opts.Devices.String()
+	}
+	if r.opts.Codec != nil {
+		p.Codec = r.opts.Codec.Name()
+	}
 	if len(r.s.topics) > 0 && p.Topic == "" {
 		p.Topic = r.s.topic()
 	}
@@ -211,40 +219,6 @@ func (r *benchRun) target(ctx context.Context) (stop func(), err error) {
 		return stop, fail(exitFailed, err, s.Fix)
 	}
 	return stop, err
-}
-
-// listeners are those of --serve.
-func (r *benchRun) listeners() []serve.Listener {
-	unbounded := transport.ListenConfig{MaxConnRate: -1, MaxConnections: -1}
-	all := []serve.Listener{{URL: "mqtt://127.0.0.1:0", ListenConfig: unbounded}}
-	if d := r.opts.Spec.Device; d != "" {
-		all = append(all, serve.Listener{URL: d + "://127.0.0.1:0", ListenConfig: unbounded})
-	}
-	return all
-}
-
-// devices is where those of the scenario connect to: --devices, or the usual port
-// at the broker's host.
-func (r *benchRun) devices(broker transport.Endpoint) (transport.Endpoint, error) {
-	scheme, url := r.opts.Spec.Device, r.o.devices
-	switch {
-	case scheme == "" && url != "":
-		return transport.Endpoint{}, usagef("--devices: %s has no devices, only MQTT clients", r.opts.Spec.Name)
-	case scheme == "":
-		return transport.Endpoint{}, nil
-	case url == "" && broker.Host == "":
-		return transport.Endpoint{}, fail(exitUsage, errors.New("where do the devices connect to?"), "--devices "+scheme+"://HOST")
-	case url == "":
-		url = scheme + "://" + net.JoinHostPort(broker.Host, "")
-	}
-	e, err := transport.Parse(url, builtin().Schemes())
-	if err != nil {
-		return e, usagef("--devices: %w", err)
-	}
-	if want, err := transport.Parse(scheme+"://h", builtin().Schemes()); err == nil && want.Scheme.Protocol != e.Scheme.Protocol {
-		return e, usagef("--devices: the devices of %s speak %s, not %s", r.opts.Spec.Name, want.Scheme.Protocol, e.Scheme.Protocol)
-	}
-	return e, nil
 }
 
 // run does one run and keeps what the summary needs.
