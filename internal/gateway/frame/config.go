@@ -53,9 +53,6 @@ func (d *Definition) ReadFile(name string, content []byte) error {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
 	def(&c.ConnectTimeout, 30*time.Second)
 	def(&c.IdleTimeout, 10*time.Minute)
 	def(&c.DeviceID, "${ip}_${port}")
@@ -117,14 +114,12 @@ func target(path string) (codec, device string) {
 	return codec, device
 }
 
-// settings is what a Reload may change. It is immutable but for the definitions
-// of the program, which are compiled when a device needs them.
+// settings is a Config with its files compiled, and of the definitions of the
+// program those that some device has needed. It is immutable otherwise.
 type settings struct {
-	codecs   map[string]*frame.Codec // of files, by name
-	shipped  sync.Map                // *frame.Codec by name
-	deviceID string
-	connect  time.Duration
-	idle     time.Duration
+	Config
+	codecs  map[string]*frame.Codec // of files, by name
+	shipped sync.Map                // *frame.Codec by name
 }
 
 // codec returns the one that a listener names, or nil if its file has gone.
@@ -143,11 +138,11 @@ func (s *settings) codec(name string) *frame.Codec {
 	return c
 }
 
-// compile makes c's settings, or returns everything that is wrong with c.
+// compile makes the settings of c, or returns everything that is wrong with it.
 func (c Config) compile() (*settings, error) {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	s := &settings{codecs: map[string]*frame.Codec{}}
+	s := &settings{Config: c.withDefaults(), codecs: map[string]*frame.Codec{}}
 	from := map[string]string{}
 	for i, d := range c.Codecs {
 		codec, err := d.compile()
@@ -171,11 +166,9 @@ func (c Config) compile() (*settings, error) {
 			bad("%s: %v is negative", d.name, d.v)
 		}
 	}
-	c = c.withDefaults()
-	if err := checkTemplate(c.DeviceID); err != nil {
+	if err := checkTemplate(s.DeviceID); err != nil {
 		bad("device_id: %w", err)
 	}
-	s.deviceID, s.connect, s.idle = c.DeviceID, c.ConnectTimeout, c.IdleTimeout
 	return s, errors.Join(errs...)
 }
 

@@ -42,7 +42,6 @@ type device struct {
 // Opened implements gateway.Opener.
 func (d *device) Opened(ctx context.Context) error {
 	name, template := target(pathOf(d.Listener()))
-	d.set = d.g.set.Load()
 	d.codec = d.set.codec(name)
 	d.opened = time.Now()
 	if d.codec == nil { // its file has gone since
@@ -50,7 +49,7 @@ func (d *device) Opened(ctx context.Context) error {
 	}
 	d.session, d.in, d.packets = d.codec.Session(), d.codec.Splitter(frame.Up), d.Info().Datagrams
 	if template == "" {
-		template = d.set.deviceID
+		template = d.set.DeviceID
 	}
 	if d.codec.Identifies() {
 		return nil
@@ -253,7 +252,7 @@ func (*device) LastWords(*gateway.End) []byte { return nil }
 
 // Deadline implements gateway.Watch.
 func (d *device) Deadline(lastRead time.Time) time.Time {
-	at := d.opened.Add(d.set.connect)
+	at := d.opened.Add(d.set.ConnectTimeout)
 	if d.Link() != nil {
 		at = d.heard.Add(d.idle())
 		if k := d.session.Keepalive.Timeout; k > 0 && d.alive.Add(k).Before(at) {
@@ -272,14 +271,14 @@ func (d *device) idle() time.Duration {
 	if d.session.IdleTimeout > 0 {
 		return d.session.IdleTimeout
 	}
-	return d.set.idle
+	return d.set.IdleTimeout
 }
 
 // Expired implements gateway.Watch.
 func (d *device) Expired(ctx context.Context) error {
 	now := time.Now()
 	switch {
-	case d.Link() == nil && now.Before(d.opened.Add(d.set.connect)):
+	case d.Link() == nil && now.Before(d.opened.Add(d.set.ConnectTimeout)):
 	case d.Link() == nil:
 		return &gateway.End{Why: "connect-timeout", Err: errors.New("the device has not logged in in time"), Mute: true}
 	case !now.Before(d.heard.Add(d.idle())):

@@ -26,10 +26,10 @@
 package frame
 
 import (
-	"errors"
 	"sync"
 	"sync/atomic"
 
+	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/codec/frame"
 	"github.com/iotctl/iotctl/internal/gateway"
@@ -51,10 +51,9 @@ func Schemes() []transport.Scheme {
 // Gateway serves such protocols on any number of listeners.
 type Gateway struct {
 	*gateway.Server
-	cfg     Config
-	set     atomic.Pointer[settings]
-	counts  counts
-	records sync.Pool // *frame.Record
+	authenticator auth.Authenticator // nil: nobody may connect
+	counts        counts
+	records       sync.Pool // *frame.Record
 }
 
 // counts is what only this gateway sees.
@@ -68,31 +67,30 @@ func New(cfg Config, b *broker.Broker) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg = cfg.withDefaults()
-	g := &Gateway{cfg: cfg}
-	g.set.Store(set)
+	g := &Gateway{authenticator: cfg.Authenticator}
 	g.records.New = func() any { return new(frame.Record) }
-	g.Server = gateway.NewServer(gateway.ServerConfig{
-		Broker: b, Logger: cfg.Logger, Open: func() gateway.Client { return &device{g: g} },
-		ConnectTimeout: cfg.ConnectTimeout, PendingBytes: cfg.PendingBytes, SendTimeout: cfg.SendTimeout,
-	})
+	terms := g.terms(set)
+	terms.Broker, terms.Logger = b, cfg.Logger
+	g.Server = gateway.NewServer(terms)
 	return g, nil
 }
 
+// terms is what set means for connections.
+func (g *Gateway) terms(set *settings) gateway.ServerConfig {
+	return gateway.ServerConfig{
+		Open:           func() gateway.Client { return &device{g: g, set: set} },
+		ConnectTimeout: set.ConnectTimeout, PendingBytes: set.PendingBytes, SendTimeout: set.SendTimeout,
+	}
+}
+
 // Reload takes new files and settings for the connections to come; those that
-// are there keep what they have begun with. The error names what the gateway
-// cannot change; the rest is in effect all the same.
+// are there keep what they have begun with. Authenticator and Logger stay.
 func (g *Gateway) Reload(cfg Config) error {
 	set, err := cfg.compile()
-	if err != nil {
-		return err
+	if err == nil {
+		g.SetTerms(g.terms(set))
 	}
-	g.set.Store(set)
-	cfg = cfg.withDefaults()
-	if cfg.PendingBytes != g.cfg.PendingBytes || cfg.SendTimeout != g.cfg.SendTimeout {
-		return errors.New("pending_bytes and send_timeout are those of the start")
-	}
-	return nil
+	return err
 }
 
 // Counters are for $SYS, by topic level.

@@ -83,12 +83,12 @@ func (d *device) credentials(id string, r *frame.Record) auth.Credentials {
 // authenticate asks who the device is. Nothing of any session has been touched
 // before the answer.
 func (d *device) authenticate(ctx context.Context, name string, r *frame.Record) (auth.Identity, error) {
-	a := d.g.cfg.Authenticator
+	a := d.g.authenticator
 	if a == nil {
 		return auth.Identity{}, errors.New("nobody may connect: no authenticator is configured")
 	}
 	creds := d.credentials(name, r)
-	ctx, cancel := context.WithTimeout(ctx, d.set.connect)
+	ctx, cancel := context.WithTimeout(ctx, d.set.ConnectTimeout)
 	defer cancel()
 	id, verdict, err := a.Authenticate(ctx, creds)
 	pending := (*auth.Pending)(nil)
