@@ -5,29 +5,44 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"os"
 	"slices"
 	"testing"
 	"time"
 )
 
-// FuzzParse: no file, however odd, makes Parse or a run of its vectors panic.
+// FuzzParse: no definition, however odd, makes Parse, its vectors or a stream
+// panic, and what it makes of a stream does not depend on how that was cut.
 func FuzzParse(f *testing.F) {
 	for _, name := range Builtin() {
 		src, err := Source(name)
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(src)
+		f.Add(src, []byte{0x78, 0x78, 0x01, 0x7e, 0x7e})
 	}
-	f.Add([]byte("codec: a\nframing: whole\nfields:\n- {name: x, type: u1}\ntests:\n- {hex: \"00\", want: {x: 0}}\n"))
-	f.Add([]byte("codec: a\nframing: {length: {offset: 0, size: 1, type: varint}}\nfields: &f\n- {name: x, type: group, fields: *f}\n"))
-	f.Fuzz(func(t *testing.T, src []byte) {
+	for file, c := range samples(f) {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(src, c.vectors[0].input)
+	}
+	f.Add([]byte("codec: a\nframing: {length: {offset: 0, size: 1, type: varint}}\nfields: &f\n- {name: x, type: group, fields: *f}\n"), []byte{1})
+	for _, framing := range []string{
+		"{delimiter: \"0a\"}\nmax_frame: 4", "[{start: \"01\", fixed: 2}, {idle_gap: 1s}]", "{start: \"7e\", end: \"7e\"}",
+		"[{when: first, fixed: 1}, {when: later, length: {offset: 1, size: 2, includes: frame}}]", "{start: [\"1?\", \"22\"], start_at: 1, fixed: 3}\nresync: false",
+	} {
+		f.Add([]byte("codec: a\nframing: "+framing+"\nfields: [{name: a, type: array, count: eos, item: {type: u1}}]\n"), []byte("\x01\x7e\x7e\x02\n123456789\n\x7e"))
+	}
+	f.Fuzz(func(t *testing.T, src, stream []byte) {
 		c, err := Parse("fuzz.yaml", src)
 		if (c == nil) == (err == nil) {
 			t.Fatalf("codec %v, error %v", c, err)
 		}
 		if c != nil {
 			c.Check()
+			cutAnyhow(t, c, stream)
 		}
 	})
 }
@@ -110,23 +125,28 @@ func FuzzStream(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, which byte, stream []byte) {
-		c := codecs[int(which)%len(codecs)]
-		whole := feed(t, c, stream, len(stream)+1)
-		for _, piece := range []int{1, 7} {
-			cut := feed(t, c, stream, piece)
-			if len(cut.frames) != len(whole.frames) || cut.refused != whole.refused ||
-				!cut.refused && (cut.skipped != whole.skipped || cut.dropped != whole.dropped) {
-				t.Fatalf("%s: in pieces of %d: %d frames, %d skipped, %d dropped, refused %v; at once: %d, %d, %d, %v", c.Name(), piece,
-					len(cut.frames), cut.skipped, cut.dropped, cut.refused, len(whole.frames), whole.skipped, whole.dropped, whole.refused)
-			}
-			for i := range cut.frames {
-				if !bytes.Equal(cut.frames[i], whole.frames[i]) {
-					t.Fatalf("%s: frame %d is % x in pieces of %d, % x at once", c.Name(), i, cut.frames[i], piece, whole.frames[i])
-				}
+		cutAnyhow(t, codecs[int(which)%len(codecs)], stream)
+	})
+}
+
+// cutAnyhow feeds a stream whole and in pieces, compares, and decodes it.
+func cutAnyhow(t *testing.T, c *Codec, stream []byte) {
+	t.Helper()
+	whole := feed(t, c, stream, len(stream)+1)
+	for _, piece := range []int{1, 7} {
+		cut := feed(t, c, stream, piece)
+		if len(cut.frames) != len(whole.frames) || cut.refused != whole.refused ||
+			!cut.refused && (cut.skipped != whole.skipped || cut.dropped != whole.dropped) {
+			t.Fatalf("%s: in pieces of %d: %d frames, %d skipped, %d dropped, refused %v; at once: %d, %d, %d, %v", c.Name(), piece,
+				len(cut.frames), cut.skipped, cut.dropped, cut.refused, len(whole.frames), whole.skipped, whole.dropped, whole.refused)
+		}
+		for i := range cut.frames {
+			if !bytes.Equal(cut.frames[i], whole.frames[i]) {
+				t.Fatalf("%s: frame %d is % x in pieces of %d, % x at once", c.Name(), i, cut.frames[i], piece, whole.frames[i])
 			}
 		}
-		decodeAll(t, c, stream)
-	})
+	}
+	decodeAll(t, c, stream)
 }
 
 // decodeAll decodes every frame in both directions and writes all that can be
