@@ -20,8 +20,9 @@
 // nothing for binary fields. Everything that is bounded stays so with hostile
 // input: no memory is reserved for a length before its bytes are there, frames
 // end at max_frame, the bytes skipped between two frames at max_skipped, arrays
-// at their max_items, and a record at 65,536 values. Work is linear in the
-// bytes, times max_frame where resynchronisation tries each byte again.
+// at their max_items, and a record at 65,536 values. Where resynchronisation
+// tries each byte again, the bytes summed up in vain are bounded as well; all
+// other work is linear in the bytes.
 //
 // What [Splitter.Next] returns depends on the bytes alone, not on how they
 // were cut into reads.

@@ -18,6 +18,9 @@ var ErrNotFramed = errors.New("not this protocol")
 // again and never are one: so many times max_skipped and max_frame.
 const wasteFactor = 16
 
+// keptPlain is the most that a connection without bytes keeps for unescaping.
+const keptPlain = 256
+
 // Frame is one frame of a stream. Its slices are valid until the next call of
 // the Splitter that returned it, and as long as the bytes given to that.
 type Frame struct {
@@ -76,6 +79,9 @@ func (s *Splitter) next(data []byte, final bool) (Frame, int, error) {
 		}
 		if at == len(data) {
 			s.need = 1
+			if cap(s.plain) > keptPlain { // an idle connection holds no frame
+				s.plain, s.escapes = nil, nil
+			}
 			return Frame{}, at, ErrShort
 		}
 		f, n, out := s.try(data[at:], final)
