@@ -49,6 +49,23 @@ func TestOneDatagramAlwaysFitsAnEmptyQueue(t *testing.T) {
 	}
 }
 
+func TestAQueueThatIsNeverEmptyDoesNotGrow(t *testing.T) {
+	p := &peer{in: &datagrams{tally: &tally{}}}
+	cfg := ListenConfig{}.withDefaults()
+	for i := range 10_000 {
+		p.push([]byte{byte(i)}, &cfg)
+		if i < 5 {
+			continue
+		}
+		if got, err := p.pop(); err != nil || got[0] != byte(i-5) {
+			t.Fatalf("%d: %v, %v", i, got, err)
+		}
+	}
+	if n := cap(p.queue); n > 4*keptQueue {
+		t.Errorf("%d places for 5 datagrams", n)
+	}
+}
+
 func TestLimitsOfPeers(t *testing.T) {
 	for _, tc := range []struct {
 		name, why string

@@ -50,6 +50,10 @@ func (p *peer) push(b []byte, cfg *ListenConfig) {
 	}
 	p.in.queued.Add(int64(len(b)))
 	p.bytes += len(b)
+	if len(p.queue) == cap(p.queue) && p.next >= waiting { // else it would grow as long as it is never empty
+		p.queue, p.next = p.queue[:copy(p.queue, p.queue[p.next:])], 0
+		clear(p.queue[waiting:cap(p.queue)])
+	}
 	p.queue = append(p.queue, append([]byte(nil), b...))
 	if waiting == 0 {
 		p.reads.ring()
