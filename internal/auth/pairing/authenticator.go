@@ -142,7 +142,10 @@ func (a *Authenticator) admit(e *entry) (auth.Identity, bool) {
 	if err != nil {
 		d.window.left++
 		e.accepting = false
-		a.cfg.Logger.Warn("a device is not approved although the door is open", "client", Printable(e.client), "code", e.code, "err", err)
+		if more, due := e.due(a.cfg.Now()); due {
+			a.cfg.Logger.Warn("a device is not approved although the door is open",
+				"client", Printable(e.client), "code", e.code, "err", err, "more_before", more)
+		}
 		return auth.Identity{}, false
 	}
 	a.cfg.Logger.Info("a device is approved: the door is open", "client", Printable(e.client), "user", id.name, "code", e.code, "left", d.window.left)

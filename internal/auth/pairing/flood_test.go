@@ -166,6 +166,21 @@ func TestOneLinePerDeviceAndMinute(t *testing.T) {
 	}
 }
 
+func TestAnOpenDoorDoesNotFillTheLog(t *testing.T) {
+	b := open(t, Config{})
+	b.approve(b.waits(secret("pump-7", "right")), Approval{})
+	if err := b.Open(time.Minute, 1, ""); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		b.waits(secret("pump-7", "wrong"))
+	}
+	if n := strings.Count(b.log.String(), "although the door is open"); n != 1 {
+		t.Errorf("%d lines within a minute", n)
+	}
+	b.want(secret("pump-8", "s"), "allow pump-8")
+}
+
 func TestManyAtATime(t *testing.T) {
 	b := open(t, Config{MaxPerAddress: 1000})
 	var wg sync.WaitGroup
