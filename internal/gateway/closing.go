@@ -96,11 +96,13 @@ func (c *Conn) Close(r broker.Reason) { c.end(closedBy(r)) }
 // Data, which returns an *End instead.
 func (c *Conn) End(why string, err error) { c.end(&End{Why: why, Err: err}) }
 
+// end takes an End of its own.
 func (c *Conn) end(e *End) {
+	e.own = c.link.Load() == nil
 	if !c.ending.CompareAndSwap(nil, e) {
 		return
 	}
-	if c.link.Load() == nil { // the goroutine of the connection sees to it
+	if e.own {
 		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 		return
 	}
@@ -118,6 +120,15 @@ func (c *Conn) close(e *End) {
 	if w, ok := c.client.(Ender); ok {
 		w.Ended(c.asked(e))
 	}
+}
+
+// askedFirst is the end that somebody has asked for and the goroutine of the
+// connection sees to, if there is one.
+func (c *Conn) askedFirst() *End {
+	if e := c.ending.Load(); e != nil && e.own {
+		return e
+	}
+	return nil
 }
 
 // asked is the end that somebody has asked for, or else e.

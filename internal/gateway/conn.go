@@ -133,7 +133,7 @@ func (c *Conn) Accept(l *broker.Link, answer []byte) error {
 func (c *Conn) KeepAlive(d time.Duration) {
 	c.keepAlive, c.deadline = d, time.Time{}
 	if d == 0 {
-		_ = c.nc.SetReadDeadline(time.Time{})
+		c.setDeadline(time.Time{})
 	}
 }
 
@@ -264,8 +264,8 @@ func (c *Conn) batch(ctx, lasting context.Context) error {
 		return err
 	}
 	c.arm()
-	if e := c.ending.Load(); e != nil && c.link.Load() == nil {
-		return e // its deadline may have been overwritten; with a link whoever ends it says the last words
+	if e := c.askedFirst(); e != nil {
+		return e // its deadline may have been overwritten
 	}
 	buf, n, err := c.read()
 	if err != nil {

@@ -46,7 +46,7 @@ func (c *Conn) setDeadline(at time.Time) {
 	switch {
 	case c.closing.Load():
 		_ = c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
-	case c.ending.Load() != nil && c.link.Load() == nil:
+	case c.askedFirst() != nil:
 		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	}
 }
@@ -61,8 +61,9 @@ func (c *Conn) timedOut(ctx, lasting context.Context) error {
 		return werr
 	case c.closing.Load():
 		return io.EOF
-	case c.ending.Load() != nil && c.link.Load() == nil:
-		return c.ending.Load()
+	}
+	if e := c.askedFirst(); e != nil {
+		return e
 	}
 	w, watched := c.client.(Watch)
 	if !watched && c.link.Load() == nil {

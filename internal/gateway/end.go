@@ -16,6 +16,10 @@ type End struct {
 	Code uint8  // the protocol's own, for LastWords
 	Last []byte // what the client is told instead of LastWords, if not nil
 	Mute bool   // nothing is sent
+
+	// own: asked for before there was a link, so the goroutine of the connection
+	// sees to it. Otherwise whoever ends it has said the last words.
+	own bool
 }
 
 // Error implements error.
