@@ -165,7 +165,10 @@ func (c *Conn) Ready() { c.ready = true }
 
 // Send adds a frame to what is to be written, which no limit refuses; Flush
 // writes it. From any goroutine.
-func (c *Conn) Send(frame []byte) { c.w.append(frame, c.packets) }
+func (c *Conn) Send(frame []byte) {
+	c.w.append(frame, c.packets)
+	c.s.cfg.Broker.Stats().BytesSent.Add(uint64(len(frame)))
+}
 
 // Begin returns where to append the frame of a delivery; ok is false when too
 // much waits already, or the connection ends. Otherwise the writer is locked

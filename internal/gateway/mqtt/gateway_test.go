@@ -2,6 +2,7 @@ package mqtt_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"testing"
 
@@ -154,5 +155,24 @@ func TestRetainedQuotaBeforeMQTT5(t *testing.T) {
 	r.send(mqtt.Publish{Topic: []byte("too many"), Payload: []byte("x"), Retain: true, QoS: 1, PacketID: 1})
 	if seen := r.closed(); len(seen) > 0 {
 		t.Errorf("received %+v", seen)
+	}
+}
+
+func TestAllThatIsSentIsCounted(t *testing.T) {
+	s := start(t, broker.Config{}, gw.Config{Authenticator: everybody{}})
+	r := dial(t, s.addr, mqtt.V311)
+	r.send(mqtt.Connect{ClientID: "c", CleanStart: true}, mqtt.Pingreq{})
+	got := make([]byte, 4+2)
+	if _, err := io.ReadFull(r.nc, got); err != nil {
+		t.Fatal(err)
+	}
+	st := s.b.Stats()
+	if n := st.BytesSent.Load(); n != uint64(len(got)) {
+		t.Errorf("%d bytes counted, %d sent", n, len(got))
+	}
+	for _, kind := range []mqtt.Type{mqtt.TypeConnack, mqtt.TypePingresp} {
+		if n := st.PacketsSent[kind].Load(); n != 1 {
+			t.Errorf("%d packets %s counted", n, kind)
+		}
 	}
 }
