@@ -44,6 +44,9 @@ var plays = []play{
 	}, []command{
 		{"gt06/123456789012345/down", `{"cmd":"command","text":"sos#"}`, "78 78 0E 80 08 00 00 00 00 73 6F 73 23 00 02 5F F1 0D 0A"},
 	}},
+	{"gt06", []step{
+		{"78 78 0D 01 08 64 71 70 03 28 35 81 00 09 3F 04 0D 0A", "gt06/864717003283581/login", `{"imei":"864717003283581","serial":9}`, "78 78 05 01 00 09 55 94 0D 0A"},
+	}, nil},
 	{"jt808", []step{
 		{
 			"7E 01 00 00 2D 01 35 11 22 11 22 00 05 00 2C 01 2F 37 30 31 31 31 4B 4D 2D 30 32 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 54 45 52 4D 30 30 31 01 D4 C1 42 31 32 33 34 35 58 7E",
@@ -147,7 +150,7 @@ func TestShippedCodecs(t *testing.T) {
 	}
 	have = append(have, "dlt69845")
 	slices.Sort(have)
-	if !slices.Equal(have, codec.Builtin()) {
+	if have = slices.Compact(have); !slices.Equal(have, codec.Builtin()) {
 		t.Errorf("tested are %q, and there are %q", have, codec.Builtin())
 	}
 }
@@ -171,6 +174,50 @@ func (p play) run(t *testing.T, write func(device, []byte)) {
 		d.wants(c.frame)
 	}
 	o.nothing()
+}
+
+// TestJT808Terminals has the frames of terminals that log in with one of our own.
+func TestJT808Terminals(t *testing.T) {
+	for _, c := range []struct{ name, phone, send, topic, want, reply string }{
+		{
+			"heartbeat", "043048325465", "7E 00 02 00 00 04 30 48 32 54 65 00 B7 CA 7E", "jt808/043048325465/heartbeat", `{"serial":183}`,
+			"8001 0005 043048325465 0001 00B7 0002 00",
+		},
+		{
+			"location", "013833501744", "7E 02 00 00 2A 01 38 33 50 17 44 00 19 00 00 00 00 00 00 00 C2 01 59 7F A8 06 CC 01 58 00 80 00 00 00 08 15 08 18 07 21 21 01 04 00 00 02 F5 02 02 00 00 03 02 00 00 9F 7E",
+			"jt808/013833501744/location", `{"lat":22.6426,"lon":114.032984,"altitude":128,"speed":0,"direction":8,"time":"2015-08-18T07:21:21+08:00","mileage":75.7}`,
+			"8001 0005 013833501744 0001 0019 0200 00",
+		},
+		{
+			"escaped", "013800138000", "7E 09 00 00 04 01 38 00 13 80 00 00 01 41 7D 02 7D 01 42 A6 7E", "jt808/013800138000/transparent", `{"data":"7e7d42"}`,
+			"8001 0005 013800138000 0001 0001 0900 00",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := start(t, "jt808", frame.Config{}, broker.Config{})
+			o := s.observe("#")
+			d := s.dial()
+			d.write(jt808(t, "0102 0001 "+c.phone+" 0001 31"))
+			o.wants("jt808/"+c.phone+"/authenticate", `{"code":"1"}`)
+			d.wantsBytes(jt808(t, "8001 0005 "+c.phone+" 0000 0001 0102 00"))
+			d.send(c.send)
+			o.wants(c.topic, c.want)
+			d.wantsBytes(jt808(t, c.reply))
+		})
+	}
+}
+
+// jt808 is a frame of header and body, escaped.
+func jt808(t *testing.T, content string) []byte {
+	t.Helper()
+	b := unhex(t, content)
+	sum := byte(0)
+	for _, c := range b {
+		sum ^= c
+	}
+	b = bytes.ReplaceAll(append(b, sum), []byte{0x7d}, []byte{0x7d, 1})
+	b = bytes.ReplaceAll(b, []byte{0x7e}, []byte{0x7d, 2})
+	return append(append([]byte{0x7e}, b...), 0x7e)
 }
 
 func TestDLT69845LinksAreAnsweredWithTheTime(t *testing.T) {
