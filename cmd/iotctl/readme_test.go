@@ -35,7 +35,7 @@ const readmePatience = 20 * time.Second
 
 // prelude lets commands use a port of the test's instead of the default one.
 const prelude = `set -eu
-at() { case " $* " in *" -p "*|*" -h "*|*" -L "*|*" --url "*) ;; *) echo "-p $PORT" ;; esac; }
+at() { case " $* " in *" -p "*|*" -h "*|*" -L "*|*" --url "*|*"://"*) ;; *) echo "-p $PORT" ;; esac; }
 iotctl() {
 	verb=$1; shift
 	case $verb in
@@ -130,8 +130,30 @@ func TestReadmeCommands(t *testing.T) {
 	}
 }
 
+// fixedPort is an address that examples name.
+var fixedPort = regexp.MustCompile(`127\.0\.0\.1([: ])(\d+)\b`)
+
+// movePorts puts free ports in the place of those that the blocks name, so that
+// nothing else on the machine is in the way. 1883 becomes port.
+func movePorts(t *testing.T, blocks []readmeBlock, port string) {
+	t.Helper()
+	moved := map[string]string{"1883": port}
+	for _, b := range blocks {
+		for i, line := range b.lines {
+			b.lines[i] = fixedPort.ReplaceAllStringFunc(line, func(address string) string {
+				m := fixedPort.FindStringSubmatch(address)
+				if moved[m[2]] == "" {
+					moved[m[2]] = readmePort(t)
+				}
+				return "127.0.0.1" + m[1] + moved[m[2]]
+			})
+		}
+	}
+}
+
 func runSection(t *testing.T, bin string, blocks []readmeBlock) {
 	dir, port := readmeFiles(t), readmePort(t)
+	movePorts(t, blocks, port)
 	ownServer := slices.ContainsFunc(blocks, func(b readmeBlock) bool {
 		commands, _ := b.script()
 		return slices.ContainsFunc(commands, serves.MatchString) && stays(commands)

@@ -32,10 +32,10 @@ type ServerConfig struct {
 type Server struct {
 	cfg   ServerConfig                 // Broker and Logger
 	terms atomic.Pointer[ServerConfig] // of connections to come
-	bufs  sync.Pool     // *[readBytes]byte
-	read  func() []byte // borrows one
-	large sync.Pool     // *[datagramBytes]byte
-	whole func() []byte // borrows one
+	bufs  sync.Pool                    // *[readBytes]byte
+	read  func() []byte                // borrows one
+	large sync.Pool                    // *[datagramBytes]byte
+	whole func() []byte                // borrows one
 	mu    sync.Mutex
 	conns map[*Conn]struct{}
 
