@@ -73,6 +73,11 @@ func (l *loader) caseKey(cm *mapping, i int, c *choice) {
 	if _, ok := c.words[word]; !ok {
 		c.words[word] = index
 	}
+	if lower := strings.ToLower(word); strings.Trim(lower, lowerHex) == "" { // of a hex field, which is lower case
+		if _, ok := c.words[lower]; !ok {
+			c.words[lower] = index
+		}
+	}
 	if cm.key[i].Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 && !strings.ContainsAny(word, ".,") {
 		// Quoted, it is text; but a digit field may still be chosen by it.
 		if v, err := strconv.ParseUint(word, 10, 64); err == nil {
