@@ -10,6 +10,7 @@ import (
 	"github.com/iotctl/iotctl/internal/dissect"
 	"github.com/iotctl/iotctl/internal/gateway"
 	gatewayemqtcp "github.com/iotctl/iotctl/internal/gateway/emqtcp"
+	gatewayexproto "github.com/iotctl/iotctl/internal/gateway/exproto"
 	gatewayframe "github.com/iotctl/iotctl/internal/gateway/frame"
 	gatewayiottext "github.com/iotctl/iotctl/internal/gateway/iottext"
 	gatewaymqtt "github.com/iotctl/iotctl/internal/gateway/mqtt"
@@ -27,6 +28,7 @@ func builtin() serve.Builtin {
 			serve.NewGateway("mqtt", transport.MQTTSchemes(), newMQTT),
 			serve.NewGateway(gatewayemqtcp.Protocol, transport.EMQTCPSchemes(), newEMQTCP),
 			serve.NewGateway(gatewayiottext.Protocol, transport.TextSchemes(), newIOTText),
+			serve.NewGateway(gatewayexproto.Protocol, gatewayexproto.Schemes(), newExProto),
 			serve.NewGateway(gatewayframe.Protocol, gatewayframe.Schemes(), newFrame),
 		},
 		// A client with a certificate is not asked for a password, where the
@@ -71,6 +73,11 @@ func newIOTText(e serve.Environment, c gatewayiottext.Config) (gateway.Gateway, 
 func newFrame(e serve.Environment, c gatewayframe.Config) (gateway.Gateway, error) {
 	c.Authenticator, c.Logger = e.Authenticator, e.Logger
 	return gatewayframe.New(c, e.Broker)
+}
+
+func newExProto(e serve.Environment, c gatewayexproto.Config) (gateway.Gateway, error) {
+	c.Authenticator, c.Logger = e.Authenticator, e.Logger
+	return gatewayexproto.New(c, e.Broker)
 }
 
 func newCertificate(_ *slog.Logger, c certificate.Config) (serve.Checks, error) {

@@ -77,12 +77,13 @@ func TestServeScripts(t *testing.T) {
 	}
 	commands := (&wires{all: map[string]net.Conn{}}).commands()
 	maps.Copy(commands, map[string]func(*testscript.TestScript, bool, []string){
-		"ports":  scriptPorts,
-		"await":  scriptAwait,
-		"passwd": scriptPasswd,
-		"signal": scriptSignal,
-		"exits":  scriptExits,
-		"code":   scriptCode,
+		"ports":   scriptPorts,
+		"await":   scriptAwait,
+		"passwd":  scriptPasswd,
+		"signal":  scriptSignal,
+		"exits":   scriptExits,
+		"code":    scriptCode,
+		"handler": scriptHandler,
 	})
 	runScripts(t, files, commands)
 }

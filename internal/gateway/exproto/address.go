@@ -9,13 +9,16 @@ import (
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
+// Protocol is the gateway's name in schemes and in the configuration file.
+const Protocol = "exproto"
+
 // Schemes are those of devices' listeners.
 func Schemes() []transport.Scheme {
 	return []transport.Scheme{
-		{Name: "exproto", Protocol: "exproto", Network: "tcp", Port: 7993},
-		{Name: "exprotos", Protocol: "exproto", Network: "tcp", Port: 7994, TLS: true},
-		{Name: "exproto+udp", Protocol: "exproto", Network: "udp", Port: 7993},
-		{Name: "exproto+dtls", Protocol: "exproto", Network: "udp", Port: 7994, TLS: true},
+		{Name: "exproto", Protocol: Protocol, Network: "tcp", Port: 7993},
+		{Name: "exprotos", Protocol: Protocol, Network: "tcp", Port: 7994, TLS: true},
+		{Name: "exproto+udp", Protocol: Protocol, Network: "udp", Port: 7993},
+		{Name: "exproto+dtls", Protocol: Protocol, Network: "udp", Port: 7994, TLS: true},
 	}
 }
 

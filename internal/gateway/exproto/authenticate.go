@@ -93,7 +93,7 @@ func (c *client) vouch(ctx context.Context, r *pb.AuthenticateRequest) (auth.Ide
 		ClientID:    r.Clientinfo.Clientid,
 		HasUsername: r.Clientinfo.Username != "", Username: r.Clientinfo.Username,
 		HasPassword: r.Password != "", Password: []byte(r.Password),
-		TLS: info.TLS, Remote: remote(c), Listener: info.Listener, Protocol: "exproto",
+		TLS: info.TLS, Remote: remote(c), Listener: info.Listener, Protocol: Protocol,
 	})
 	var pending *auth.Pending
 	switch {
@@ -120,7 +120,7 @@ func (c *client) attach(ctx context.Context, id auth.Identity, mp string) error 
 	c.mountpoint = mp // before the first delivery
 	c.mu.Unlock()
 	link, _, err := c.g.b.Attach(ctx, id, broker.SessionOptions{
-		ClientID:   gateway.SessionID("exproto", id.ClientID, c.g.cfg.SharedClientIDs),
+		ClientID:   gateway.SessionID(Protocol, id.ClientID, c.g.cfg.ShareClientRegistry),
 		CleanStart: true,
 		Window:     session.Window{ReceiveMaximum: inflight},
 	}, c)

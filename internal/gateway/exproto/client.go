@@ -171,10 +171,17 @@ func (c *client) shut(reason string) {
 
 // giveUp is called when the handler has not heard everything in time.
 func (c *client) giveUp() {
-	if n := c.q.drop(); n > 0 {
+	if n := c.drop(); n > 0 {
 		c.Log().Warn("the handler was too slow to hear everything of a device that is gone", "events_lost", n)
 	}
 	c.hangUp()
+}
+
+// drop forgets what waits for the handler.
+func (c *client) drop() int {
+	n := c.q.drop()
+	c.g.count.eventsLost.Add(uint64(n))
+	return n
 }
 
 // over tells why the connection has ended; "" while it has not.

@@ -57,6 +57,7 @@ func (g *Gateway) answer(err error) *pb.CodeResponse {
 	case errors.As(err, &pending):
 		known = &coded{pb.ResultCode_PERMISSION_DENY, pending.Error()}
 	case errors.Is(err, broker.ErrNotAuthorized):
+		g.count.denied.Add(1)
 		known = errDenied
 	case errors.Is(err, broker.ErrNotOwner):
 		known = &coded{pb.ResultCode_PERMISSION_DENY, err.Error()}

@@ -112,6 +112,9 @@ func TestResultCodes(t *testing.T) {
 		want(t, "raw publish to many", badType, "")(a.RawPublish(ctx, &pb.RawPublishRequest{Topic: "+"}))
 		want(t, "raw publish to $SYS", deny, "")(a.RawPublish(ctx, &pb.RawPublishRequest{Topic: "$SYS/x"}))
 
+		if n := s.g.Counters()["denied"]; n != 4 {
+			t.Errorf("%d denied", n)
+		}
 		want(t, "close", success, "")(a.Close(ctx, &pb.CloseSocketRequest{Conn: conn}))
 		d.closed()
 		s.h.wait(t, "closed", 1)

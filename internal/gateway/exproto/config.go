@@ -37,9 +37,9 @@ type Config struct {
 	// event. "": bytes as they come.
 	Framing     string
 	FramingFile File
-	// SharedClientIDs: a device and an MQTT client of the same identifier take
-	// over from each other.
-	SharedClientIDs bool
+	// ShareClientRegistry: a device and an MQTT client of the same identifier take
+	// over from each other. Without, they do not know each other.
+	ShareClientRegistry bool
 
 	// IdleTimeout ends connections on which a device says nothing at first; see
 	// watch. 0: 30 s.
@@ -63,7 +63,7 @@ type Config struct {
 	PendingBytes int
 	// EMQXCompatCodes answers Publish, Subscribe and Unsubscribe before
 	// Authenticate with UNKNOWN, as EMQX does, in the place of PERMISSION_DENY.
-	EMQXCompatCodes bool `yaml:"emqx_compat_codes"`
+	EMQXCompatCodes bool
 	// Node is Message.node. "": iotctl.
 	Node string
 }
@@ -118,8 +118,8 @@ type HandlerConfig struct {
 
 // ListenerConfig is what is particular about one listener.
 type ListenerConfig struct {
-	Name        string // the listener's name, or its URL if it has none
-	Handler     HandlerConfig
+	Name        string        // the listener's name, or its URL if it has none
+	Handler     HandlerConfig // in the place of Config.Handler, all of it
 	Mountpoint  string
 	Framing     string
 	FramingFile File
@@ -155,7 +155,7 @@ func (c Config) withDefaults() Config {
 	c.Listeners = slices.Clone(c.Listeners)
 	for i := range c.Listeners {
 		l := &c.Listeners[i]
-		if l.Handler.Address == "" && l.Handler.Service == "" {
+		if l.Handler == (HandlerConfig{}) {
 			l.Handler = c.Handler
 		}
 		l.Handler = l.Handler.withDefaults()

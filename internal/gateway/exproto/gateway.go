@@ -36,6 +36,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/broker"
@@ -51,6 +52,7 @@ type Gateway struct {
 	srv     *gateway.Server
 	adapter *adapter
 	clients registry
+	count   counters
 
 	mountpoints seldom // that handlers give
 
@@ -105,6 +107,18 @@ func (g *Gateway) Serve(ctx context.Context, l transport.Listener) error {
 // AdapterURL is where handlers call, with the real port; "" while no listener
 // is served.
 func (g *Gateway) AdapterURL() string { return g.adapter.url() }
+
+type counters struct{ handlerErrors, eventsLost, denied atomic.Uint64 }
+
+// Counters are for $SYS, by topic level: calls of handlers that have failed,
+// events that nobody could be told, and what devices were not allowed.
+func (g *Gateway) Counters() map[string]uint64 {
+	return map[string]uint64{
+		"handler_errors": g.count.handlerErrors.Load(),
+		"events_lost":    g.count.eventsLost.Load(),
+		"denied":         g.count.denied.Load(),
+	}
+}
 
 func (g *Gateway) port(l transport.Listener) *port {
 	g.mu.Lock()

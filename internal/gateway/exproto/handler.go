@@ -197,13 +197,6 @@ func (h *handler) explain(method string, err error) error {
 	return fmt.Errorf("the handler at %s has answered %s with an error: %s: %s", h.address(), method, s.Code(), gateway.Clip(s.Message()))
 }
 
-// complain logs that the handler fails, once a minute.
-func (h *handler) complain(log *slog.Logger, err error) {
-	if yes, kept := h.errors.now(); yes {
-		log.Warn("exproto: the handler fails, and its devices are closed", "err", err, "more_before", kept)
-	}
-}
-
 // giveUp ends what a handler that does not read keeps from ending.
 func (h *handler) giveUp() {
 	if h.streams != nil {

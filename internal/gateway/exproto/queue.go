@@ -46,7 +46,6 @@ type queue struct {
 	refused bool // a message was, since
 	busy    bool // somebody works it off
 	closed  bool // nothing more comes
-	dropped int  // events that nobody will be told
 }
 
 func (q *queue) init(c *Config) {
@@ -203,6 +202,5 @@ func (q *queue) drop() int {
 	}
 	clear(q.events[len(kept):])
 	q.events, q.in, q.out = kept, 0, 0
-	q.dropped += n
 	return n
 }

@@ -62,9 +62,9 @@ func (c *client) failed(err error) {
 		return
 	}
 	c.deaf = isUnreachable(err)
-	c.p.handler.complain(c.Log(), err)
+	c.complain(err)
 	c.stop(reasonHandler, err)
-	c.q.drop()
+	c.drop()
 }
 
 // tellEnd tells the handler that the connection is gone, and forgets it.
@@ -82,7 +82,15 @@ func (c *client) tellEnd() {
 	defer time.AfterFunc(c.g.cfg.FlushTimeout, cancel).Stop()
 	method, request := c.request(&event{kind: onClosed})
 	if err := c.p.handler.call(ctx, method, request); err != nil {
-		c.p.handler.complain(c.Log(), err)
+		c.complain(err)
+	}
+}
+
+// complain logs that the handler fails, once a minute.
+func (c *client) complain(err error) {
+	c.g.count.handlerErrors.Add(1)
+	if yes, kept := c.p.handler.errors.now(); yes {
+		c.Log().Warn("exproto: the handler fails, and its devices are closed", "err", err, "more_before", kept)
 	}
 }
 
