@@ -13,6 +13,7 @@ import (
 	"github.com/iotctl/iotctl/internal/codec/frame"
 	"github.com/iotctl/iotctl/internal/gateway"
 	"github.com/iotctl/iotctl/internal/message"
+	"github.com/iotctl/iotctl/internal/router"
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
@@ -26,8 +27,6 @@ type device struct {
 	in      frame.Splitter
 	packets bool   // each read is a datagram
 	id      string // "" before the login
-	topic   []byte // scratch
-	payload []byte
 	held    []byte // of a frame that only silence ends
 	dropped int    // frames that the splitter has left out, of which we know
 
@@ -73,18 +72,18 @@ func pathOf(l transport.Listener) string {
 
 // Data implements gateway.Client.
 func (d *device) Data(ctx context.Context, data []byte) (rest []byte, want int, err error) {
-	r := d.g.records.Get().(*frame.Record)
-	defer d.g.records.Put(r)
+	w := d.g.work.Get().(*work)
+	defer d.g.giveBack(w)
 	if len(d.held) > 0 {
 		d.held = append(d.held, data...)
 		data = d.held
 	}
-	data, err = d.frames(ctx, data, r, d.in.Next)
+	data, err = d.frames(ctx, data, w, d.in.Next)
 	switch {
 	case err != nil:
 		return nil, 0, err
 	case d.packets:
-		_, err = d.frames(ctx, data, r, d.in.Gap)
+		_, err = d.frames(ctx, data, w, d.in.Gap)
 		return nil, 0, err
 	case d.codec.IdleGap() > 0:
 		d.held = append(d.held[:0], data...)
@@ -94,7 +93,7 @@ func (d *device) Data(ctx context.Context, data []byte) (rest []byte, want int, 
 }
 
 // frames works off what next finds in data and returns the rest.
-func (d *device) frames(ctx context.Context, data []byte, r *frame.Record, next func([]byte) (frame.Frame, int, error)) ([]byte, error) {
+func (d *device) frames(ctx context.Context, data []byte, w *work, next func([]byte) (frame.Frame, int, error)) ([]byte, error) {
 	for {
 		f, n, err := next(data)
 		data = data[n:]
@@ -109,15 +108,16 @@ func (d *device) frames(ctx context.Context, data []byte, r *frame.Record, next 
 		if err != nil {
 			return nil, &gateway.End{Why: "protocol", Err: err, Mute: true}
 		}
-		if err := d.frame(ctx, f, r); err != nil {
+		if err := d.frame(ctx, f, w); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // frame works off one frame.
-func (d *device) frame(ctx context.Context, f frame.Frame, r *frame.Record) error {
+func (d *device) frame(ctx context.Context, f frame.Frame, w *work) error {
 	d.Charge(1)
+	r := &w.Record
 	if err := d.codec.Decode(f, frame.Up, r); err != nil {
 		d.g.counts.undecoded.Add(1)
 		d.Refused("frame", "", err)
@@ -131,84 +131,81 @@ func (d *device) frame(ctx context.Context, f frame.Frame, r *frame.Record) erro
 		return &gateway.End{Why: "identity", Err: fmt.Errorf("the device logged in as %q and now calls itself %.64q", d.id, id), Mute: true}
 	}
 	if d.id == "" {
-		return d.stranger(ctx, r)
+		return d.stranger(ctx, w)
 	}
-	return d.uplink(r)
+	return d.uplink(w)
 }
 
 // stranger works off a frame of a device that has not logged in.
-func (d *device) stranger(ctx context.Context, r *frame.Record) error {
+func (d *device) stranger(ctx context.Context, w *work) error {
 	switch need := d.session.Require; {
-	case slices.Contains(d.session.Before, r.Message):
-		return d.answer(r)
-	case len(need) > 0 && !slices.Contains(need, r.Message):
-		d.Refused("frame", r.Message, fmt.Errorf("the device has to send %q first", need))
+	case slices.Contains(d.session.Before, w.Message):
+		return d.answer(w)
+	case len(need) > 0 && !slices.Contains(need, w.Message):
+		d.Refused("frame", w.Message, fmt.Errorf("the device has to send %q first", need))
 		return nil
 	}
-	id := r.DeviceID()
+	id := w.DeviceID()
 	if id == nil {
-		d.Refused("frame", r.Message, errors.New("it does not name the device"))
+		d.Refused("frame", w.Message, errors.New("it does not name the device"))
 		return nil
 	}
-	if err := d.login(ctx, string(id), r); err != nil {
+	if err := d.login(ctx, string(id), &w.Record); err != nil {
 		return err
 	}
-	return d.uplink(r)
+	return d.uplink(w)
 }
 
 // uplink publishes a frame and answers it.
-func (d *device) uplink(r *frame.Record) error {
-	switch err := d.publish(r); {
+func (d *device) uplink(w *work) error {
+	switch err := d.publish(w); {
 	case err == nil:
 	case errors.Is(err, broker.ErrTakenOver), errors.Is(err, broker.ErrEnded):
 		return &gateway.End{Why: "taken-over", Err: err, Mute: true}
 	case errors.Is(err, broker.ErrNotAuthorized):
 		d.g.counts.denied.Add(1)
-		d.Refused("publish", string(d.topic), err)
+		d.Refused("publish", string(w.topic), err)
 	default:
-		d.Refused("publish", string(d.topic), err)
+		d.Refused("publish", string(w.topic), err)
 		return nil // without an answer the device keeps what it has said
 	}
-	return d.answer(r)
+	return d.answer(w)
 }
 
 // publish sends a record on its way.
-func (d *device) publish(r *frame.Record) error {
+func (d *device) publish(w *work) error {
 	up := d.codec.Uplink()
 	if up.Topic == "" {
 		return nil
 	}
 	var err error
-	if d.topic, err = d.codec.AppendTopic(d.topic[:0], r, d.id); err != nil {
+	if w.topic, err = d.codec.AppendTopic(w.topic[:0], &w.Record, d.id); err == nil {
+		err = router.ValidateName(w.topic) // too long, or too deep
+	}
+	if err != nil {
 		d.g.counts.topics.Add(1)
 		d.Refused("publish", up.Topic, err)
 		return nil
 	}
-	d.payload = d.codec.AppendPayload(d.payload[:0], r)
-	_, err = d.Link().Publish(message.View{Topic: d.topic, Payload: d.payload, QoS: up.QoS, Retain: up.Retain})
-	if cap(d.payload) > keptBytes {
-		d.payload = nil
-	}
+	w.payload = d.codec.AppendPayload(w.payload[:0], &w.Record)
+	_, err = d.Link().Publish(message.View{Topic: w.topic, Payload: w.payload, QoS: up.QoS, Retain: up.Retain})
 	return err
 }
 
-// keptBytes bounds what a connection keeps between messages.
-const keptBytes = 4 << 10
-
 // answer sends what the definition answers, after what the batch has brought is
 // safe.
-func (d *device) answer(r *frame.Record) error {
+func (d *device) answer(w *work) error {
 	for {
 		seq := d.sent.Load()
-		b, some, err := d.codec.Reply(d.payload[:0], r, d.env(seq))
+		b, some, err := d.codec.Reply(w.payload[:0], &w.Record, d.env(seq))
 		if err != nil {
-			d.Refused("answer", r.Message, err)
+			d.Refused("answer", w.Message, err)
 			return nil
 		}
 		if !some {
 			return nil
 		}
-		d.payload = b
+		w.payload = b
 		if d.sent.CompareAndSwap(seq, seq+1) { // otherwise a downlink has got the number
 			d.Answer(b)
 			return nil
@@ -286,9 +283,9 @@ func (d *device) Expired(ctx context.Context) error {
 	case d.session.Keepalive.Timeout > 0 && !now.Before(d.alive.Add(d.session.Keepalive.Timeout)):
 		return &gateway.End{Why: "keepalive", Err: fmt.Errorf("no %q within %v", d.session.Keepalive.Messages, d.session.Keepalive.Timeout), Mute: true}
 	}
-	r := d.g.records.Get().(*frame.Record)
-	defer d.g.records.Put(r)
-	rest, err := d.frames(ctx, d.held, r, d.in.Gap)
+	w := d.g.work.Get().(*work)
+	defer d.g.giveBack(w)
+	rest, err := d.frames(ctx, d.held, w, d.in.Gap)
 	d.held = append(d.held[:0], rest...)
 	return err
 }

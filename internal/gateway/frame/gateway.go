@@ -53,7 +53,22 @@ type Gateway struct {
 	*gateway.Server
 	authenticator auth.Authenticator // nil: nobody may connect
 	counts        counts
-	records       sync.Pool // *frame.Record
+	work          sync.Pool // *work
+}
+
+// work is what a batch of frames needs. Connections borrow it, so that an idle
+// one holds none.
+type work struct {
+	frame.Record
+	topic, payload []byte
+}
+
+// giveBack ends the use of w, unless a large frame has made it large.
+func (g *Gateway) giveBack(w *work) {
+	const most = 64 << 10
+	if cap(w.payload) <= most && cap(w.Values) <= 1024 {
+		g.work.Put(w)
+	}
 }
 
 // counts is what only this gateway sees.
@@ -68,7 +83,7 @@ func New(cfg Config, b *broker.Broker) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{authenticator: cfg.Authenticator}
-	g.records.New = func() any { return new(frame.Record) }
+	g.work.New = func() any { return new(work) }
 	terms := g.terms(set)
 	terms.Broker, terms.Logger = b, cfg.Logger
 	g.Server = gateway.NewServer(terms)

@@ -198,7 +198,7 @@ func TestJT808Terminals(t *testing.T) {
 			o := s.observe("#")
 			d := s.dial()
 			d.write(jt808(t, "0102 0001 "+c.phone+" 0001 31"))
-			o.wants("jt808/"+c.phone+"/authenticate", `{"code":"1"}`)
+			o.wants("jt808/"+c.phone+"/authenticate", `{"serial":1}`)
 			d.wantsBytes(jt808(t, "8001 0005 "+c.phone+" 0000 0001 0102 00"))
 			d.send(c.send)
 			o.wants(c.topic, c.want)
