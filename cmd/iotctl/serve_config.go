@@ -51,10 +51,9 @@ Durations have a unit, as in 500ms, 10s, 5m or 7d. Sizes are bytes or have one,
 as in 64KiB or 1MiB. A SIGHUP applies changes of listeners to the connections to
 come. New rules of the ACL file hold for open connections at once; names,
 passwords and certificates are checked when a client connects, so that one whose
-password is gone stays until its connection ends. The files of frame.codecs are
-read again, and hold with the settings there for devices that connect from then
-on. mqtt, emqtcp, iottext, broker, store, sys_interval, and pending_bytes and
-send_timeout of frame need a restart.
+password is gone stays until its connection ends. The settings of mqtt, emqtcp,
+iottext and frame, and the files of frame.codecs, hold for clients that connect
+from then on. exproto, broker, store and sys_interval need a restart.
 
 The path of a URL such as frame://0.0.0.0:5023/gt06 says which protocol is spoken
 there: iotctl codec list has those of the program, and frame.codecs names files
@@ -72,11 +71,11 @@ either, in a broker that keeps nothing, they are forgotten at its end.
 
 What a listener has accepted, has open, has refused and has closed, and why, is
 retained below $SYS/broker/listeners/NAME and logged when it closes: accepted,
-open, refused/WHY and closed/WHY. In NAME the characters that are special in
-topics are percent-encoded: / is %2F. What a protocol counts beside that is below
-$SYS/broker/gateways/PROTOCOL, for emqtcp: reserved_flags, denied and
+open, refused/WHY, closed/WHY and, of datagrams, dropped/WHY. In NAME the
+characters that are special in topics are percent-encoded: / is %2F. What a
+protocol counts beside that is below $SYS/broker/gateways/PROTOCOL, for emqtcp: reserved_flags, denied and
 downlink_too_large; for frame: undecoded, bad_checksum, bad_topic, denied and
-downlink_failed.`)
+downlink_failed; for exproto: handler_errors, events_lost and denied.`)
 	return &cobra.Command{
 		Use:   "config",
 		Short: "The configuration file of serve",
