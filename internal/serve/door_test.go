@@ -137,6 +137,26 @@ func TestRejectionLeavesOthersOfThatNameAlone(t *testing.T) {
 	c.ping()
 }
 
+func TestForgettingADeviceLeavesItsOtherApprovalAlone(t *testing.T) {
+	s := servetest.Start(t, func(c *serve.Config) {
+		listeners("mqtt://127.0.0.1:0", "mqtt://127.0.0.1:0")(c)
+		withPairing(c)
+	})
+	a, before, after := pairingOf(t, s), s.URLs()[0], s.URLs()[1]
+	old := waits(t, before, "pump", "1", nil)
+	for _, code := range []string{old, waits(t, after, "pump", "1", nil)} {
+		if _, err := a.Approve(code, pairing.Approval{Name: "pump"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := comesIn(t, after, "pump", "1", nil)
+	if _, err := a.Forget(old); err != nil {
+		t.Fatal(err)
+	}
+	s.SendAway()
+	c.ping()
+}
+
 func TestKeysOfCertificatesAreApproved(t *testing.T) {
 	dir := t.TempDir()
 	ca := transporttest.NewCA(t, "authority")

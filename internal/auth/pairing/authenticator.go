@@ -8,7 +8,7 @@ import (
 	"github.com/iotctl/iotctl/internal/auth"
 )
 
-// methodName is Identity.Method.
+// methodName begins Identity.Method.
 const methodName = "pairing"
 
 // Authenticator is the method. It is an auth.Doorkeeper.

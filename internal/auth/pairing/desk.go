@@ -208,8 +208,10 @@ func (d *desk) revoke(e *entry, now time.Time) {
 	}
 }
 
+// identity has the code in it, since approvals at several listeners may have the
+// same names, and one of them may be revoked.
 func (e *entry) identity() auth.Identity {
-	return auth.Identity{Name: e.name, Method: methodName, ClientID: e.client, Username: e.username}
+	return auth.Identity{Name: e.name, Method: methodName + " " + e.code, ClientID: e.client, Username: e.username}
 }
 
 // Revoked implements auth.Doorkeeper.
