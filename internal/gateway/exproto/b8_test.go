@@ -15,6 +15,23 @@ import (
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
+// What a gateway of this kind has to show, and where that is:
+//
+//	 1. the official echo handlers: TestEchoHandler, TestPythonHandler, TestGateway
+//	 2. old streaming handlers: TestOldStreamingHandlers
+//	 3. order of 1000 devices: TestBytesNeverComeBeforeCreated
+//	 4. no handler: TestWithoutAHandlerDevicesAreAcceptedAndClosed
+//	 5. an error for bytes: TestAnErrorOfTheHandlerClosesThatDeviceAlone
+//	 6. slow handlers: slow_test.go, TestDatagramsForASlowHandlerAreDroppedAndCounted
+//	 7. calls from within: TestCallsFromWithinEveryEvent
+//	 8. result codes: codes_test.go
+//	 9. take-over: TestTakeOver
+//	10. datagrams: TestDatagrams
+//	11. flush on close: TestWhatIsSentBeforeTheEndStillCounts
+//	12. batches: TestBatches
+//	13. mountpoint: TestMountpointBothWays
+//	14. client certificates: TestACertificateOfTheDeviceIsTold
+
 func kinds(events []told) string {
 	var all []string
 	for _, e := range events {
@@ -240,7 +257,7 @@ func TestCallsFromWithinEveryEvent(t *testing.T) {
 		t.Errorf("%v", e)
 	}
 	if s.log.count("the handler fails") > 0 {
-		t.Error(s.log.b.String())
+		t.Error(s.log.text())
 	}
 }
 

@@ -2,6 +2,7 @@ package exproto
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -58,7 +59,7 @@ func (c *client) Opened(context.Context) error {
 	c.stopped, c.told, c.login = make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)
 	c.g.clients.add(c)
 	// Until the device has said who it is, this is what logs call it.
-	c.Name(fmt.Sprintf("exproto-anonymous-%s-%d-%s", info.Remote.Addr(), info.Remote.Port(), strings.ToLower(c.conn[:4])))
+	c.Name(fmt.Sprintf("exproto-anonymous-%s-%d-%s", info.Remote.Addr(), info.Remote.Port(), rand.Text()[:6]))
 	c.watch.start(c)
 	c.push(event{kind: onCreated})
 	return nil
@@ -124,8 +125,8 @@ func (c *client) Deliver(d *message.Delivery) bool {
 	mp := c.mountpoint
 	c.mu.Unlock()
 	out := &pb.Message{
-		Node: c.g.cfg.Node, Id: messageID(), Qos: uint32(m.QoS), From: gateway.PlainID(m.Publisher),
-		Topic: strings.TrimPrefix(m.Topic, mp), Payload: m.Payload, Timestamp: uint64(m.Published.UnixMilli()),
+		Node: c.g.cfg.Node, Id: messageID(), Qos: uint32(m.QoS), From: text(gateway.PlainID(m.Publisher)),
+		Topic: text(strings.TrimPrefix(m.Topic, mp)), Payload: m.Payload, Timestamp: uint64(m.Published.UnixMilli()),
 	}
 	if d.QoS == 0 { // it is lent
 		out.Payload = append([]byte(nil), m.Payload...)
@@ -238,10 +239,13 @@ func (c *client) connInfo() *pb.ConnInfo {
 	}
 	if info.TLS != nil && len(info.TLS.PeerCertificates) > 0 {
 		subject := info.TLS.PeerCertificates[0].Subject
-		ci.Peercert = &pb.CertificateInfo{Cn: subject.CommonName, Dn: subject.String()}
+		ci.Peercert = &pb.CertificateInfo{Cn: text(subject.CommonName), Dn: text(subject.String())}
 	}
 	return ci
 }
+
+// text is what a string field may hold: gRPC refuses a message with anything else.
+func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 func address(a netip.AddrPort) *pb.Address {
 	return &pb.Address{Host: a.Addr().Unmap().String(), Port: uint32(a.Port())}

@@ -79,11 +79,15 @@ func (l *logs) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-func (l *logs) count(part string) int {
+func (l *logs) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logs) count(part string) int {
 	n := 0
-	for line := range strings.Lines(l.b.String()) {
+	for line := range strings.Lines(l.text()) {
 		if strings.Contains(line, part) {
 			n++
 		}
