@@ -224,14 +224,19 @@ func (d *device) Deliver(m *message.Delivery) bool {
 	if !ok {
 		return false
 	}
-	b, err := d.codec.Encode(dst, m.Message.Payload, d.env(d.sent.Add(1)-1))
-	if err != nil {
-		d.Done(dst)
-		d.badDownlink(m.Message.Topic, err)
-		return true
+	for {
+		seq := d.sent.Load()
+		b, err := d.codec.Encode(dst, m.Message.Payload, d.env(seq))
+		if err != nil {
+			d.Done(dst)
+			d.badDownlink(m.Message.Topic, err)
+			return true
+		}
+		if d.sent.CompareAndSwap(seq, seq+1) { // otherwise an answer has got the number
+			d.Done(b)
+			return true
+		}
 	}
-	d.Done(b)
-	return true
 }
 
 // badDownlink logs once in a while that no frame could be made of a message.

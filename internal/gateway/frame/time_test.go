@@ -17,9 +17,15 @@ import (
 // when the server has closed its side.
 func inBubble(t *testing.T, c frame.Config, life func(t *testing.T, d device, ended func() time.Duration)) {
 	t.Helper()
+	speaking(t, "talk", c, func(t *testing.T, _ *site, d device, ended func() time.Duration) { life(t, d, ended) })
+}
+
+// speaking is inBubble for any codec, with a look at the broker.
+func speaking(t *testing.T, codec string, c frame.Config, life func(t *testing.T, s *site, d device, ended func() time.Duration)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		inner := transporttest.NewPipeListener()
-		l, err := transport.NewListener(inner, "frame://127.0.0.1:0/talk", transport.ListenConfig{Schemes: frame.Schemes()})
+		l, err := transport.NewListener(inner, "frame://127.0.0.1:0/"+codec, transport.ListenConfig{Schemes: frame.Schemes()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +37,7 @@ func inBubble(t *testing.T, c frame.Config, life func(t *testing.T, d device, en
 		}
 		defer nc.Close()
 		began := time.Now()
-		life(t, device{t, nc}, func() time.Duration {
+		life(t, s, device{t, nc}, func() time.Duration {
 			_ = nc.SetReadDeadline(time.Time{})
 			if b, err := io.ReadAll(nc); err != nil && !errors.Is(err, io.ErrClosedPipe) || len(b) > 0 {
 				t.Errorf("%x, %v", b, err)
@@ -106,4 +112,18 @@ func TestOnlySilenceEndsAFrame(t *testing.T) {
 		d.say("BEAT 1")
 		d.wantsBytes([]byte("OK\n"))
 	})
+}
+
+func TestNoiseHoldsNothingUpForLong(t *testing.T) {
+	for codec, c := range map[string]struct{ noise, frame, topic string }{
+		"modbus-rtu/plc": {"11 03 FE 00", "11 03 06 02 2B 00 00 00 64 C8 BA", "modbus/plc/17/registers"},
+		"dlt645/line":    {"68 00 68 11 22 33 44 68 91 C8", "68 01 00 00 00 00 00 68 93 06 34 33 33 33 33 33 9D 16", "dlt645/line/000000000001/address"},
+	} {
+		speaking(t, codec, frame.Config{}, func(_ *testing.T, s *site, d device, _ func() time.Duration) {
+			o := s.observe("#")
+			d.send(c.noise)
+			d.send(c.frame)
+			o.wants(c.topic, `{}`)
+		})
+	}
 }
