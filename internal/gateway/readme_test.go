@@ -77,6 +77,7 @@ func TestEcho(t *testing.T) {
 			}
 		},
 		Uplink: topic("/up"), Downlink: topic("/dn"),
+		Endless: []byte("x"),
 	})
 }
 

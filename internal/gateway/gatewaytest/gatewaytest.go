@@ -81,6 +81,9 @@ type Subject struct {
 	// LoginBytes is how much of a login is no login yet, for a client that stops
 	// there. 0: 1.
 	LoginBytes int
+	// Endless begins a frame that goes on with as many x as anybody sends, where
+	// the protocol can say such a thing; the gateway ends the connection.
+	Endless []byte
 }
 
 func (s Subject) withDefaults() Subject {
@@ -125,6 +128,7 @@ func Run(t *testing.T, s Subject) {
 		{"messages that are cut anywhere", cut, stream},
 		{"a thousand messages in one write", plain(thousand), stream},
 		{"garbage harms nobody", plain(garbage), true},
+		{"a frame without an end is cut off", plain(endless), stream && s.Endless != nil},
 		{"a client that does not log in is ended", silent, stream},
 	} {
 		if c.apply {

@@ -1,6 +1,7 @@
 package gatewaytest
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -221,6 +222,30 @@ func (st *stage) flood(r *rand.Rand, model []byte) {
 			return
 		}
 		sent += len(b)
+	}
+}
+
+// endlessBytes is how much a device sends of a frame without an end.
+const endlessBytes = 64 << 20
+
+func endless(t *testing.T, st *stage) {
+	for _, name := range []string{"that has logged in", "that has not"} {
+		nc := st.dialed(t)
+		if name == "that has logged in" {
+			st.s.Connect(t, nc, "talkative", nil)
+		}
+		before, highest, sent := heap(), int64(0), 0
+		_ = nc.SetWriteDeadline(time.Now().Add(Patience))
+		chunk := bytes.Repeat([]byte("x"), 1<<20)
+		_, err := nc.Conn.Write(st.s.Endless)
+		for ; err == nil && sent < endlessBytes; sent += len(chunk) {
+			_, err = nc.Conn.Write(chunk)
+			highest = max(highest, heap()-before)
+		}
+		if highest > floodGrowth {
+			t.Errorf("the heap has grown by %d bytes for %d of one frame, from a device %s", highest, sent, name)
+		}
+		nc.ended(t)
 	}
 }
 

@@ -116,7 +116,8 @@ func subject(v mqtt.Version) gatewaytest.Subject {
 		Downlink: func(id, payload string) gatewaytest.Message {
 			return gatewaytest.Message{Topic: "dn/" + id, Payload: payload}
 		},
-		Will: true,
+		Will:    true,
+		Endless: []byte("\x30\xff\xff\xff\x7f\x00\x01t"), // PUBLISH, as long as can be
 	}
 }
 
