@@ -5,6 +5,9 @@
 // is nothing in it but tests. To add a client program, write a driver that
 // interprets the steps of scenario_test.go, and a test that gives it a matrix.
 //
+// Devices that speak other protocols are scripts of bytes in
+// devices_scripts_test.go; a new protocol is a line there.
+//
 // It also kills the program and looks at what the next process knows: the
 // history of killed_test.go is judged by historycheck_test.go, to which a new
 // rule comes with a story in historycheck_rules_test.go.
