@@ -51,6 +51,7 @@ func subject(url string) gatewaytest.Subject {
 			return gatewaytest.Message{Topic: "talk/" + id + "/down", Payload: payload}
 		},
 		LoginBytes: 7,
+		Endless:    []byte("x"),
 	}
 }
 

@@ -97,6 +97,7 @@ func TestSuite(t *testing.T) {
 			}, e.Broker)
 		},
 		Connect: connect,
+		Endless: []byte("START | COMMAND=PUB | VALUE="),
 		Refused: refused,
 		Uplink: func(id, payload string) gatewaytest.Message {
 			return gatewaytest.Message{Topic: "text/var/" + id, Payload: payload}
