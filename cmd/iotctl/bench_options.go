@@ -188,6 +188,9 @@ func benchSettings(given []assignment, url string) (*settings, error) {
 			return nil, fail(exitUsage, err)
 		}
 	}
+	if s.device != nil {
+		return nil, fail(exitUsage, fmt.Errorf("%s:// is no URL of an MQTT broker", s.scheme), "where devices connect to is said by --devices")
+	}
 	if err := s.check(); err != nil {
 		return nil, failUsage(err)
 	}
