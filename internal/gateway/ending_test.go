@@ -8,12 +8,16 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/message"
 	"github.com/iotctl/iotctl/internal/transport"
 	"github.com/iotctl/iotctl/internal/transport/transporttest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // interrupted is a client for which something else happens at a certain moment.
 type interrupted struct {
