@@ -86,9 +86,17 @@ func (o *pairOptions) ask(ctx context.Context, command string, arguments, answer
 	return err
 }
 
-// askEphemeral asks the one broker of this user that keeps nothing.
+// askEphemeral asks the one broker of this user that keeps nothing. A socket that
+// somebody else may have put there would be answered by him.
 func askEphemeral(ctx context.Context, command string, arguments, answer any) error {
-	sockets, err := filepath.Glob(filepath.Join(runtimeDir(), "control-*.sock"))
+	dir := runtimeDir()
+	switch err := mustBeOwn(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return serve.ErrNoServer
+	case err != nil:
+		return err
+	}
+	sockets, err := filepath.Glob(filepath.Join(dir, "control-*.sock"))
 	if err != nil || len(sockets) == 0 {
 		return errors.Join(serve.ErrNoServer, err)
 	}

@@ -4,6 +4,9 @@ package main
 
 import (
 	"bytes"
+	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -72,5 +75,36 @@ func TestLifetime(t *testing.T) {
 		if err := new(lifetime).Set(in); err == nil {
 			t.Errorf("%q", in)
 		}
+	}
+}
+
+func TestAnswersOfOtherUsersAreNotAskedFor(t *testing.T) {
+	t.Setenv("RUNTIME_DIRECTORY", "")
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	dir := runtimeDir()
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", filepath.Join(dir, "control-1.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = nc.Write([]byte(`{"answer":{"devices":[]}}` + "\n"))
+			_ = nc.Close()
+		}
+	}()
+	err = askEphemeral(t.Context(), commandPairList, pairListing{}, &pairList{})
+	if err == nil || !strings.Contains(err.Error(), "only this user can change") {
+		t.Errorf("%v", err)
 	}
 }
