@@ -24,6 +24,7 @@ type scalar struct {
 	raw    []byte // the bytes that it had in the frame
 	list   []scalar
 	isList bool
+	object bool // JSON alone can hold it
 }
 
 // values gives a template its fields; false if there is none of that name.
@@ -274,6 +275,9 @@ func (e *encoding) append(dst []byte, v scalar) ([]byte, error) {
 }
 
 func (e *encoding) appendPlain(dst []byte, v scalar) ([]byte, error) {
+	if (v.object || v.isList) && e.typ != "json" {
+		return dst, fmt.Errorf("%.32q, where one value is wanted", v.raw)
+	}
 	switch e.typ {
 	case "str":
 		text := v.text

@@ -118,6 +118,8 @@ func jsonScalar(v any) scalar {
 			s.n = n
 		} else if n, err := v.Float64(); err == nil {
 			s.float, s.n = true, math.Float64bits(n)
+		} else {
+			s.number = false // 1e400 is none that can be told from others
 		}
 	case bool:
 		s.number = true
@@ -129,6 +131,8 @@ func jsonScalar(v any) scalar {
 		for _, e := range v {
 			s.list = append(s.list, jsonScalar(e))
 		}
+	case map[string]any:
+		s.object = true
 	}
 	return s
 }
