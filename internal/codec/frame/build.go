@@ -374,6 +374,9 @@ func (e *encoding) appendInt(dst []byte, n uint64, minus bool) ([]byte, error) {
 	if !fits {
 		return dst, fmt.Errorf("%s does not fit into %s", text(), e.typ)
 	}
+	if e.max > 0 && !minus && n > e.max {
+		return dst, fmt.Errorf("%s is more than %d", text(), e.max)
+	}
 	return appendUint(dst, n, e.width, e.le), nil
 }
 

@@ -65,6 +65,8 @@ func TestParseErrors(t *testing.T) {
 		{"reply without length", head + "reply: \"00 {len}\"", "{len:u2-15} is the length of the whole frame"},
 		{"reply not closed", head + "reply: \"00 {len\"", "has no closing }"},
 		{"reply option", head + "fields: [{name: a, type: u1}]\nreply: \"{a:u1:upside}\"", `unknown option "upside"`},
+		{"reply option without number", head + "fields: [{name: a, type: u1}]\nreply: \"{a:u1:max=0}\"", "max=0 is no number above 0"},
+		{"reply option of text", head + "fields: [{name: a, type: u1}]\nreply: \"{a:str:max=3}\"", `unknown option "max=3"`},
 		{"reply that is a number", head + "reply: 0000", "want a template in quotes"},
 		{"payload in a reply", head + "reply: \"{payload}\"", "only a downlink has a payload"},
 		{"downlink without a type", head + "downlink: {encode: \"{a}\"}", "want a type: {a:u2}"},

@@ -64,6 +64,7 @@ type encoding struct {
 	le      bool
 	list    bool
 	delta   int64
+	max     uint64 // of a number once delta is added, 0: what its bytes hold
 	gbk     bool
 	reverse bool
 	add     byte
@@ -296,7 +297,7 @@ func (c *templateLoader) meaning(p *part, typed bool) {
 func (c *templateLoader) encoding(p *part, s string) {
 	segments := strings.Split(s, ":")
 	last := segments[len(segments)-1]
-	if key, value, ok := strings.Cut(last, "="); ok && (len(segments) == 1 || key != "add" && key != "xor") {
+	if key, value, ok := strings.Cut(last, "="); ok && (len(segments) == 1 || key != "add" && key != "xor" && key != "max") {
 		p.preset = &value
 		segments[len(segments)-1] = key
 	}
@@ -335,12 +336,16 @@ func (c *templateLoader) encoding(p *part, s string) {
 				c.errorf("%s: add=%s is no number", p.source, value)
 			}
 			e.add = byte(d)
+		case key == "max" && e.width > 0 && typ[0] != 'f':
+			if e.max, err = strconv.ParseUint(value, 0, 64); err != nil || e.max == 0 {
+				c.errorf("%s: max=%s is no number above 0", p.source, value)
+			}
 		case key == "xor":
 			if e.xor, err = parseBytes(value); err != nil {
 				c.errorf("%s: %v", p.source, err)
 			}
 		default:
-			c.errorf("%s: unknown option %q: there are a size, reverse, add=0x33, xor=55 and gbk", p.source, option)
+			c.errorf("%s: unknown option %q: there are a size, reverse, add=0x33, xor=55, gbk, and max=1023 for whole numbers", p.source, option)
 		}
 	}
 	if e.typ == "bcd" && e.size < 0 {

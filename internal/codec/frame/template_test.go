@@ -25,6 +25,10 @@ func TestEncode(t *testing.T) {
 		{"{a:u1=7}{b:str=on}{c:hex=}", `{}`, "076f6e"},
 		{"{a:u2+16}{a:u1-1}", `{"a":1}`, "001100"},
 		{"{a:u1-2}", `{"a":1}`, "error: {a:u1-2}: -1 does not fit into u1"},
+		{"{a:u2+2:max=0x3ff}", `{"a":1021}`, "03ff"},
+		{"{a:u2+2:max=0x3ff}", `{"a":1022}`, "error: {a:u2+2:max=0x3ff}: 1024 is more than 1023"},
+		{"{a:s1:max=1}", `{"a":-5}`, "fb"},
+		{"{len:u1-1:max=4}{payload}", `{"a":1}`, "error: {len:u1-1:max=4}: 7 is more than 4"},
 		{"{a:f4}{a:f8le}", `{"a":1.5}`, "3fc00000" + "000000000000f83f"},
 		{"{a:str}{a:str:4}", `{"a":"ab"}`, "6162" + "61620000"},
 		{"{a:str:1}", `{"a":"ab"}`, `error: {a:str:1}: "ab" has more than 1 bytes`},
@@ -169,5 +173,24 @@ func TestReplyWithoutItsField(t *testing.T) {
 	}
 	if out, ok, err := c.Reply([]byte("x"), r, Env{}); err == nil || ok || string(out) != "x" {
 		t.Errorf("%q, %v, %v", out, ok, err)
+	}
+}
+
+// The length of a jt808 body has ten bits; one more would say that the body is
+// encrypted.
+func TestLengthDoesNotRunIntoFlags(t *testing.T) {
+	c, err := Open("jt808")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		cmd  string
+		size int
+		ok   bool
+	}{{"text", 1022, true}, {"text", 1023, false}, {"text-2019", 1021, true}, {"text-2019", 1022, false}} {
+		payload := fmt.Sprintf(`{"cmd":%q,"text":%q}`, tt.cmd, strings.Repeat("x", tt.size))
+		if out, err := c.Encode(nil, []byte(payload), Env{DeviceID: "013511221122"}); (err == nil) != tt.ok {
+			t.Errorf("%s of %d bytes: % x, %v", tt.cmd, tt.size, out[:min(len(out), 5)], err)
+		}
 	}
 }
