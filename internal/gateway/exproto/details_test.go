@@ -232,7 +232,7 @@ func TestNamesThatAreNoTextDoNotCloseTheDevice(t *testing.T) {
 }
 
 func TestTimers(t *testing.T) {
-	const idle = 150 * time.Millisecond
+	const idle = time.Second
 	for name, c := range map[string]struct {
 		do   func(h *handler, e told) error
 		send bool
@@ -266,11 +266,11 @@ func TestTimers(t *testing.T) {
 			t.Parallel()
 			s := start(t, options{handler: &handler{do: c.do}, gateway: exproto.Config{IdleTimeout: idle}})
 			d := s.device()
-			s.h.wait(t, "created", 1)
 			if c.send {
 				d.send("x")
 				s.h.wait(t, "bytes", 1)
 			}
+			s.h.wait(t, "created", 1)
 			if c.want != "" {
 				d.closed()
 				s.h.wait(t, "closed", 1)
@@ -312,7 +312,7 @@ func TestAHandlerThatHangsInTheTimerLosesTheDevice(t *testing.T) {
 }
 
 func TestASecondTimerReplacesTheFirst(t *testing.T) {
-	s := start(t, options{gateway: exproto.Config{KeepaliveMultiplier: 0.1}, handler: &handler{do: func(h *handler, e told) error {
+	s := start(t, options{gateway: exproto.Config{KeepaliveMultiplier: 0.5}, handler: &handler{do: func(h *handler, e told) error {
 		switch e.what {
 		case "created":
 			return errors.Join(h.startTimer(e.conn, 1), h.startTimer(e.conn, 10_000))

@@ -155,7 +155,7 @@ func TestTheAdapterWantsCertificates(t *testing.T) {
 }
 
 func TestDatagrams(t *testing.T) {
-	const idle = 300 * time.Millisecond
+	const idle = time.Second
 	s := start(t, options{url: "exproto+udp://127.0.0.1:0", gateway: exproto.Config{IdleTimeout: idle}, handler: &handler{do: func(h *handler, e told) error {
 		if e.bytes == "timer" {
 			return errors.Join(h.startTimer(e.conn, 1), h.send(e.conn, "started"))
