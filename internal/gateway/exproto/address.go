@@ -3,6 +3,7 @@ package exproto
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 
@@ -39,6 +40,12 @@ func parseAddress(s string) (transport.Endpoint, error) {
 		err = fmt.Errorf("%s has more than a host and a port", e)
 	}
 	return e, err
+}
+
+// isLocal reports whether only this machine is meant.
+func isLocal(e transport.Endpoint) bool {
+	ip := net.ParseIP(e.Host)
+	return strings.EqualFold(e.Host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 // File is the name of a file, in a configuration file relative to that.

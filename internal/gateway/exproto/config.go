@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/auth"
@@ -257,9 +255,7 @@ func (c AdapterConfig) problems(add func(string, error)) {
 
 // exposed refuses an adapter that everybody could use.
 func (c AdapterConfig) exposed(e transport.Endpoint) error {
-	ip := net.ParseIP(e.Host)
-	local := strings.EqualFold(e.Host, "localhost") || ip != nil && ip.IsLoopback()
-	if local || c.AllowAnonymous || c.TokenFile != "" || c.ClientCAFile != "" {
+	if isLocal(e) || c.AllowAnonymous || c.TokenFile != "" || c.ClientCAFile != "" {
 		return nil
 	}
 	return errors.New("other machines could reach it, and no handler would have to log in: set token_file or client_ca, or allow_anonymous: true where a firewall sees to it")

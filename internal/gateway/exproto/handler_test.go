@@ -54,7 +54,7 @@ func (e told) String() string {
 	return e.what
 }
 
-func (h *handler) serve(t *testing.T, address string) string {
+func (h *handler) serve(t testing.TB, address string) string {
 	t.Helper()
 	if h.ready == nil {
 		h.ready = make(chan struct{})
@@ -81,7 +81,7 @@ func (h *handler) serve(t *testing.T, address string) string {
 	return l.Addr().String()
 }
 
-func (h *handler) connect(t *testing.T, adapterURL string) {
+func (h *handler) connect(t testing.TB, adapterURL string) {
 	t.Helper()
 	if h.adapter == nil && strings.HasPrefix(adapterURL, "http://") {
 		h.adapter = dialAdapter(t, adapterURL)

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patience = 20 * time.Second
 
 // until waits for something to become true.
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !ok(); {
 		if time.Now().After(end) {
@@ -97,7 +97,7 @@ func (l *logs) count(part string) int {
 
 // site is a broker with the gateway, and a handler.
 type site struct {
-	t    *testing.T
+	t    testing.TB
 	b    *broker.Broker
 	g    *exproto.Gateway
 	l    transport.Listener
@@ -117,7 +117,7 @@ type options struct {
 	nobody  bool     // there is no handler, and the address is the configuration's
 }
 
-func start(t *testing.T, o options) *site {
+func start(t testing.TB, o options) *site {
 	t.Helper()
 	s := &site{t: t, log: &logs{}}
 	if o.broker.SysInterval == 0 {
@@ -175,7 +175,7 @@ func start(t *testing.T, o options) *site {
 	return s
 }
 
-func hostOf(t *testing.T, rawURL string) string {
+func hostOf(t testing.TB, rawURL string) string {
 	t.Helper()
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -196,7 +196,7 @@ func (s *site) device() *device {
 }
 
 type device struct {
-	t  *testing.T
+	t  testing.TB
 	nc net.Conn
 }
 
@@ -286,7 +286,7 @@ func (s *site) publish(topic, payload string, qos uint8) {
 }
 
 // dialAdapter is what handlers do.
-func dialAdapter(t *testing.T, adapterURL string, o ...grpc.DialOption) pb.ConnectionAdapterClient {
+func dialAdapter(t testing.TB, adapterURL string, o ...grpc.DialOption) pb.ConnectionAdapterClient {
 	t.Helper()
 	if len(o) == 0 {
 		o = []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
