@@ -66,8 +66,9 @@ func newHandler(t *testing.T) *handler {
 }
 
 // config is the section of the configuration file.
-func (h *handler) config() string {
-	return fmt.Sprintf("exproto: {adapter: {address: \"http://127.0.0.1:0\"}, handler: {address: %q}}\n", h.address)
+func (h *handler) config(settings ...string) string {
+	all := append([]string{`adapter: {address: "http://127.0.0.1:0"}`, fmt.Sprintf("handler: {address: %q}", h.address)}, settings...)
+	return "exproto: {" + strings.Join(all, ", ") + "}\n"
 }
 
 var adapterPort = regexp.MustCompile(`http://(127\.0\.0\.1:[1-9]\d*)`)

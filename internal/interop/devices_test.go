@@ -108,13 +108,19 @@ func (g *grounds) end() {
 // reload replaces a file, and returns once the server has taken it.
 func (g *grounds) reload(file, content string) {
 	g.t.Helper()
+	g.signal(file, content, "configuration reloaded")
+}
+
+// signal replaces a file and sends SIGHUP. It returns once the log says what has
+// come of it.
+func (g *grounds) signal(file, content, outcome string) {
+	g.t.Helper()
 	writeFile(g.t, g.dir, file, content)
-	const done = "configuration reloaded"
-	before := strings.Count(g.log.String(), done)
+	before := strings.Count(g.log.String(), outcome)
 	if err := g.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		g.t.Fatal(err)
 	}
-	eventually(g.t, "the configuration is reloaded", func() bool { return strings.Count(g.log.String(), done) > before })
+	eventually(g.t, "the log says: "+outcome, func() bool { return strings.Count(g.log.String(), outcome) > before })
 }
 
 // eventually polls, within a patient time.
