@@ -174,10 +174,10 @@ func TestWithoutAHandlerDevicesAreAcceptedAndClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := nowhere.Addr().String()
-	_ = nowhere.Close()
 	s := start(t, options{nobody: true, gateway: exproto.Config{Handler: exproto.HandlerConfig{
 		Address: "http://" + address, ConnectTimeout: 300 * time.Millisecond,
 	}}})
+	_ = nowhere.Close() // nothing of ours can have its port
 	for range 3 {
 		d := s.device()
 		d.closed()
