@@ -75,12 +75,21 @@ func readSwitch(r *Record, f *field) error {
 	c := f.sub.choice
 	by := r.at(c.by)
 	if by == nil {
-		return r.fail(f, "it depends on %s, which this frame has not", c.byName)
+		m := direct(c.other, r.dir)
+		if m == nil {
+			return r.fail(f, "it depends on %s, which this frame has not", c.byName)
+		}
+		return r.chosen(f, m)
 	}
 	m := c.find(r, by)
 	if m == nil {
 		return r.fail(f, "no case for %s %s, and no default", c.byName, r.text(by))
 	}
+	return r.chosen(f, m)
+}
+
+// chosen reads the case of a switch.
+func (r *Record) chosen(f *field, m *message) error {
 	if f.flat {
 		return r.message(m)
 	}
