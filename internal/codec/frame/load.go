@@ -1,8 +1,10 @@
 package frame
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -15,12 +17,20 @@ func Parse(file string, src []byte) (*Codec, error) {
 	if len(src) > maxSource {
 		return nil, fmt.Errorf("%s: a definition of %d bytes: at most %d", file, len(src), maxSource)
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(src, &doc); err != nil {
-		return nil, fmt.Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
-	}
-	if len(doc.Content) != 1 {
+	var doc, more yaml.Node
+	documents := yaml.NewDecoder(bytes.NewReader(src))
+	err := documents.Decode(&doc)
+	if errors.Is(err, io.EOF) || err == nil && len(doc.Content) != 1 {
 		return nil, fmt.Errorf("%s: the file is empty: a definition begins with codec: its-name", file)
+	}
+	if err == nil {
+		err = documents.Decode(&more)
+	}
+	switch {
+	case err == nil:
+		return nil, fmt.Errorf("%s:%d: a second definition: give it a file of its own", file, more.Line)
+	case !errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	l := &loader{file: file, slots: map[string]int{}, inline: map[string]*checksum{}, zone: time.UTC}
 	c := l.load(doc.Content[0])

@@ -135,6 +135,9 @@ func (l *loader) topic(n *yaml.Node, what string, down bool) topicTemplate {
 			if strings.ContainsAny(s[:i], "+#\x00") || !utf8.ValidString(s) {
 				l.errorf(n, "%s: %q: a topic that is published to has no + # or NUL", what, n.Value)
 			}
+			if len(t.parts) == 1 && s[0] == '$' {
+				l.errorf(n, "%s: %q: topics that begin with $ are the broker's", what, n.Value)
+			}
 			s = s[i:]
 			continue
 		}
