@@ -28,7 +28,8 @@ An approval is for one listener and client identifier and for what the device ha
 presented: the key of its certificate, or its user name and secret. Whoever comes
 with the same identifier and anything else is a new request, and does not take
 the place of the approved device. Compare the code with the one that the device
-shows, if it can show one: anybody can call himself pump-7.
+shows, if it can show one: anybody can call himself pump-7. For rules he is the
+user device:pump-7, unless the approval gives him a name.
 
 The commands ask the running broker through the socket control.sock in its data
 directory, which answers only to the user of the broker and to root.`,
@@ -116,11 +117,14 @@ func newPairApprove() *cobra.Command {
 or by its client identifier where there is only one device of that name in the
 list; what looks like a code is one.
 
-The device is the user --name, or has its client identifier as user name: rules
-of the ACL file go by that. A name that another device has, or somebody in the
-password file, has to be given with --name. With --for the approval ends after
-that time, and the connection with it. Of a device that is approved already name
-and time are changed; it has to connect again when the name is another.`,
+The device is the user --name, or device: and its client identifier, as in
+device:pump-7: rules of the ACL file go by that ("user device:pump-7"); patterns
+with %c go by the client identifier alone. What a device calls itself is thus
+never the name of a user of the password file, which cannot have a colon in it,
+nor of a certificate. Such a name, or one that another device has, is given with
+--name alone. With --for the approval ends after that time, and the connection
+with it. Of a device that is approved already name and time are changed; it has
+to connect again when the name is another.`,
 		Example: `  iotctl pair approve 48-21
   iotctl pair approve 48-21 --name pumps --for 30d`,
 		Args: oneDevice,
@@ -130,7 +134,7 @@ and time are changed; it has to connect again when the name is another.`,
 	}
 	o.flags(cmd)
 	o.listenerFlag(cmd, "the device is at the listener of this `name`")
-	cmd.Flags().StringVar(&o.name, "name", "", "the `user` that the device will be (default: its client identifier)")
+	cmd.Flags().StringVar(&o.name, "name", "", "the `user` that the device will be (default: device: and its client identifier)")
 	cmd.Flags().Var(&o.duration, "for", "how long the approval lasts, as in 8h or 30d (default: for good)")
 	return cmd
 }
@@ -246,8 +250,8 @@ func newPairOpen() *cobra.Command {
 		Long: `Approves the next devices that ask, without anybody looking at them: press the
 button, switch the device on. It returns at once; iotctl pair list shows how long
 the door is open. Nobody takes the place of a device that is approved, and nobody
-gets the name of a user of the password file in this way. Opening again replaces
-what was open; --max 0 shuts the door.`,
+becomes another user in this way: pump-7 is the user device:pump-7. Opening again
+replaces what was open; --max 0 shuts the door.`,
 		Example: `  iotctl pair open --for 120s --max 1
   iotctl pair open --max 0`,
 		Args: noArgs,

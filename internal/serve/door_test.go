@@ -219,6 +219,29 @@ func TestKeysThatNobodyHasSignedAreApproved(t *testing.T) {
 	}
 }
 
+// TestSessionsOfCertificatesAreNotForStrangers who call themselves as their owner.
+func TestSessionsOfCertificatesAreNotForStrangers(t *testing.T) {
+	ca := transporttest.NewCA(t, "authority")
+	cert, key := transporttest.WritePair(t, t.TempDir(), ca.Server(t, nil, "localhost"))
+	s := servetest.Start(t, func(c *serve.Config) {
+		listeners("mqtts://127.0.0.1:0")(c)
+		withPairing(c)
+		c.Listeners[0].TLS = &transport.ServerTLS{CertFile: cert, KeyFile: key, ClientAuth: transport.ClientCertRequest, ClientCAs: ca.Pool()}
+	})
+	a, u := pairingOf(t, s), s.URLs()[0]
+	stranger := &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost"}
+	owner := stranger.Clone()
+	owner.Certificates = []tls.Certificate{ca.Client(t, nil, "boss")}
+	c := comesIn(t, u, "boss", "", owner)
+	if err := a.Open(time.Minute, 1, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, ack := asDevice(t, u, "boss", "1", stranger); ack.Code == mqtt.Success {
+		t.Error("a stranger has the session of the owner of a certificate")
+	}
+	c.ping()
+}
+
 func TestPairingIsPerListener(t *testing.T) {
 	names := write(t, filepath.Join(t.TempDir(), "names"), "ann")
 	yes := true

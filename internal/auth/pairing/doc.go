@@ -17,6 +17,12 @@
 // from the approved device. A device that presents nothing but names, which
 // anybody can, is denied, unless Config.InsecureID says otherwise.
 //
+// # User names
+//
+// What a device is called in rules is not for the device to say. Unless the
+// operator gives it a name it has one of a space of its own, DefaultName and the
+// client identifier.
+//
 // # How secrets are kept
 //
 // As HMAC-SHA256 under a random key, with a salt per device. That is quick on

@@ -30,7 +30,7 @@ func TestApprovalsSurviveARestart(t *testing.T) {
 
 	b.Authenticator = b.again(Config{Path: path})
 	b.want(secret("a", "topsecret"), "allow ann")
-	b.want(k, "allow k")
+	b.want(k, "allow device:k")
 	b.want(secret("r", "1"), "deny")
 	b.waits(secret("a", "other"))
 	b.waits(key(t, "k"))
@@ -105,7 +105,7 @@ func TestNothingChangesWhenTheDiskRefuses(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	b.want(c, "allow a")
+	b.want(c, "allow device:a")
 }
 
 func TestMalformedFiles(t *testing.T) {
@@ -130,7 +130,7 @@ func TestMalformedFiles(t *testing.T) {
 		strings.Replace(string(sound), `"approved"`, `"pending"`, 1):             "state",
 		strings.Replace(string(sound), `"approved"`, `"friend"`, 1):              "friend",
 		strings.Replace(string(sound), `"name"`, `"user"`, 1):                    "user",
-		strings.Replace(string(sound), `"name": "a"`, `"name": ""`, 1):           "name",
+		strings.Replace(string(sound), `"name": "device:a"`, `"name": ""`, 1):    "name",
 		strings.Replace(string(sound), `"client": "a"`, `"client": ""`, 1):       "client",
 		strings.Replace(string(sound), `"proof": "secret"`, `"proof": "key"`, 1): "proof",
 		strings.Replace(string(sound), code, "1", 1):                             "no code",

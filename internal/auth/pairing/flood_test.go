@@ -43,7 +43,7 @@ func TestAFloodOfRequestsIsBounded(t *testing.T) {
 	if lines := strings.Count(b.log.String(), "turned away"); lines > 2+n/60_000 {
 		t.Errorf("%d lines about those that are turned away", lines)
 	}
-	b.want(known, "allow known")
+	b.want(known, "allow device:known")
 	b.want(secret("one more", "s"), "full")
 	if got := b.List(0, 1<<30); len(got) > 1001 {
 		t.Errorf("%d in the list", len(got))
@@ -178,7 +178,7 @@ func TestAnOpenDoorDoesNotFillTheLog(t *testing.T) {
 	if n := strings.Count(b.log.String(), "although the door is open"); n != 1 {
 		t.Errorf("%d lines within a minute", n)
 	}
-	b.want(secret("pump-8", "s"), "allow pump-8")
+	b.want(secret("pump-8", "s"), "allow device:pump-8")
 }
 
 func TestManyAtATime(t *testing.T) {

@@ -11,7 +11,7 @@ func TestNames(t *testing.T) {
 	b := open(t, Config{})
 	var bad *NameError
 	for id, o := range map[string]Approval{
-		"admin": {}, "a\x1b[2J": {}, "x": {Name: "\u202e"}, "y": {Name: strings.Repeat("n", 257)}, "z": {Name: "\xff"},
+		"taken": {}, "a\x1b[2J": {}, "x": {Name: "\u202e"}, "y": {Name: strings.Repeat("n", 257)}, "z": {Name: "\xff"},
 	} {
 		code := b.waits(secret(id, "s"))
 		if _, err := b.Approve(code, o); !errors.As(err, &bad) {
@@ -22,11 +22,13 @@ func TestNames(t *testing.T) {
 		}
 	}
 	code := b.waits(secret("admin", "s"))
+	b.approve(code, Approval{})
+	b.want(secret("admin", "s"), "allow device:admin")
 	b.approve(code, Approval{Name: "admin"})
 	b.want(secret("admin", "s"), "allow admin")
 	b.approve(code, Approval{Name: "ann", For: time.Hour})
 	b.want(secret("admin", "s"), "allow ann")
-	if got := b.Revoked(b.clock.now()); len(got) != 1 || got[0].Name != "admin" {
+	if got := b.Revoked(b.clock.now()); len(got) != 2 || got[0].Name != "device:admin" || got[1].Name != "admin" {
 		t.Errorf("%+v", got)
 	}
 	there := secret("twin", "s")
@@ -36,7 +38,23 @@ func TestNames(t *testing.T) {
 	if _, err := b.Approve(code, Approval{}); !errors.As(err, &bad) {
 		t.Errorf("two devices are one user: %v", err)
 	}
-	b.approve(code, Approval{Name: "twin"})
+	b.approve(code, Approval{Name: "device:twin"})
+}
+
+// TestDevicesDoNotChooseTheirUserName: whoever decides by user names, as the
+// owners of certificates do, is not named by a stranger.
+func TestDevicesDoNotChooseTheirUserName(t *testing.T) {
+	long := strings.Repeat("x", maxNameBytes)
+	for _, id := range []string{"boss", "device:boss", "admin", long} {
+		b := open(t, Config{})
+		if err := b.Open(time.Minute, 1, ""); err != nil {
+			t.Fatal(err)
+		}
+		b.want(secret(id, "s"), "allow device:"+id)
+		b = open(t, Config{})
+		b.approve(b.waits(secret(id, "s")), Approval{})
+		b.want(secret(id, "s"), "allow device:"+id)
+	}
 }
 
 func TestFind(t *testing.T) {

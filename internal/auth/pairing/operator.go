@@ -34,10 +34,15 @@ func (e *NameError) Error() string {
 	return fmt.Sprintf("the user name %s %s", Printable(e.Name), e.Why)
 }
 
+// DefaultName begins the user names that nobody has given. What devices call
+// themselves is no name that anybody else has: a password file cannot hold one
+// with a colon.
+const DefaultName = "device:"
+
 // Approval is what an operator grants.
 type Approval struct {
-	// Name is the user that the device will be. "": its client identifier, unless
-	// that is the name of somebody else.
+	// Name is the user that the device will be. "": its client identifier behind
+	// DefaultName.
 	Name string
 	// For is how long it lasts. 0: for good.
 	For time.Duration
@@ -166,17 +171,17 @@ func (d *desk) replacedBy(next, e *entry, now time.Time) ([]*entry, error) {
 func (a *Authenticator) name(e *entry) error {
 	given := e.name != ""
 	if !given {
-		e.name = e.client
+		e.name = DefaultName + e.client
 	}
 	switch {
-	case len(e.name) > maxNameBytes || !utf8.ValidString(e.name):
+	case given && len(e.name) > maxNameBytes || !utf8.ValidString(e.name):
 		return &NameError{e.name, fmt.Sprintf("is not text of 1 to %d bytes", maxNameBytes)}
 	case !isPlain(e.name):
 		return &NameError{e.name, "has characters that cannot be printed: give it another"}
 	case given:
 		return nil
 	case a.taken != nil && a.taken(e.name):
-		return &NameError{e.name, "belongs to somebody who logs in with a password: give it another, or the same in so many words"}
+		return &NameError{e.name, "belongs to somebody whom another method knows: give it another, or the same in so many words"}
 	}
 	for _, es := range a.desk.known {
 		for _, o := range es {

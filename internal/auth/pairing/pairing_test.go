@@ -67,7 +67,7 @@ func (b *bench) again(c Config) *Authenticator {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	a.TakeOver(nil, func(name string) bool { return name == "admin" })
+	a.TakeOver(nil, func(name string) bool { return name == "device:taken" })
 	return a
 }
 
@@ -194,7 +194,7 @@ func TestContract(t *testing.T) {
 			}
 			return b.Authenticator
 		},
-		Allowed: map[string]auth.Credentials{"a": secret("a", "1"), "someone": name, "c": k},
+		Allowed: map[string]auth.Credentials{"device:a": secret("a", "1"), "someone": name, "device:c": k},
 		Denied: map[string]auth.Credentials{
 			"rejected": secret("d", "4"), "bare": bare("e", "192.0.2.9:1"), "no identifier": secret("", "5"),
 			"long identifier": secret(strings.Repeat("x", 257), "5"), "not text": secret("\xff", "5"),
@@ -224,9 +224,9 @@ func TestStates(t *testing.T) {
 	}
 	code = b.waits(c)
 	b.approve(code, Approval{For: time.Hour})
-	b.want(c, "allow pump")
+	b.want(c, "allow device:pump")
 	b.clock.advance(time.Hour - 1)
-	b.want(c, "allow pump")
+	b.want(c, "allow device:pump")
 	if got := b.Revoked(b.clock.now()); len(got) != 0 {
 		t.Errorf("%+v before the end", got)
 	}
@@ -234,7 +234,7 @@ func TestStates(t *testing.T) {
 	if got := b.states(); got != "pump expired" {
 		t.Error(got)
 	}
-	if got := b.Revoked(b.clock.now()); len(got) != 1 || got[0].ClientID != "pump" || got[0].Name != "pump" {
+	if got := b.Revoked(b.clock.now()); len(got) != 1 || got[0].ClientID != "pump" || got[0].Name != "device:pump" {
 		t.Errorf("%+v at the end", got)
 	}
 	again := b.waits(c)
@@ -246,11 +246,11 @@ func TestStates(t *testing.T) {
 		t.Error(got)
 	}
 	id, _, _ := b.Authenticate(t.Context(), c)
-	if got := b.Revoked(b.clock.now()); id.Name != "pump" || slices.Contains(got, id) {
+	if got := b.Revoked(b.clock.now()); id.Name != "device:pump" || slices.Contains(got, id) {
 		t.Errorf("%+v, and revoked are %+v, after it was approved again", id, got)
 	}
 	b.clock.advance(1000 * time.Hour)
-	b.want(c, "allow pump")
+	b.want(c, "allow device:pump")
 	if _, err := b.Reject(again); err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func TestApprovalIsBoundToWhatWasPresented(t *testing.T) {
 	b.approve(b.waits(certified(t, "a", k)), Approval{})
 	renewed := user(certified(t, "a", k), "u")
 	renewed.HasPassword, renewed.Password = true, []byte("x")
-	b.want(renewed, "allow a") // another certificate for the same key, and what proves nothing beside it
+	b.want(renewed, "allow device:a") // another certificate for the same key, and what proves nothing beside it
 }
 
 func TestInsecureDevices(t *testing.T) {
@@ -363,15 +363,15 @@ func TestOpenDoor(t *testing.T) {
 	other := secret("other", "1")
 	other.Listener = "elsewhere"
 	b.waits(other)
-	b.waits(secret("admin", "1"))    // the name of a user
+	b.waits(secret("taken", "1"))    // the name of a user
 	b.waits(secret("a\u202eb", "1")) // cannot be printed
 	if d := b.Door(); d == nil || d.Left != 2 {
 		t.Fatalf("%+v", d)
 	}
-	b.want(waiting, "allow early")
-	b.want(secret("next", "2"), "allow next")
+	b.want(waiting, "allow device:early")
+	b.want(secret("next", "2"), "allow device:next")
 	b.waits(secret("late", "3"))
-	b.want(waiting, "allow early")
+	b.want(waiting, "allow device:early")
 	if got := b.Find(code, ""); len(got) != 1 || got[0].State != Approved {
 		t.Errorf("%+v", got)
 	}
