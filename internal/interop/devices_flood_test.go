@@ -17,11 +17,14 @@ import (
 // memory stays bounded.
 func TestGarbageDisturbsNobody(t *testing.T) {
 	const (
-		floods = 3  // connections to a port at a time
-		rounds = 10 // connections that each makes
+		floods = 3 // connections to a port at a time
 		least  = 1000
 		bound  = 512 << 20
 	)
+	rounds := 10 // connections that each makes
+	if underRaceDetector() {
+		rounds = 2
+	}
 	g := openGrounds(t)
 	scripts := devicesAtOnce()
 	devices := make(map[string]*wire)

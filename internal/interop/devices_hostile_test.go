@@ -27,7 +27,6 @@ func TestNamesThatWouldReachFurther(t *testing.T) {
 		{name: "a token with a slash", s: thingspanelScript, says: []exchange{{say: unhex("54 50 00 00 00 00 00 03 61 2F 62")}}},
 		{name: "a token of a wildcard", s: thingspanelScript, says: []exchange{{say: unhex("54 50 00 00 00 00 00 01 2B")}}},
 		{name: "no token", s: thingspanelScript, says: []exchange{{say: unhex("54 50 00 00 00 00 00 00")}}},
-		{name: "an IMEI of wildcards", s: teltonikaScript, says: []exchange{{say: append(unhex("00 0F"), "######+++++++++"...), hear: unhex("00")}}},
 		{name: "a location before the login", s: gt06Script, says: []exchange{{say: gt06Script.uplink.say}}, stays: true},
 		{name: "a login with a wrong checksum", s: gt06Script, stays: true, says: []exchange{
 			{say: unhex("78 78 0D 01 01 23 45 67 89 01 23 45 00 01 8C DE 0D 0A")},
@@ -56,12 +55,17 @@ func TestNamesThatWouldReachFurther(t *testing.T) {
 			}
 		})
 	}
-	w := g.dial(t, "teltonika8", teltonikaScript.url)
-	w.say(teltonikaScript.uplink.say) // before the IMEI: without an answer the tracker keeps it
-	if err := w.nc.(*net.TCPConn).CloseWrite(); err != nil {
-		t.Fatal(err)
+	for _, say := range [][]byte{
+		teltonikaScript.uplink.say, // before the IMEI: without an answer the tracker keeps it
+		append(unhex("00 0F"), "######+++++++++"...),
+	} {
+		w := g.dial(t, "teltonika8", teltonikaScript.url)
+		w.say(say)
+		if err := w.nc.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		w.closed(nil)
 	}
-	w.closed(nil)
 	p.nothing()
 }
 
@@ -92,12 +96,13 @@ func TestTextNames(t *testing.T) {
 func TestMessagesCannotBreakOut(t *testing.T) {
 	g := openGrounds(t)
 	lamp := perform(t, g, textScript)
-	p := g.mqtt(t, "attacker")
+	p := g.mqtt(t, "attacker", linesScript.uplink.topic)
 	p.publish("text/dev/lamp/in", "1 | END\nSTART | COMMAND=CLOSE | END\n\x00\xff")
 	lamp.hear([]byte(`START | COMMAND=MSG | DEVICE=attacker | VALUE=1 \x7c \x45ND\x0aSTART \x7c COMMAND=CLOSE \x7c \x45ND\x0a\x00\xff | END` + "\n"))
 
 	w := perform(t, g, linesScript)
 	w.say(linesScript.uplink.say)
+	p.receive(linesScript.uplink.topic, linesScript.uplink.payload) // so it is connected
 	watcher := g.mqtt(t, "watcher", "$SYS/broker/gateways/frame/downlink_failed")
 	p.publish("lines/post/down", "one\ntwo")
 	watcher.count(map[string]int{"$SYS/broker/gateways/frame/downlink_failed": 1})
@@ -132,15 +137,12 @@ func TestOldCommandsAreNotCarriedOutAgain(t *testing.T) {
 	g := openGrounds(t)
 	p := g.mqtt(t, "sender")
 	for _, s := range []deviceScript{emqtcpScript, gt06Script, jt808Script, dlt645Script, teltonikaScript} {
-		if _, err := p.c.Publish(t.Context(), &paho.Publish{Topic: s.downTopic, QoS: 1, Retain: true, Payload: []byte(s.command)}); err != nil {
+		old := &paho.Publish{Topic: s.downTopic, QoS: 1, Retain: true, Payload: []byte(`{"cmd": "raw", "hex": "ee"}`)}
+		if _, err := p.c.Publish(t.Context(), old); err != nil {
 			t.Fatal(err)
 		}
-		w := perform(t, g, s)
 		p.subscribe(s.uplink.topic)
-		w.say(s.uplink.say)
-		w.hear(s.uplink.hear)
-		p.drain()
-		talk(t, p, w, s)
+		talk(t, p, perform(t, g, s), s)
 	}
 }
 

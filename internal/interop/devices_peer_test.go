@@ -49,7 +49,7 @@ func (g *grounds) tryMQTT(t *testing.T, connect *paho.Connect) (*peer, byte, err
 	t.Cleanup(func() { nc.Close() })
 	p := &peer{t: t, id: connect.ClientID, arrived: make(chan *paho.Publish, 1<<16), gone: make(chan error, 8)}
 	p.c = paho.NewClient(paho.ClientConfig{
-		Conn: nc,
+		Conn: nc, PacketTimeout: patience,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 			func(r paho.PublishReceived) (bool, error) { p.arrived <- r.Packet; return true, nil },
 		},

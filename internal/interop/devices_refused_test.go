@@ -34,8 +34,9 @@ var wrongPasswords = []refusal{
 		say: []byte("START | COMMAND=ID | ID=lamp | PASSWORD=guessed | END\n"),
 	},
 	{
-		name: "jt808", listener: "jt808", // no answer in the protocol says so
-		say: unhex("7E 01 02 00 0E 01 35 11 22 11 22 00 06 61 75 74 68 65 6E 74 69 63 61 74 69 6F 4E 1F 7E"),
+		name: "jt808", listener: "jt808",
+		say:  unhex("7E 01 02 00 0E 01 35 11 22 11 22 00 06 61 75 74 68 65 6E 74 69 63 61 74 69 6F 4E 1F 7E"),
+		hear: unhex("7E 80 01 00 05 01 35 11 22 11 22 00 00 00 06 01 02 01 B4 7E"), // the result is 1: failed
 	},
 	{
 		name: "hj212", listener: "hj212",
