@@ -182,12 +182,9 @@ func (d *desk) commit(add *entry, old ...*entry) error {
 	if add != nil {
 		all = append(all, add)
 	}
-	write, err := d.file.prepare(all, d.key)
+	write := d.file.prepare(all, d.key)
 	d.mu.Unlock()
-	if err == nil {
-		err = write()
-	}
-	if err != nil {
+	if err := write(); err != nil {
 		return err
 	}
 	d.mu.Lock()

@@ -55,8 +55,8 @@ type document struct {
 	Devices []record `json:"devices"`
 }
 
-// encode writes entries. Called with desk.mu held.
-func encode(all []*entry) ([]byte, error) {
+// documentOf copies entries. Called with desk.mu held.
+func documentOf(all []*entry) document {
 	doc := document{Version: version, Devices: make([]record, len(all))}
 	for i, e := range all {
 		r := record{
@@ -69,11 +69,15 @@ func encode(all []*entry) ([]byte, error) {
 		}
 		doc.Devices[i] = r
 	}
-	text, err := json.MarshalIndent(doc, "", " ")
+	return doc
+}
+
+func (d document) encode() ([]byte, error) {
+	text, err := json.MarshalIndent(d, "", " ")
 	return append(text, '\n'), err
 }
 
-// decode reads what encode has written, and nothing else.
+// decode reads what document.encode has written, and nothing else.
 func decode(text []byte) ([]*entry, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	var doc document
@@ -182,13 +186,17 @@ func (f *file) load() ([]*entry, []byte, error) {
 
 // prepare returns what writes entries, and first the key if it is a new one.
 // Called with desk.mu held, which the writing does without.
-func (f *file) prepare(all []*entry, key []byte) (write func() error, err error) {
+func (f *file) prepare(all []*entry, key []byte) (write func() error) {
 	if f.path == "" {
-		return func() error { return nil }, nil
+		return func() error { return nil }
 	}
 	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.seq, b.seq) })
-	text, err := encode(all)
+	doc := documentOf(all)
 	return func() error {
+		text, err := doc.encode()
+		if err != nil {
+			return err
+		}
 		if !f.hasKey {
 			if err := replace(f.path+".key", append(base64.StdEncoding.AppendEncode(nil, key), '\n')); err != nil {
 				return err
@@ -196,7 +204,7 @@ func (f *file) prepare(all []*entry, key []byte) (write func() error, err error)
 			f.hasKey = true
 		}
 		return replace(f.path, text)
-	}, err
+	}
 }
 
 func readFile(name string) ([]byte, error) {

@@ -157,7 +157,7 @@ func TestMalformedFiles(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	d := &entry{candidate: candidate{device: device{"l", "c"}, proof: Bare}, code: "12-34", state: Approved, name: "c"}
-	text, err := encode([]*entry{d})
+	text, err := documentOf([]*entry{d}).encode()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := encode(all)
+		again, err := documentOf(all).encode()
 		if err != nil {
 			t.Fatal(err)
 		}
