@@ -292,11 +292,11 @@ func (l *loader) customCRC(m *mapping) crc {
 	const most = 1<<32 - 1
 	p := crc{
 		width:  m.number("width", 8, 8, 32),
-		poly:   uint32(m.number("poly", 0, 0, most)),
-		init:   uint32(m.number("init", 0, 0, most)),
+		poly:   uint32(m.number64("poly", 0, 0, most)),
+		init:   uint32(m.number64("init", 0, 0, most)),
 		refin:  m.flag("refin", false),
 		refout: m.flag("refout", false),
-		xorout: uint32(m.number("xorout", 0, 0, most)),
+		xorout: uint32(m.number64("xorout", 0, 0, most)),
 	}
 	m.done()
 	if p.width%8 != 0 {

@@ -118,7 +118,7 @@ func (l *loader) integerField(m *mapping, typ string, f *field, sc scope) {
 	}
 	if m.has("mask") {
 		const most = 1<<63 - 1
-		f.mask = uint64(m.number("mask", most, 1, most))
+		f.mask = uint64(m.number64("mask", most, 1, most))
 	}
 	l.numberRule(m, f, sc, typ)
 	l.bits(m, f, sc, 8*width)

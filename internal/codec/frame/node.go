@@ -225,25 +225,34 @@ func (m *mapping) flag(key string, otherwise bool) bool {
 
 // number reads an integer within low and high.
 func (m *mapping) number(key string, otherwise, low, high int) int {
+	return int(m.number64(key, int64(otherwise), int64(low), int64(high)))
+}
+
+// number64 is number for what an int need not hold.
+func (m *mapping) number64(key string, otherwise, low, high int64) int64 {
 	n := m.get(key)
 	if n == nil {
 		return otherwise
 	}
-	return m.l.number(n, m.what+": "+key, otherwise, low, high)
+	return m.l.number64(n, m.what+": "+key, otherwise, low, high)
 }
 
 func (l *loader) number(n *yaml.Node, what string, otherwise, low, high int) int {
+	return int(l.number64(n, what, int64(otherwise), int64(low), int64(high)))
+}
+
+func (l *loader) number64(n *yaml.Node, what string, otherwise, low, high int64) int64 {
 	n = l.follow(n)
 	v, err := strconv.ParseInt(n.Value, 0, 64)
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" || err != nil {
 		l.errorf(n, "%s: want a whole number, have %s", what, describe(n))
 		return otherwise
 	}
-	if v < int64(low) || v > int64(high) {
+	if v < low || v > high {
 		l.errorf(n, "%s: %d is not between %d and %d", what, v, low, high)
 		return otherwise
 	}
-	return int(v)
+	return v
 }
 
 func (m *mapping) float(key string, otherwise float64) float64 {

@@ -71,7 +71,7 @@ func (l *loader) vector(n *yaml.Node, i int) vector {
 	v.skipped = m.number("skipped", -1, 0, largestMaxFrame)
 	v.topic = m.text("topic")
 	v.device = m.text("device_id")
-	v.env = Env{Seq: uint32(m.number("seq", 0, 0, 1<<32-1)), Now: time.Unix(0, 0)}
+	v.env = Env{Seq: uint32(m.number64("seq", 0, 0, 1<<32-1)), Now: time.Unix(0, 0)}
 	if t := m.text("now"); t != "" {
 		at, err := time.Parse(time.RFC3339Nano, t)
 		if err != nil {
