@@ -177,7 +177,7 @@ func (r *Record) measure(f *field, s *size) (n, behind int, err error) {
 		if v == nil {
 			return 0, 0, r.fail(f, "its size is %s, which this frame has not", s.name)
 		}
-		if v.raw > 1<<31 {
+		if v.raw >= 1<<31 {
 			return 0, 0, r.fail(f, "a size of %d", v.raw)
 		}
 		n = int(v.raw) + s.n
