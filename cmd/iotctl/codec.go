@@ -28,7 +28,13 @@ the fields of a frame mean, what is answered, and how a command becomes a frame.
 iotctl serve speaks it on listeners such as frame://0.0.0.0:8092/gt06.
 
 Some come with the program. Others are written by hand and listed in the
-configuration file of serve, as frame.codecs.`,
+configuration file of serve, as frame.codecs:
+
+  listeners: [{url: "frame://127.0.0.1:8092/thermometer"}]
+  frame: {codecs: [thermometer.yaml]}
+
+What can stand in such a file is described by internal/codec/frame/README.md in
+the source; iotctl codec show prints files to learn from.`,
 		Example: `  iotctl codec list
   iotctl codec new thermometer --kind length
   iotctl codec check thermometer.yaml`,
@@ -221,7 +227,7 @@ replace are these: by frames of the device.
 			return runCodecNew(newTerminal(cmd), &o, args[0])
 		},
 	}
-	cmd.Flags().StringVarP(&o.kind, "kind", "k", "lines", "`one` of "+strings.Join(skeletonKinds(), ", "))
+	cmd.Flags().StringVarP(&o.kind, "kind", "k", "lines", "`kind` of frames: "+strings.Join(skeletonKinds(), ", "))
 	cmd.Flags().StringVarP(&o.out, "out", "o", "", "the `file` to write (default: NAME.yaml; - is standard output)")
 	_ = cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(skeletonKinds(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -237,6 +243,9 @@ func oneName(cmd *cobra.Command, args []string) error {
 		return fail(exitUsage, errors.New("what is the codec to be called?"), "iotctl codec new thermometer")
 	case len(args) > 1:
 		return usagef("%s takes one name, and %q is another", cmd.CommandPath(), args[1])
+	case filepath.Ext(args[0]) == ".yaml":
+		name := strings.TrimSuffix(args[0], ".yaml")
+		return fail(exitUsage, fmt.Errorf("%q is a file: what is the codec to be called?", args[0]), "iotctl codec new "+quoteShell(filepath.Base(name)))
 	case !codecName.MatchString(args[0]):
 		return usagef("%q cannot be the name of a codec: lower case letters, digits, and . _ - in between", args[0])
 	}

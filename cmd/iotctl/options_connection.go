@@ -72,7 +72,7 @@ func connectionOptions() []option {
 		},
 		{
 			long: "reconnect", progs: progAll, names: ownName, arg: "never|always|N", group: g,
-			help: "when the connection breaks: give up, or try for ever or N times in a row (default: always for sub and for pub -l, never otherwise)",
+			help: "when the connection breaks: give up, or try for ever or N times in a row (default: always for sub and, except as a device, for pub -l; never otherwise)",
 			set:  setReconnect,
 		},
 		{

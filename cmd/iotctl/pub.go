@@ -46,7 +46,9 @@ options that the protocol cannot express are refused:
   text://HOST, texts://HOST      the text protocol, ports 8071 and 8871. -t is the
                                  name of a variable, or dev/ID for a message
                                  to that device; -n takes the value of a
-                                 variable away. Every message is answered.`,
+                                 variable away. Every message is answered.
+
+As a device it does not connect again, even with -l, unless --reconnect says so.`,
 		Example: `  iotctl pub -t sensors/1 -m 21.5
   iotctl pub -V 5 -q 1 -t sensors/1 -m '{"t":21.5}' -D publish content-type application/json
   iotctl pub -q 1 -t log -l < lines.txt

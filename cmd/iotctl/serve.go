@@ -82,6 +82,16 @@ The scheme of a URL given to --listen names protocol and transport:
   wss://HOST:PORT/PATH over secure WebSocket, port 8084
   unix:///PATH         over a Unix socket
 
+Devices that do not speak MQTT have listeners of their own; an s before :// is
+TLS, +udp and +dtls are datagrams:
+
+  emqtcp:// emqtcps://     the EMQ private TCP protocol, ports 8090 and 8091
+  text:// texts://         the text protocol of variables, ports 8071 and 8871
+  frame://HOST:PORT/CODEC  a protocol that a file describes, port 8092, frames://
+                           port 8093; also frame+udp:// (iotctl codec --help)
+  exproto:// exprotos://   what a program of yours knows, ports 7993 and 7994;
+                           also exproto+udp:// and exproto+dtls://
+
 HOST 0.0.0.0 stands for all IPv4 addresses, [::] or none for those of IPv6, too.
 Port 0 takes a free port. The open ports are listed on standard error once
 clients can connect, and --ports writes the list as JSON, for scripts: then and
@@ -101,6 +111,7 @@ its FileDescriptorName=, or else with its address.`,
   iotctl serve --ephemeral --listen mqtt://127.0.0.1:0 --ports -
   iotctl serve --data /var/lib/iotctl --durability interval
   iotctl serve --listen mqtt://0.0.0.0:1883 --password-file passwords
+  iotctl serve --listen mqtt://127.0.0.1:1883 --listen frame://127.0.0.1:5023/gt06
   iotctl serve -c iotctl.yaml --test-config`,
 		Args:    noArgs,
 		GroupID: groupRun,
