@@ -58,11 +58,19 @@ func (c *Conn) init(s *Server, terms *ServerConfig, client Client, l transport.L
 	c.s, c.client, c.listener, c.nc = s, client, l, nc
 	c.why, c.lastRead = "network", time.Now()
 	c.farewell.Abnormal = true
-	c.w.init(nc, terms.PendingBytes, terms.SendTimeout, func() {
-		if l := c.link.Load(); l != nil {
-			l.Writable()
-		}
-	})
+	c.w.init(nc, terms.PendingBytes, terms.SendTimeout, c)
+}
+
+// writable implements writerOwner.
+func (c *Conn) writable() {
+	if l := c.link.Load(); l != nil {
+		l.Writable()
+	}
+}
+
+// tooLong implements writerOwner.
+func (c *Conn) tooLong(err error) {
+	c.Log().Warn("what is too long for a datagram is dropped, from now on without a word", "err", err)
 }
 
 // Info describes the connection; it is complete when Opened is called. From any

@@ -19,10 +19,10 @@ var errClosing = errors.New("connection is closing")
 // appends to pending under the lock; flush writes what the kernel takes at
 // once and leaves the rest to a goroutine that ends when nothing is left.
 type writer struct {
-	nc       transport.Conn
-	limit    int           // of pending, for deliveries
-	timeout  time.Duration // for the peer to take a chunk
-	writable func()        // called after a refused delivery, when there is room
+	nc      transport.Conn
+	limit   int           // of pending, for deliveries
+	timeout time.Duration // for the peer to take a chunk
+	owner   writerOwner
 
 	mu       sync.Mutex
 	drained  *sync.Cond // signalled when pending has been written, or never will be; nil: nobody waits
@@ -32,14 +32,21 @@ type writer struct {
 	closing  bool       // the last packet has been appended
 	finished bool       // the sending direction is closed
 	err      error      // the connection is beyond use
+	shed     bool       // the owner knows of a datagram that was too long; of whoever writes
 	wg       sync.WaitGroup
+}
+
+// writerOwner is told what becomes of deliveries.
+type writerOwner interface {
+	writable()         // there is room again, after one was refused
+	tooLong(err error) // a datagram was dropped, for the first time
 }
 
 // chunkBytes is how much the peer has to take within the time-out.
 const chunkBytes = 32 << 10
 
-func (w *writer) init(nc transport.Conn, limit int, timeout time.Duration, writable func()) {
-	w.nc, w.limit, w.timeout, w.writable = nc, limit, timeout, writable
+func (w *writer) init(nc transport.Conn, limit int, timeout time.Duration, owner writerOwner) {
+	w.nc, w.limit, w.timeout, w.owner = nc, limit, timeout, owner
 }
 
 // append adds a frame that no limit refuses.
@@ -146,7 +153,7 @@ func (w *writer) flush() {
 	} else {
 		w.pending.drop(n)
 	}
-	w.writing = true // for the rest, or to call writable without our locks
+	w.writing = true // for the rest, or to call the owner without our locks
 	w.wg.Go(w.drain)
 }
 
@@ -158,12 +165,25 @@ func (w *writer) try(b *buffer) (int, error) {
 	from := 0
 	for _, end := range b.ends {
 		n, err := w.nc.TryWrite(b.b[from:end])
-		if err != nil || n == 0 {
+		if !w.tooLong(err) && (err != nil || n == 0) {
 			return from, err
 		}
 		from = end
 	}
 	return from, nil
+}
+
+// tooLong reports whether err is that a datagram cannot be sent because of its
+// length alone: it is dropped, and the next one may fit.
+func (w *writer) tooLong(err error) bool {
+	if err == nil || !errors.Is(err, transport.ErrTooLong) {
+		return false
+	}
+	if !w.shed {
+		w.shed = true
+		w.owner.tooLong(err)
+	}
+	return true
 }
 
 func (w *writer) fail(err error) {
@@ -200,7 +220,7 @@ func (w *writer) drain() {
 		_ = w.nc.CloseWrite()
 	}
 	if refused {
-		w.writable()
+		w.owner.writable()
 	}
 }
 
@@ -222,11 +242,10 @@ func (w *writer) write(b *buffer) error {
 		if err != nil {
 			return err
 		}
-		n, err := w.nc.Write(b.b[from:end])
-		if err != nil {
+		if _, err := w.nc.Write(b.b[from:end]); err != nil && !w.tooLong(err) {
 			return err
 		}
-		from += n
+		from = end
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func (d *deaf) CloseWrite() error                { d.ends++; return nil }
 func TestNothingIsWrittenAfterTheEnd(t *testing.T) {
 	nc := &deaf{}
 	var w writer
-	w.init(nc, 1, time.Second, func() {})
+	w.init(nc, 1, time.Second, nil)
 	w.stop()
 	if w.finish([]byte{0xE0, 0}, false) {
 		t.Error("a last packet was accepted")

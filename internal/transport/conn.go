@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -50,6 +52,7 @@ type Conn interface {
 	// progress, or the transport cannot know. The bytes not taken must be the
 	// next ones to be written, in either way. With datagrams b is one of them, and
 	// goes out whole or not at all: who has gathered several calls once for each.
+	// One that no datagram can hold is refused with ErrTooLong, here and by Write.
 	TryWrite(b []byte) (int, error)
 
 	// CloseWrite ends the stream towards the peer and leaves the other
@@ -205,7 +208,8 @@ func (c *conn) Write(b []byte) (int, error) {
 	if err := c.ready(); err != nil {
 		return 0, err
 	}
-	return c.top.Write(b)
+	n, err := c.top.Write(b)
+	return n, c.sized(err)
 }
 
 // TryWrite implements Conn. It does not wait for a handshake.
@@ -216,7 +220,19 @@ func (c *conn) TryWrite(b []byte) (int, error) {
 	if err := c.ready(); err != nil {
 		return 0, err
 	}
-	return c.top.TryWrite(b)
+	n, err := c.top.TryWrite(b)
+	return n, c.sized(err)
+}
+
+// sized counts datagrams that are too long to be sent, and says so in err.
+func (c *conn) sized(err error) error {
+	if err == nil || !errors.Is(err, errnoTooLong) {
+		return err
+	}
+	if c.ln != nil {
+		c.ln.tally.dropped(DroppedSize)
+	}
+	return fmt.Errorf("%w: %w", ErrTooLong, err)
 }
 
 // CloseWrite implements Conn.

@@ -25,13 +25,15 @@ const (
 	ClosedTimeout   = "handshake-timeout"
 )
 
-// Why a datagram was dropped: keys of ListenerCounters.Dropped. Those from
-// addresses that were refused are in Refused instead.
+// Why a datagram was dropped, received or to be sent: keys of
+// ListenerCounters.Dropped. Those from addresses that were refused are in Refused
+// instead.
 const (
 	DroppedQueue   = "queue"   // the queue of its peer was full
 	DroppedMemory  = "memory"  // all queues together were
 	DroppedEmpty   = "empty"   // it held nothing
 	DroppedLong    = "long"    // longer than the reader's buffer
+	DroppedSize    = "size"    // too long to be sent: ErrTooLong
 	DroppedGarbage = "garbage" // no DTLS, or none that could mean something now
 )
 

@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/pion/dtls/v3"
@@ -105,7 +104,7 @@ func (l *dtlsLayer) ReadWith(borrow func() []byte) ([]byte, int, error) {
 // Write implements net.Conn.
 func (l *dtlsLayer) Write(b []byte) (int, error) {
 	if len(b) > maxRecordBytes {
-		return 0, fmt.Errorf("write: %d bytes in one datagram, at most %d with DTLS: %w", len(b), maxRecordBytes, syscall.EMSGSIZE)
+		return 0, fmt.Errorf("write: %d bytes in one datagram, at most %d with DTLS: %w", len(b), maxRecordBytes, errnoTooLong)
 	}
 	n, err := l.Conn.Write(b)
 	switch {

@@ -29,6 +29,10 @@ func (e *Error) Error() string { return e.Op + " " + e.Target + ": " + e.Problem
 // Unwrap gives access to the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// ErrTooLong refuses to write a datagram that is longer than the network, or
+// DTLS, takes. The connection lives.
+var ErrTooLong = errors.New("the datagram is too long to be sent")
+
 // errRefused marks connections that the handshake refused and counted.
 var errRefused = errors.New("refused")
 

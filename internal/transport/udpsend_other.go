@@ -2,8 +2,13 @@
 
 package transport
 
+import "syscall"
+
 // msgTruncated is no flag here: package net returns an error.
 const msgTruncated = 0
+
+// errnoTooLong refuses a datagram for its size: WSAEMSGSIZE.
+const errnoTooLong = syscall.Errno(10040)
 
 // sender takes nothing here, so every write may wait.
 type sender struct{}

@@ -12,6 +12,9 @@ import (
 // msgTruncated is the flag of a datagram that did not fit.
 const msgTruncated = unix.MSG_TRUNC
 
+// errnoTooLong refuses a datagram for its size.
+const errnoTooLong = unix.EMSGSIZE
+
 // sender is the state of one write of a peer, kept so that writing allocates
 // nothing. It takes no lock of the socket, which a write that waits would hold.
 type sender struct {
