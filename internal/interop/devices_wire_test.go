@@ -81,7 +81,8 @@ func (w *wire) hear(want []byte) {
 	}
 }
 
-// closed wants these bytes and then the end of the connection.
+// closed wants these bytes and then the end of the connection, which the device
+// closes in turn: the server waits for that a while.
 func (w *wire) closed(want []byte) {
 	w.t.Helper()
 	_ = w.nc.SetReadDeadline(time.Now().Add(patience))
@@ -92,6 +93,7 @@ func (w *wire) closed(want []byte) {
 	if !bytes.Equal(got, want) {
 		w.t.Fatalf("received % x (%q) before the end, want % x", got, got, want)
 	}
+	w.nc.Close()
 }
 
 // unhex reads what a table of a specification prints.
