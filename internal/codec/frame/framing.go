@@ -13,6 +13,7 @@ const (
 	defaultMaxFrame   = 4096
 	largestMaxFrame   = 1 << 20
 	defaultMaxSkipped = 64 << 10
+	leastMaxAtFirst   = 4096 // of a modem that talks before its device does
 )
 
 // framing says how a stream falls into frames.
@@ -20,9 +21,46 @@ type framing struct {
 	variants   []*variant
 	maxFrame   int
 	maxSkipped int
+	maxAtFirst int // the same, before the first frame of a connection
 	resync     bool
 	onBad      onBad
 	idleGap    time.Duration
+	anchor     anchor
+}
+
+// anchor is the byte of frames that tells most about where one can begin.
+type anchor struct {
+	at  int       // from the beginning of the frame
+	may [256]bool // what it can be
+}
+
+// anchorOf finds it. Without a start that all frames have, anything can be one.
+func anchorOf(variants []*variant) anchor {
+	shortest := 1
+	for i, v := range variants {
+		for j, p := range v.starts {
+			if i == 0 && j == 0 || len(p.want) < shortest {
+				shortest = len(p.want)
+			}
+		}
+	}
+	var best anchor
+	fewest := 257
+	for at := range max(shortest, 1) {
+		a, n := anchor{at: at}, 0
+		for b := range a.may {
+			a.may[b] = slices.ContainsFunc(variants, func(v *variant) bool {
+				return len(v.starts) == 0 || slices.ContainsFunc(v.starts, func(p pattern) bool { return byte(b)&p.mask[at] == p.want[at] })
+			})
+			if a.may[b] {
+				n++
+			}
+		}
+		if n < fewest {
+			best, fewest = a, n
+		}
+	}
+	return best
 }
 
 // onBad is what follows from a wrong checksum.

@@ -18,6 +18,10 @@ func (l *loader) loadFraming(m *mapping) framing {
 		maxSkipped: m.number("max_skipped", defaultMaxSkipped, 0, 1<<30),
 		resync:     m.flag("resync", true),
 	}
+	fr.maxAtFirst = fr.maxSkipped
+	if !m.has("max_skipped") { // the rest of a frame that began before the connection did
+		fr.maxAtFirst = min(fr.maxSkipped, max(fr.maxFrame, leastMaxAtFirst))
+	}
 	switch m.choice("on_bad_checksum", "drop", "close", "accept") {
 	case "close":
 		fr.onBad = closeBad
@@ -39,6 +43,7 @@ func (l *loader) loadFraming(m *mapping) framing {
 	for i, v := range fr.variants {
 		l.checkVariant(v, fr.variants[:i], &fr)
 	}
+	fr.anchor = anchorOf(fr.variants)
 	return fr
 }
 

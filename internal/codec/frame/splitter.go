@@ -71,10 +71,10 @@ func (s *Splitter) next(data []byte, final bool) (Frame, int, error) {
 		if s.discard != nil {
 			at += s.discardLine(data[at:], final)
 		}
-		if lost := s.skipped - s.before; lost > s.c.framing.maxSkipped {
+		if lost := s.skipped - s.before; lost > s.mostSkipped() {
 			return Frame{}, at, fmt.Errorf("%w: %d bytes belong to no frame", ErrNotFramed, lost)
 		}
-		if fr := &s.c.framing; s.wasted > wasteFactor*(fr.maxSkipped+fr.maxFrame) {
+		if s.wasted > wasteFactor*(s.mostSkipped()+s.c.framing.maxFrame) {
 			return Frame{}, at, fmt.Errorf("%w: %d frames with a wrong checksum", ErrNotFramed, s.dropped)
 		}
 		if at == len(data) {
@@ -100,7 +100,7 @@ func (s *Splitter) next(data []byte, final bool) (Frame, int, error) {
 				if !s.c.framing.resync && !final {
 					return Frame{}, at, fmt.Errorf("%w: no frame begins with % x", ErrNotFramed, data[at:min(at+8, len(data))])
 				}
-				n = 1
+				n = s.noise(data[at:])
 			}
 			if out == overlong && s.discard != nil {
 				continue
@@ -109,6 +109,28 @@ func (s *Splitter) next(data []byte, final bool) (Frame, int, error) {
 		}
 		at += n
 	}
+}
+
+// mostSkipped is how many bytes in a row may belong to no frame. A stranger gets
+// less than who has sent one.
+func (s *Splitter) mostSkipped() int {
+	if s.later {
+		return s.c.framing.maxSkipped
+	}
+	return s.c.framing.maxAtFirst
+}
+
+// noise is how many bytes at the start of data, which begin no frame, can be
+// left out at once: up to the next that may begin one, and not many more than
+// are allowed.
+func (s *Splitter) noise(data []byte) int {
+	fr := &s.c.framing
+	limit := min(len(data)-fr.anchor.at, s.mostSkipped()-(s.skipped-s.before)+1)
+	n := 1
+	for n < limit && !fr.anchor.may[data[n+fr.anchor.at]] {
+		n++
+	}
+	return n
 }
 
 // try looks for a frame at the very start of data. A frame that is dropped
