@@ -178,9 +178,35 @@ func (c *Conn) Send(frame []byte) {
 	c.s.cfg.Broker.Stats().BytesSent.Add(uint64(len(frame)))
 }
 
-// Begin returns where to append the frame of a delivery; ok is false when too
-// much waits already, or the connection ends. Otherwise the writer is locked
-// until Done is called with the result.
+// Append adds the frame of a delivery, which encode appends; with nothing
+// appended, nothing is sent. ok is false when too much waits already, or the
+// connection ends: then encode is not called. It is called with the writer
+// locked, so it must not use the connection. Its panic is the end of this
+// connection, and no concern of the publisher, whose goroutine it is. From any
+// goroutine.
+func (c *Conn) Append(encode func(dst []byte) []byte) (ok bool) {
+	dst, ok := c.Begin()
+	if !ok {
+		return false
+	}
+	whole := dst
+	defer func() {
+		p := recover()
+		if p != nil {
+			whole = dst
+		}
+		c.Done(whole)
+		if p != nil {
+			c.stumbled(p)
+			c.end(&End{Why: "panic", Err: errPanic, Mute: true})
+		}
+	}()
+	whole = encode(dst)
+	return true
+}
+
+// Begin is Append in two steps, for what cannot panic: the writer is locked until
+// Done is called with the result.
 func (c *Conn) Begin() (dst []byte, ok bool) { return c.w.begin() }
 
 // Done ends what Begin has begun. With nothing appended, nothing is sent.
@@ -247,8 +273,13 @@ func (c *Conn) serve(ctx context.Context) (done bool) {
 func (c *Conn) survive() {
 	if p := recover(); p != nil {
 		c.why = "panic"
-		c.Log().Error("panic while serving a client", "panic", p, "stack", string(debug.Stack()))
+		c.stumbled(p)
 	}
+}
+
+// stumbled logs a panic. It is called where that is recovered.
+func (c *Conn) stumbled(p any) {
+	c.Log().Error("panic while serving a client", "panic", p, "stack", string(debug.Stack()))
 }
 
 // open does what precedes the first byte.

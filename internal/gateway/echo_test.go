@@ -159,19 +159,16 @@ func (d *device) publish(line []byte) error {
 
 // Deliver implements broker.Receiver.
 func (d *device) Deliver(m *message.Delivery) bool {
-	dst, ok := d.Begin()
-	if !ok {
-		return false
-	}
-	dst = append(dst, "> "...)
-	for _, c := range m.Message.Payload {
-		if c == '\n' { // which would end the line
-			c = ' '
+	return d.Append(func(dst []byte) []byte {
+		dst = append(dst, "> "...)
+		for _, c := range m.Message.Payload {
+			if c == '\n' { // which would end the line
+				c = ' '
+			}
+			dst = append(dst, c)
 		}
-		dst = append(dst, c)
-	}
-	d.Done(append(dst, '\n'))
-	return true
+		return append(dst, '\n')
+	})
 }
 
 // LastWords implements gateway.Client.

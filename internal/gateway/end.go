@@ -38,6 +38,9 @@ var (
 	ErrStore     = errors.New("what the client sent cannot be stored")
 )
 
+// errPanic: the log has the panic.
+var errPanic = errors.New("internal error")
+
 // Bye is the end that a client asks for.
 var Bye = &End{Why: "disconnect", Err: errors.New("client disconnected"), Mute: true}
 

@@ -47,12 +47,7 @@ type Gateway interface {
 // Client is a gateway's own part of one connection: a type that embeds Conn,
 // which brings Flush and Close of broker.Receiver. The gateway adds Deliver:
 //
-//	dst, ok := c.Begin()
-//	if !ok {
-//		return false
-//	}
-//	c.Done(appendFrame(dst, d))
-//	return true
+//	return c.Append(func(dst []byte) []byte { return appendFrame(dst, d) })
 //
 // Its other methods run on the goroutine of the connection.
 type Client interface {

@@ -61,11 +61,12 @@ func (c *letters) Data(ctx context.Context, data []byte) (rest []byte, want int,
 
 // Deliver implements broker.Receiver.
 func (c *letters) Deliver(d *message.Delivery) bool {
-	dst, ok := c.Begin()
-	if ok {
-		c.Done(append(dst, d.Message.Payload...))
-	}
-	return ok
+	return c.Append(func(dst []byte) []byte {
+		if string(d.Message.Payload) == "!" {
+			panic("unspeakable")
+		}
+		return append(dst, d.Message.Payload...)
+	})
 }
 
 // LastWords implements Client.

@@ -148,13 +148,10 @@ func (c *client) publish(payload []byte) error {
 
 // Deliver implements broker.Receiver.
 func (c *client) Deliver(d *message.Delivery) bool {
-	dst, ok := c.Begin()
-	if !ok {
-		return false
-	}
-	dst, _ = emqtcp.Datatrans{Payload: d.Message.Payload}.Append(dst) // fits has seen to the length
-	c.Done(dst)
-	return true
+	return c.Append(func(dst []byte) []byte {
+		dst, _ = emqtcp.Datatrans{Payload: d.Message.Payload}.Append(dst) // fits has seen to the length
+		return dst
+	})
 }
 
 // fits reports whether a frame can hold the message. The broker drops and counts

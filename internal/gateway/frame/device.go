@@ -220,23 +220,24 @@ func (d *device) env(seq uint32) frame.Env {
 
 // Deliver implements broker.Receiver.
 func (d *device) Deliver(m *message.Delivery) bool {
-	dst, ok := d.Begin()
-	if !ok {
-		return false
-	}
-	for {
-		seq := d.sent.Load()
-		b, err := d.codec.Encode(dst, m.Message.Payload, d.env(seq))
-		if err != nil {
-			d.Done(dst)
-			d.badDownlink(m.Message.Topic, err)
-			return true
+	var bad error
+	ok := d.Append(func(dst []byte) []byte {
+		for {
+			seq := d.sent.Load()
+			b, err := d.codec.Encode(dst, m.Message.Payload, d.env(seq))
+			if err != nil {
+				bad = err
+				return dst
+			}
+			if d.sent.CompareAndSwap(seq, seq+1) { // otherwise an answer has got the number
+				return b
+			}
 		}
-		if d.sent.CompareAndSwap(seq, seq+1) { // otherwise an answer has got the number
-			d.Done(b)
-			return true
-		}
+	})
+	if bad != nil {
+		d.badDownlink(m.Message.Topic, bad)
 	}
+	return ok
 }
 
 // badDownlink logs once in a while that no frame could be made of a message.

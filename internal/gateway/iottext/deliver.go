@@ -50,11 +50,8 @@ func (c *client) Deliver(d *message.Delivery) bool {
 	if !ok {
 		return true
 	}
-	dst, ok := c.Begin()
-	if !ok {
-		return false
-	}
-	dst, _ = l.Append(dst) // a server says both
-	c.Done(dst)
-	return true
+	return c.Append(func(dst []byte) []byte {
+		dst, _ = l.Append(dst) // a server says both
+		return dst
+	})
 }

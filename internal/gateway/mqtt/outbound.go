@@ -69,21 +69,20 @@ func (o *outbound) properties(dst mqtt.Properties, d *message.Delivery, now time
 
 // Deliver implements broker.Receiver.
 func (c *conn) Deliver(d *message.Delivery) bool {
-	dst, ok := c.Begin()
-	if !ok {
-		return false
+	var bad error
+	ok := c.Append(func(dst []byte) []byte {
+		b, err := c.appendDelivery(dst, d)
+		if err != nil {
+			bad = err
+			return dst
+		}
+		c.g.count(b[len(dst):])
+		return b
+	})
+	if bad != nil { // MQTT can not express it: it is as good as delivered
+		c.Log().Error("message not deliverable", "err", bad)
 	}
-	b, err := c.appendDelivery(dst, d)
-	if err != nil {
-		// A message that MQTT can not express, or one from another version's
-		// client: it is as good as delivered.
-		c.Done(dst)
-		c.Log().Error("message not deliverable", "err", err)
-		return true
-	}
-	c.g.count(b[len(dst):])
-	c.Done(b)
-	return true
+	return ok
 }
 
 func (c *conn) appendDelivery(dst []byte, d *message.Delivery) ([]byte, error) {
