@@ -101,6 +101,9 @@ func head(w *walk, h emqtcp.Header) {
 	}})
 }
 
+// headBytes is the size of what stands before a payload.
+const headBytes = 3
+
 // body takes what follows the length, as far as it is there.
 func body(w *walk, p *Packet, h emqtcp.Header) {
 	switch h.Type {
@@ -113,6 +116,9 @@ func body(w *walk, p *Packet, h emqtcp.Header) {
 			return
 		}
 		connect(w, p)
+		if last := &w.fields[len(w.fields)-1]; w.ended && last.Kind == Bytes && len(w.b) == headBytes+h.Length {
+			last.Secret = true // a length is wrong: it may hold the password
+		}
 	case emqtcp.TypeConnack:
 		p.Summary = emqtcp.AckCode(h.Flags).String()
 		w.payload("message")
