@@ -271,8 +271,11 @@ func peerHelp(w io.Writer, p program) {
 		if help == "" && own[o.short] != nil {
 			help = own[o.short].help
 		}
-		if o.short == "o" {
+		switch o.short {
+		case "o":
 			help = "read default options from this file"
+		case "L":
+			help, _, _ = strings.Cut(help, ";") // what follows is about devices, which it does not speak as
 		}
 		var names []string
 		if o.short != "" {
