@@ -25,6 +25,8 @@ type printer struct {
 	format *format.Format
 	watch  *watcher
 	eol    bool
+	// tame: what others have written must not reach a terminal as commands to it.
+	tame bool
 
 	mu  sync.Mutex
 	w   *bufio.Writer
@@ -34,7 +36,7 @@ type printer struct {
 const printBuffer = 64 << 10
 
 func newPrinter(s *settings, t *terminal) (*printer, error) {
-	p := &printer{s: s, w: bufio.NewWriterSize(t.out, printBuffer), eol: !s.noNewline}
+	p := &printer{s: s, w: bufio.NewWriterSize(t.out, printBuffer), eol: !s.noNewline, tame: t.outTTY && !s.peer}
 	switch {
 	case s.watch:
 		if s.format != "" {
@@ -115,20 +117,36 @@ func (p *printer) append(b []byte, m *client.Message, now time.Time) ([]byte, er
 	}
 	switch {
 	case p.watch != nil:
-		b = append(append(b, m.Topic...), ' ')
-		return append(b, m.Payload...), nil
+		b = append(appendShown(b, m.Topic, p.tame), ' ')
+		return appendShown(b, m.Payload, p.tame), nil
 	case len(m.Payload) == 0 && p.s.verbose && p.eol:
-		return append(append(b, m.Topic...), " (null)\n"...), nil
+		return append(appendShown(b, m.Topic, p.tame), " (null)\n"...), nil
 	case len(m.Payload) == 0:
 		return b, nil
 	case p.s.verbose:
-		b = append(append(b, m.Topic...), ' ')
+		b = append(appendShown(b, m.Topic, p.tame), ' ')
 	}
-	b = append(b, m.Payload...)
+	b = appendShown(b, m.Payload, p.tame)
 	if p.eol {
 		b = append(b, '\n')
 	}
 	return b, nil
+}
+
+// appendShown appends s; tame, its control characters but tab and line feed are
+// written \x1b.
+func appendShown[T string | []byte](b []byte, s T, tame bool) []byte {
+	if !tame {
+		return append(b, s...)
+	}
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' && c != '\n' || c == 0x7f {
+			b = fmt.Appendf(b, `\x%02x`, c)
+			continue
+		}
+		b = append(b, s[i])
+	}
+	return b
 }
 
 // complain reports a payload that could not be shown.
