@@ -336,7 +336,11 @@ func (o *serveOptions) hints(err error) []string {
 	if o.cert == "" && strings.Contains(err.Error(), "tls.cert: ") && o.listen != nil {
 		hints = append(hints, "a certificate and its key are given with --cert FILE --key FILE")
 	}
-	if errors.Is(err, syscall.EADDRINUSE) {
+	var own *serve.Problem
+	switch {
+	case errors.As(err, &own) && own.Path != "" && errors.Is(own, syscall.EADDRINUSE):
+		hints = append(hints, "another broker may be running; to take a free port, "+o.setting(own.Path, "127.0.0.1:0"))
+	case errors.Is(err, syscall.EADDRINUSE):
 		hints = append(hints, "another broker may be running; --listen mqtt://127.0.0.1:0 takes a free port")
 	}
 	if errors.Is(err, pebble.ErrInUse) {
@@ -345,6 +349,16 @@ func (o *serveOptions) hints(err error) []string {
 			"for one that keeps nothing:  "+o.command("--ephemeral"))
 	}
 	return hints
+}
+
+// setting says how the setting at that path is given.
+func (o *serveOptions) setting(path, value string) string {
+	keys := strings.Split(path, ".")
+	text := strings.Join(keys, ": {") + ": " + value + strings.Repeat("}", len(keys)-1)
+	if o.config == "" {
+		return "write in a file for -c:  " + text
+	}
+	return "write in " + filepath.Base(o.config) + ":  " + text
 }
 
 // command is how serve was called, with something added.

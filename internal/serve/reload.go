@@ -16,8 +16,8 @@ import (
 // options apply to connections to come. Clients of listeners that are gone
 // stay connected. Methods of authentication are made anew, so password files,
 // ACL files and certificates are read again; new rights apply to everybody at
-// once. Gateways that can take new settings use them for clients to come. restart lists the sections with changes that only a restart brings
-// into effect.
+// once. Gateways that can take new settings use them for clients to come. restart
+// lists the sections with changes that only a restart brings into effect.
 func (s *Server) Reload(ctx context.Context, cfg Config) (restart []string, err error) {
 	p, err := cfg.plan()
 	if err != nil {
@@ -29,8 +29,13 @@ func (s *Server) Reload(ctx context.Context, cfg Config) (restart []string, err 
 		return nil, ErrEnded
 	}
 	d := s.compare(p)
-	opened, err := s.openFor(ctx, d)
+	undo, err := s.hold(ctx, p)
+	var opened []*running
+	if err == nil {
+		opened, err = s.openFor(ctx, d)
+	}
 	if err != nil {
+		undo()
 		return nil, err
 	}
 	for i, r := range d.kept {
@@ -48,6 +53,7 @@ func (s *Server) Reload(ctx context.Context, cfg Config) (restart []string, err 
 	}
 	s.closeAll(d.gone)
 	s.account(d.gone)
+	s.letGo(p)
 	return restart, nil
 }
 

@@ -48,7 +48,8 @@ type Server struct {
 	mu      sync.Mutex
 	ending  bool
 	cfg     *plan
-	running []*running // in the order of the configuration
+	running []*running        // in the order of the configuration
+	held    map[string]func() // lets go of what a Holder holds, by protocol
 	keeper  auth.Doorkeeper
 }
 
@@ -60,7 +61,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		log: p.Logger, started: p, cfg: p, gate: &gate{}, gateways: map[string]gateway.Gateway{}, inEffect: map[string]any{},
+		log: p.Logger, started: p, cfg: p, gate: &gate{}, gateways: map[string]gateway.Gateway{}, inEffect: map[string]any{}, held: map[string]func(){},
 		stop: make(chan struct{}), abort: make(chan struct{}), done: make(chan struct{}),
 		fatal: make(chan error, 1),
 	}
@@ -71,8 +72,13 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	s.serving, s.stopServing = context.WithCancel(context.WithoutCancel(ctx))
 	core, stopCore := context.WithCancel(context.WithoutCancel(ctx))
 	s.stopCore = stopCore
-	opened, err := openAll(ctx, p.listeners, inheritance(p.Inherited))
+	undo, err := s.hold(ctx, p)
+	var opened []*running
+	if err == nil {
+		opened, err = openAll(ctx, p.listeners, inheritance(p.Inherited))
+	}
 	if err != nil {
+		undo()
 		stopCore()
 		s.stopServing()
 		return nil, errors.Join(err, s.store.Close())
@@ -180,6 +186,9 @@ func (s *Server) end() error {
 		err = ErrDrain
 	case <-s.abort:
 		err = ErrAborted
+	}
+	for _, release := range s.held {
+		release()
 	}
 	s.account(listeners)
 	s.stopCore()

@@ -73,7 +73,7 @@ func (a *adapter) acquire(ctx context.Context) error {
 	lc.Logger = a.g.log
 	l, err := transport.Listen(ctx, a.endpoint.String(), lc)
 	if err != nil {
-		return fmt.Errorf("exproto: adapter: %w", err)
+		return fmt.Errorf("adapter.address: %w", err)
 	}
 	a.users, a.l = 1, l
 	a.srv = grpc.NewServer(

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -68,6 +69,32 @@ func TestTheAdapterIsOpenWhileAListenerIsServed(t *testing.T) {
 	}
 }
 
+// Who holds the adapter has it before any listener is served, and after.
+func TestTheAdapterIsOpenWhileItIsHeld(t *testing.T) {
+	b, err := broker.New(t.Context(), broker.Config{SysInterval: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := exproto.New(exproto.Config{Adapter: exproto.AdapterConfig{Address: "http://127.0.0.1:0"}}, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := g.Hold(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := g.AdapterURL()
+	l := listenTCP(t)
+	_ = l.Close()
+	if err := g.Serve(t.Context(), l); err != nil || g.AdapterURL() != url || url == "" {
+		t.Errorf("%v, %q after %q", err, g.AdapterURL(), url)
+	}
+	release()
+	if g.AdapterURL() != "" {
+		t.Error("it is still open")
+	}
+}
+
 func TestAnAdapterWhosePortIsTakenIsAnError(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -81,6 +108,9 @@ func TestAnAdapterWhosePortIsTakenIsAnError(t *testing.T) {
 	g, err := exproto.New(exproto.Config{Adapter: exproto.AdapterConfig{Address: "http://" + taken.Addr().String()}}, b)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := g.Hold(t.Context()); !errors.Is(err, syscall.EADDRINUSE) || !strings.HasPrefix(err.Error(), "adapter.address: ") {
+		t.Errorf("%v", err)
 	}
 	l := listenTCP(t)
 	if err := g.Serve(t.Context(), l); !errors.Is(err, syscall.EADDRINUSE) {

@@ -34,6 +34,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -60,7 +61,8 @@ type Gateway struct {
 	ports map[transport.Listener]*port
 }
 
-// New returns a gateway to b. The adapter listens while Serve is running.
+// New returns a gateway to b. The adapter listens while Serve is running, or it is
+// held.
 func New(cfg Config, b *broker.Broker) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -76,8 +78,17 @@ func New(cfg Config, b *broker.Broker) (*Gateway, error) {
 	return g, err
 }
 
-// Serve implements gateway.Gateway. The first call opens the adapter, and the
-// last one closes it.
+// Hold opens the adapter, which is otherwise there as long as Serve is running;
+// release lets go of it. Errors begin with the setting, adapter.address.
+func (g *Gateway) Hold(ctx context.Context) (release func(), err error) {
+	if err := g.adapter.acquire(ctx); err != nil {
+		return nil, err
+	}
+	return g.adapter.release, nil
+}
+
+// Serve implements gateway.Gateway. The first call opens the adapter, unless it is
+// held, and the last one closes it.
 func (g *Gateway) Serve(ctx context.Context, l transport.Listener) error {
 	p, err := g.openPort(l)
 	if err != nil {
@@ -85,7 +96,7 @@ func (g *Gateway) Serve(ctx context.Context, l transport.Listener) error {
 	}
 	defer p.close()
 	if err := g.adapter.acquire(ctx); err != nil {
-		return errors.Join(err, l.Close())
+		return errors.Join(fmt.Errorf("exproto: %w", err), l.Close())
 	}
 	defer g.adapter.release()
 	g.mu.Lock()
