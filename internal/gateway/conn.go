@@ -126,11 +126,11 @@ func (c *Conn) Accept(l *broker.Link, answer []byte) error {
 		l.Detach(broker.Farewell{})
 		return broker.ErrEnded
 	}
+	c.Send(answer) // before Close, and what that says, can see the link
 	c.link.Store(l)
-	if e := c.ending.Load(); e != nil { // before Close could see the link
+	if e := c.ending.Load(); e != nil {
 		return &End{Why: e.Why, Err: e.Err, Mute: true}
 	}
-	c.Send(answer)
 	l.Start()
 	c.w.flush()
 	return nil

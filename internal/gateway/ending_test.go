@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -28,7 +29,7 @@ type interrupted struct {
 
 func (c *interrupted) Data(context.Context, []byte) ([]byte, int, error) { return nil, 0, c.data(c) }
 func (c *interrupted) Deliver(*message.Delivery) bool                    { return false }
-func (c *interrupted) LastWords(*End) []byte                             { return []byte{} }
+func (c *interrupted) LastWords(*End) []byte                             { return []byte("bye") }
 
 // attach returns a link for c.
 func (c *interrupted) attach() (*broker.Link, error) {
@@ -96,6 +97,37 @@ func TestTakenOverBeforeTheKeepAliveIsKnown(t *testing.T) {
 		}
 		c.Close(broker.ReasonTakenOver) // by another goroutine
 		c.KeepAlive(0)
+		return nil
+	}})
+}
+
+// TestAnswerComesBeforeWhateverEndsTheConnection: who sees the link finds the
+// answer in front of what it says.
+func TestAnswerComesBeforeWhateverEndsTheConnection(t *testing.T) {
+	endsInTime(t, &interrupted{data: func(c *interrupted) error {
+		l, err := c.attach()
+		if err != nil {
+			return err
+		}
+		accepted := make(chan error)
+		c.w.mu.Lock() // the answer has to wait
+		go func() { accepted <- c.Accept(l, []byte("answer")) }()
+		for tries := 0; tries < 1000; runtime.Gosched() {
+			if c.Link() != nil {
+				t.Error("Close could overtake the answer")
+				break
+			}
+			if c.using.TryLock() { // not there yet
+				c.using.Unlock()
+			} else {
+				tries++
+			}
+		}
+		c.w.mu.Unlock()
+		if err := <-accepted; err != nil {
+			return err
+		}
+		c.Close(broker.ReasonTakenOver)
 		return nil
 	}})
 }
