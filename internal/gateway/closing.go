@@ -18,7 +18,10 @@ func (c *Conn) finish(e *End) {
 	} else {
 		c.why = e.Why
 	}
-	if !c.closing.Load() {
+	switch {
+	case !c.opened:
+		c.s.cfg.Logger.Info("connection refused", "listener", c.listener.URL(), "remote", c.nc.Info().Peer(), "err", e.Err)
+	case !c.closing.Load():
 		level := slog.LevelInfo
 		var pending *auth.Pending
 		if errors.Is(e, Bye.Err) || errors.As(e.Err, &pending) { // which the authenticator logs
@@ -65,6 +68,9 @@ func (c *Conn) sayLast(last []byte) bool {
 		return false
 	}
 	c.s.cfg.Broker.Stats().BytesSent.Add(uint64(len(last)))
+	if t, ok := c.client.(Teller); ok && len(last) > 0 {
+		t.Said(last)
+	}
 	return true
 }
 

@@ -25,11 +25,13 @@ type interrupted struct {
 	Conn
 	data     func(*interrupted) error
 	deadline func(*interrupted) // the first time
+	said     int
 }
 
 func (c *interrupted) Data(context.Context, []byte) ([]byte, int, error) { return nil, 0, c.data(c) }
 func (c *interrupted) Deliver(*message.Delivery) bool                    { return false }
 func (c *interrupted) LastWords(*End) []byte                             { return []byte("bye") }
+func (c *interrupted) Said([]byte)                                       { c.said++ }
 
 // attach returns a link for c.
 func (c *interrupted) attach() (*broker.Link, error) {
@@ -130,6 +132,25 @@ func TestAnswerComesBeforeWhateverEndsTheConnection(t *testing.T) {
 		c.Close(broker.ReasonTakenOver)
 		return nil
 	}})
+}
+
+// TestLastWordsAreSaidOnce, although two have some.
+func TestLastWordsAreSaidOnce(t *testing.T) {
+	client := &interrupted{data: func(c *interrupted) error {
+		l, err := c.attach()
+		if err != nil {
+			return err
+		}
+		if err := c.Accept(l, nil); err != nil {
+			return err
+		}
+		c.Close(broker.ReasonTakenOver) // by another goroutine
+		return &End{Why: "protocol"}
+	}}
+	endsInTime(t, client)
+	if client.said != 1 {
+		t.Errorf("%d last words are counted", client.said)
+	}
 }
 
 // Another goroutine gives the connection its link while a third one ends it.

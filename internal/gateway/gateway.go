@@ -81,6 +81,12 @@ type Drainer interface {
 	Drain(e *End)
 }
 
+// Teller is a Client that counts what it sends. Said is called with last words,
+// after LastWords or of an End, once they are on their way. From any goroutine.
+type Teller interface {
+	Said(last []byte)
+}
+
 // Ender is a Client that has to clean up. Ended is called once, last, after the
 // connection has been closed.
 type Ender interface {

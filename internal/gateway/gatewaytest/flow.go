@@ -60,7 +60,7 @@ func noWill(t *testing.T, st *stage) {
 	seen := st.watch(t, gone.Topic)
 	polite := st.connectWill(t, "polite", &gone)
 	polite.Leave()
-	eventually(t, "the device is detached", func() bool { return st.attached() == 0 })
+	Eventually(t, "the device is detached", func() bool { return st.attached() == 0 })
 	st.publish(t, Message{gone.Topic, "marker"})
 	if got := await(t, seen); got.Payload != "marker" {
 		t.Errorf("the broker has seen %v", got)
@@ -72,7 +72,7 @@ func leave(t *testing.T, st *stage) {
 	st.down(t, "polite", "one")
 	c.receives(t, "one")
 	c.Leave()
-	eventually(t, "the device is detached", func() bool { return st.attached() == 0 })
+	Eventually(t, "the device is detached", func() bool { return st.attached() == 0 })
 }
 
 func lost(t *testing.T, st *stage) {
@@ -80,7 +80,7 @@ func lost(t *testing.T, st *stage) {
 	st.down(t, "mortal", "one")
 	c.receives(t, "one")
 	_ = c.nc.Close()
-	eventually(t, "the device is detached", func() bool { return st.attached() == 0 })
+	Eventually(t, "the device is detached", func() bool { return st.attached() == 0 })
 }
 
 func takeOver(t *testing.T, st *stage) {
@@ -96,7 +96,7 @@ func takeOver(t *testing.T, st *stage) {
 	st.expect(t, seen, "same", "second")
 	st.down(t, "same", "still here")
 	second.receives(t, "still here")
-	eventually(t, "one device is attached", func() bool { return st.attached() == 1 })
+	Eventually(t, "one device is attached", func() bool { return st.attached() == 1 })
 }
 
 func mayNotPublish(t *testing.T, st *stage) {
@@ -104,7 +104,7 @@ func mayNotPublish(t *testing.T, st *stage) {
 	c, free := st.connect(t, muted), st.connect(t, "free")
 	before := st.b.Stats().Dropped()
 	c.Send("one")
-	eventually(t, "the message is dropped", func() bool { return st.b.Stats().Dropped() > before })
+	Eventually(t, "the message is dropped", func() bool { return st.b.Stats().Dropped() > before })
 	free.Send("two")
 	st.expect(t, seen, "free", "two")
 	st.down(t, muted, "still here")

@@ -249,7 +249,7 @@ func (st *stage) publish(t *testing.T, m Message) int {
 func (st *stage) down(t *testing.T, id, payload string) {
 	t.Helper()
 	m := st.s.Downlink(id, payload)
-	eventually(t, "somebody is subscribed to "+m.Topic, func() bool { return st.publish(t, m) > 0 })
+	Eventually(t, "somebody is subscribed to "+m.Topic, func() bool { return st.publish(t, m) > 0 })
 }
 
 // attached is how many devices the broker sees.
@@ -279,8 +279,8 @@ func (c connected) receives(t *testing.T, payload string) {
 	}
 }
 
-// eventually polls a condition that others bring about.
-func eventually(t *testing.T, what string, ok func() bool) {
+// Eventually polls a condition that others bring about.
+func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(Patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {

@@ -127,6 +127,8 @@ func (c *conn) LastWords(e *gateway.End) []byte {
 	if err != nil || c.out.tooLarge(len(b)) {
 		return nil
 	}
-	c.g.count(b)
 	return b
 }
+
+// Said implements gateway.Teller.
+func (c *conn) Said(last []byte) { c.g.count(last) }

@@ -35,7 +35,6 @@ func (c *conn) refuse(code mqtt.ReasonCode, why string, err error) error {
 	}
 	if aerr == nil {
 		e.Last, e.Mute = last, false
-		c.g.count(last)
 	}
 	return e
 }
@@ -179,11 +178,11 @@ func (c *conn) accept(ctx context.Context, p *mqtt.Connect, id auth.Identity, au
 	if err != nil || c.out.tooLarge(len(b)) {
 		return &gateway.End{Why: "too-large", Err: errors.New("CONNACK above the client's maximum packet size"), Mute: true}
 	}
-	c.g.count(b)
 	c.Log().Debug("client connected", "user", id.Name, "version", c.version.String(), "present", resumed.Present)
 	if err := c.Accept(link, b); err != nil {
 		return err
 	}
+	c.g.count(b)
 	c.KeepAlive(keepAlive)
 	return nil
 }

@@ -3,7 +3,9 @@ package mqtt_test
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -156,6 +158,25 @@ func TestRetainedQuotaBeforeMQTT5(t *testing.T) {
 	r.send(mqtt.Publish{Topic: []byte("too many"), Payload: []byte("x"), Retain: true, QoS: 1, PacketID: 1})
 	if seen := r.closed(); len(seen) > 0 {
 		t.Errorf("received %+v", seen)
+	}
+}
+
+// TestFailedHandshakesAreLogged with the listener, since there is no client to
+// name.
+func TestFailedHandshakesAreLogged(t *testing.T) {
+	log := &logbook{}
+	s := startURL(t, "ws://127.0.0.1:0", broker.Config{}, gw.Config{Logger: slog.New(slog.NewTextHandler(log, nil))}, transport.ListenConfig{})
+	r := dial(t, s.addr, mqtt.V311)
+	r.bytes([]byte("GET / HTTP/1.0\r\n\r\n"))
+	if _, err := io.ReadAll(r.nc); err != nil {
+		t.Error(err)
+	}
+	gatewaytest.Eventually(t, "the log says so", func() bool { return len(log.about("connection refused")) > 0 })
+	if l := log.about("connection refused"); !strings.Contains(l[0], "listener="+s.l.URL()) || !strings.Contains(l[0], "level=INFO") || !strings.Contains(l[0], "err=") {
+		t.Errorf("%q", l)
+	}
+	if l := log.about("connection ended"); len(l) > 0 {
+		t.Errorf("%q", l)
 	}
 }
 
