@@ -22,7 +22,8 @@ type Config struct {
 	// IdleTimeout is how long a device may take to be connected. 0: 15 s.
 	IdleTimeout time.Duration
 	// UpTopic is where the data of a device goes. %c stands for its client
-	// identifier, %u for its user name. "": tcp/%c/up.
+	// identifier, %u for the user name that it gives, or else for the user that
+	// it is by its certificate or approval. "": tcp/%c/up.
 	UpTopic string
 	// DnTopic is what a device is subscribed to, with the same placeholders. ""
 	// is tcp/%c/dn. It may be any topic filter.

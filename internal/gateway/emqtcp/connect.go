@@ -40,30 +40,46 @@ func (c *client) connect(ctx context.Context, h emqtcp.Header, body []byte) erro
 		return broken(err)
 	}
 	c.Name(p.ClientID)
-	up, dn, err := c.g.topics(&p)
-	if err != nil {
+	if err := c.g.checkNames(&p); err != nil {
 		return err
 	}
 	id, err := c.authenticate(ctx, &p)
 	if err != nil {
 		return err
 	}
+	up, dn, err := c.g.topics(&p, &id)
+	if err != nil {
+		return err
+	}
 	return c.accept(ctx, &p, id, up, dn)
 }
 
-// topics returns those of a device, or refuses what it calls itself: a wildcard
-// would give it the downlinks of others.
-func (g *Gateway) topics(p *emqtcp.Connect) (up, dn string, err error) {
+// checkNames refuses what a device calls itself: a wildcard would give it the
+// downlinks of others.
+func (g *Gateway) checkNames(p *emqtcp.Connect) error {
 	if err := g.checkName(p.ClientID); err != nil {
-		return "", "", refuse(emqtcp.AuthFailed, messageBadName, "client-id", fmt.Errorf("client identifier %.64q %w", p.ClientID, err))
+		return refuse(emqtcp.AuthFailed, messageBadName, "client-id", fmt.Errorf("client identifier %.64q %w", p.ClientID, err))
 	}
-	switch err := g.checkName(p.Username); {
-	case p.Username != "" && err != nil:
-		return "", "", refuse(emqtcp.AuthFailed, messageBadUser, "client-id", fmt.Errorf("user name %.64q %w", p.Username, err))
-	case p.Username == "" && strings.Contains(g.cfg.UpTopic+g.cfg.DnTopic, "%u"):
-		return "", "", refuse(emqtcp.AuthFailed, messageBadUser, "client-id", errors.New("the topics hold %u and the device names no user"))
+	if err := g.checkName(p.Username); p.Username != "" && err != nil {
+		return refuse(emqtcp.AuthFailed, messageBadUser, "client-id", fmt.Errorf("user name %.64q %w", p.Username, err))
 	}
-	up, dn = expand(g.cfg.UpTopic, p.ClientID, p.Username), expand(g.cfg.DnTopic, p.ClientID, p.Username)
+	return nil
+}
+
+// topics returns those of a device. The user in them is whom it has named, or
+// else who it has turned out to be, by its certificate or an approval.
+func (g *Gateway) topics(p *emqtcp.Connect, id *auth.Identity) (up, dn string, err error) {
+	user := p.Username
+	if user == "" && strings.Contains(g.cfg.UpTopic+g.cfg.DnTopic, "%u") {
+		if id.Name == "" {
+			return "", "", refuse(emqtcp.AuthFailed, messageBadUser, "client-id", errors.New("the topics hold %u and the device names no user"))
+		}
+		if err := g.checkName(id.Name); err != nil {
+			return "", "", refuse(emqtcp.AuthFailed, messageBadUser, "client-id", fmt.Errorf("the topics hold %%u, and the name %.64q %w", id.Name, err))
+		}
+		user = id.Name
+	}
+	up, dn = expand(g.cfg.UpTopic, p.ClientID, user), expand(g.cfg.DnTopic, p.ClientID, user)
 	if err := errors.Join(router.ValidateName(up), checkFilter(dn)); err != nil { // too long, or too deep
 		return "", "", refuse(emqtcp.AuthFailed, messageBadName, "client-id", err)
 	}

@@ -142,6 +142,34 @@ func TestTopicsHoldTheNames(t *testing.T) {
 	d.wantsBytes(data("on"))
 }
 
+// A certificate or an approval tells who the user is.
+func TestAUserThatTheDeviceDoesNotNameIsThatOfItsIdentity(t *testing.T) {
+	known := answers(func(c auth.Credentials) (auth.Identity, auth.Verdict, error) {
+		return auth.Identity{Name: map[string]string{"a": "device:a", "wild": "fleet/#", "reserved": "$SYS"}[c.ClientID]}, auth.Allow, nil
+	})
+	s := start(t, emqtcp.Config{Authenticator: known, UpTopic: "in/%u", DnTopic: "out/%u"}, broker.Config{})
+	o := s.observe("in/#")
+	named := s.dial()
+	named.write(append(connectWith("a", "bob", ""), data("1")...))
+	named.wants(accepted)
+	o.wants("in/bob 1")
+	d := s.dial()
+	d.write(append(connectWith("a", "", ""), data("2")...))
+	d.wants(accepted)
+	o.wants("in/device:a 2")
+	o.publish("out/device:a", "on")
+	d.wantsBytes(data("on"))
+	for _, id := range []string{"nobody", "wild", "reserved"} {
+		d := s.dial()
+		d.write(connectWith(id, "", ""))
+		d.closed(invalidUser)
+	}
+	// Where no topic holds it, it may be anything.
+	plain := start(t, emqtcp.Config{Authenticator: known}, broker.Config{}).dial()
+	plain.write(connectWith("wild", "", ""))
+	plain.wants(accepted)
+}
+
 // What is published as soon as the answer is there reaches the device.
 func TestSubscribedBeforeTheAnswer(t *testing.T) {
 	s := start(t, emqtcp.Config{}, broker.Config{})
