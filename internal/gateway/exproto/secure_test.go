@@ -155,13 +155,17 @@ func TestTheAdapterWantsCertificates(t *testing.T) {
 }
 
 func TestDatagrams(t *testing.T) {
-	const idle = time.Second
-	s := start(t, options{url: "exproto+udp://127.0.0.1:0", gateway: exproto.Config{IdleTimeout: idle}, handler: &handler{do: func(h *handler, e told) error {
-		if e.bytes == "timer" {
-			return errors.Join(h.startTimer(e.conn, 1), h.send(e.conn, "started"))
-		}
-		return nil
-	}}})
+	const idle = 2 * time.Second
+	s := start(t, options{
+		url:     "exproto+udp://127.0.0.1:0",
+		gateway: exproto.Config{IdleTimeout: idle, KeepaliveMultiplier: idle.Seconds()},
+		handler: &handler{do: func(h *handler, e told) error {
+			if e.bytes == "timer" {
+				return errors.Join(h.startTimer(e.conn, 1), h.send(e.conn, "started"))
+			}
+			return nil
+		}},
+	})
 	peer := func() *device { return s.dial(t, nil) }
 	closed := func(d *device) string {
 		port := uint32(d.nc.LocalAddr().(*net.UDPAddr).Port)
@@ -176,28 +180,39 @@ func TestDatagrams(t *testing.T) {
 		}
 		return ""
 	}
-	quiet, talking, timed, silent := peer(), peer(), peer(), peer()
-	quiet.send("one") // and no more
-	if e := s.h.wait(t, "created", 1); e.info.Socktype != pb.SocketType_UDP {
-		t.Errorf("%v", e.info)
-	}
-	timed.send("timer")
-	silent.send("timer")
-	timed.expect("started")
-	silent.expect("started")
 	// Each datagram begins the idle time-out of its own peer anew, and counts for
-	// the timer of its own peer alone.
-	until(t, "the peers that say nothing are gone", func() bool {
-		talking.send("datagram")
-		timed.send("datagram")
-		time.Sleep(idle / 10)
-		return closed(quiet) != "" && closed(silent) != ""
-	})
-	if a, b := closed(quiet), closed(silent); a != "idle_timeout" || b != "keepalive_timeout" {
-		t.Errorf("closed %s, %s", a, b)
-	}
-	if a, b := closed(talking), closed(timed); a != "" || b != "" {
-		t.Errorf("closed %q, %q", a, b)
+	// the timer of its own peer alone. Where this test was kept from sending for so
+	// long that they could not have lived, it has shown nothing.
+	for {
+		quiet, talking, timed, silent := peer(), peer(), peer(), peer()
+		quiet.send("one") // and no more
+		if e := s.h.wait(t, "created", 1); e.info.Socktype != pb.SocketType_UDP {
+			t.Errorf("%v", e.info)
+		}
+		timed.send("timer")
+		silent.send("timer")
+		timed.expect("started")
+		silent.expect("started")
+		sent, pause := time.Now(), time.Duration(0)
+		until(t, "the peers that say nothing are gone", func() bool {
+			talking.send("datagram")
+			timed.send("datagram")
+			now := time.Now()
+			sent, pause = now, max(pause, now.Sub(sent))
+			time.Sleep(idle / 50)
+			return closed(quiet) != "" && closed(silent) != ""
+		})
+		if a, b := closed(quiet), closed(silent); a != "idle_timeout" || b != "keepalive_timeout" {
+			t.Errorf("closed %s, %s", a, b)
+		}
+		a, b := closed(talking), closed(timed)
+		if a == "" && b == "" {
+			break
+		}
+		if pause < idle/4 {
+			t.Fatalf("closed %q, %q, although they have never been silent for more than %v", a, b, pause)
+		}
+		t.Logf("silent for %v: once more", pause)
 	}
 	for _, e := range s.h.all("") {
 		if e.what == "bytes" && e.bytes != "one" && e.bytes != "timer" && e.bytes != "datagram" {
