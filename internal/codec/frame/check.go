@@ -43,7 +43,7 @@ type Made struct {
 type Unused struct {
 	What string // variant, message, reply, refusal, checksum, downlink
 	Name string
-	Line int // in the YAML, 0 if unknown
+	Line int // in the YAML
 }
 
 // Passed reports whether every vector passed.
@@ -78,6 +78,15 @@ func (c *Codec) Check() *Report {
 	}
 	report.Unused = ch.unused()
 	return report
+}
+
+// clip bounds what a problem quotes.
+func clip(b []byte) string {
+	const most = 1024
+	if len(b) > most {
+		return strings.ToValidUTF8(string(b[:most]), "") + "..."
+	}
+	return string(b)
 }
 
 func (ch *checker) problem(format string, args ...any) {
@@ -115,10 +124,10 @@ func (ch *checker) uplink(v *vector) {
 		ch.problem("want the error %s, have field: %v", v.err, err)
 		return
 	case v.err != "":
-		ch.problem("want the error %s, but the frame is good: %s", v.err, r.AppendJSON(nil))
+		ch.problem("want the error %s, but the frame is good: %s", v.err, clip(r.AppendJSON(nil)))
 		return
 	case err != nil:
-		ch.problem("%v; so far: %s", err, r.AppendJSON(nil))
+		ch.problem("%v; so far: %s", err, clip(r.AppendJSON(nil)))
 		return
 	}
 	if n < len(v.input) {
@@ -273,9 +282,11 @@ func (t *template) made(get values, payload []byte, env Env) []Made {
 // unused lists what no vector has reached.
 func (ch *checker) unused() []Unused {
 	var out []Unused
-	sums := false
+	sumLine := 0
 	for _, v := range ch.c.framing.variants {
-		sums = sums || len(v.sums) > 0
+		if len(v.sums) > 0 && sumLine == 0 {
+			sumLine = v.sums[0].line
+		}
 		if !ch.variants[v] {
 			out = append(out, Unused{"variant", v.label(), v.line})
 		}
@@ -293,8 +304,8 @@ func (ch *checker) unused() []Unused {
 			out = append(out, Unused{"refusal", m.label, m.refuse.line})
 		}
 	}
-	if sums && !ch.badSum {
-		out = append(out, Unused{What: "checksum", Name: "no vector has a wrong one (error: checksum)"})
+	if sumLine > 0 && !ch.badSum {
+		out = append(out, Unused{"checksum", "no vector has a wrong one (error: checksum)", sumLine})
 	}
 	for _, name := range ch.c.down.names {
 		if t := ch.c.down.cases[name]; !ch.templates[t] {

@@ -271,11 +271,8 @@ func (l *loader) algorithm(m *mapping) checksum {
 	case isCRC:
 		c.size, c.sum = known.width/8, known.compile()
 	default:
-		hint := "there are " + strings.Join(algorithms(), ", ") + "; others can be given as custom: {width, poly, init, refin, refout, xorout}"
-		if near := nearest(c.algo, algorithms()); near != "" {
-			hint = "did you mean " + near + "?"
-		}
-		l.errorf(m.node, "checksum: unknown algo %q: %s", c.algo, hint)
+		l.errorf(m.node, "checksum: unknown algo %q%s; others can be given as custom: {width, poly, init, refin, refout, xorout}",
+			c.algo, suggest(c.algo, algorithms()))
 		c.size, c.sum = 1, xor
 	}
 	natural := c.size

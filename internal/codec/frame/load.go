@@ -32,12 +32,23 @@ func Parse(file string, src []byte) (*Codec, error) {
 	case !errors.Is(err, io.EOF):
 		return nil, fmt.Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
-	l := &loader{file: file, slots: map[string]int{}, inline: map[string]*checksum{}, zone: time.UTC}
+	l := &loader{file: file, slots: map[string]int{}, text: map[int]bool{}, inline: map[string]*checksum{}, zone: time.UTC}
 	c := l.load(doc.Content[0])
 	if len(l.errs) > 0 {
 		return nil, errors.Join(l.errs...)
 	}
 	return c, nil
+}
+
+// NameIn is what a definition calls itself that may be broken; "" if it does not.
+func NameIn(src []byte) string {
+	for line := range bytes.Lines(src) {
+		if name, ok := bytes.CutPrefix(line, []byte("codec:")); ok {
+			name, _, _ = bytes.Cut(name, []byte(" #"))
+			return string(bytes.Trim(bytes.TrimSpace(name), `"'`))
+		}
+	}
+	return ""
 }
 
 func (l *loader) load(n *yaml.Node) *Codec {
@@ -90,14 +101,12 @@ func (l *loader) named(names []string, n *yaml.Node) {
 		var all []string
 		for _, m := range l.messages {
 			found = found || m.name == name
-			all = append(all, m.name)
+			if m.name != "" {
+				all = append(all, m.name)
+			}
 		}
 		if !found {
-			hint := ""
-			if near := nearest(name, all); near != "" {
-				hint = ": did you mean " + near + "?"
-			}
-			l.errorf(n, "session: there is no message %q%s", name, hint)
+			l.errorf(n, "session: there is no message %q%s", name, suggest(name, all))
 		}
 	}
 }

@@ -125,6 +125,9 @@ func (l *loader) field(n *yaml.Node, sc scope) (field, bool) {
 	}
 	l.byteOps(m, &f)
 	l.kind(m, typ, &f, sc)
+	if f.slot >= 0 {
+		l.text[f.slot] = l.text[f.slot] || f.textual
+	}
 	m.done()
 	return f, f.read != nil
 }
@@ -265,14 +268,15 @@ func (l *loader) earlier(n *yaml.Node, name, what string, sc scope) int {
 }
 
 // refer finds a field anywhere in the file, once all of it has been read.
-func (l *loader) refer(n *yaml.Node, name string, sc scope, slot *int) {
+// others are names that could stand there, too.
+func (l *loader) refer(n *yaml.Node, name string, sc scope, slot *int, others ...string) {
 	l.pending = append(l.pending, func() {
 		if s, ok := l.lookup(name, sc); ok {
 			*slot = s
 		} else if s, ok := l.foreign(name); ok {
 			*slot = s
 		} else {
-			l.unknown(n, "", name, "")
+			l.unknown(n, "", name, "", others...)
 		}
 	})
 }
@@ -293,19 +297,19 @@ func (l *loader) foreign(name string) (slot int, ok bool) {
 	return slot, ok
 }
 
-func (l *loader) unknown(n *yaml.Node, what, name, where string) {
+// unknown complains about a name that no field has; others are what could stand
+// there, too.
+func (l *loader) unknown(n *yaml.Node, what, name, where string, others ...string) {
 	if what != "" {
 		what += ": "
 	}
-	var names []string
+	names := others
 	for path := range l.slots {
-		names = append(names, path)
+		if !strings.HasPrefix(path, "\x00") {
+			names = append(names, path)
+		}
 	}
-	hint := ""
-	if near := nearest(name, names); near != "" {
-		hint = ": did you mean " + near + "?"
-	}
-	l.errorf(n, "%sthere is no field %q%s%s", what, name, where, hint)
+	l.errorf(n, "%sthere is no field %q%s%s", what, name, where, suggest(name, names))
 }
 
 // bag is a structure whose names come out of the frame.

@@ -25,6 +25,17 @@ var otherTypes = []string{
 	"skip", "checksum", "group", "switch", "array", "tlv", "kv", "regex", "json",
 }
 
+// foreignTypes are words of other languages for types, and what they are here.
+var foreignTypes = map[string]string{
+	"int8": "s1", "int16": "s2", "int32": "s4", "int64": "s8", "i8": "s1", "i16": "s2", "i32": "s4", "i64": "s8",
+	"uint8": "u1", "uint16": "u2", "uint32": "u4", "uint64": "u8", "u16": "u2", "u32": "u4", "u64": "u8",
+	"byte": "u1", "char": "u1", "bool": "u1", "word": "u2", "short": "s2", "ushort": "u2", "dword": "u4", "long": "s8", "ulong": "u8",
+	"int": "s2 or s4", "integer": "s2 or s4", "uint": "u2 or u4", "number": "u2 or u4", "signed": "s2 or s4", "unsigned": "u2 or u4",
+	"float": "f4", "float32": "f4", "f32": "f4", "single": "f4", "real": "f4", "double": "f8", "float64": "f8", "f64": "f8",
+	"string": "str", "text": "str", "ascii": "str", "blob": "bytes", "raw": "hex", "datetime": "time", "timestamp": "time",
+	"list": "array", "struct": "group", "object": "group", "ip": "ip4", "ipv4": "ip4",
+}
+
 // kind reads the keys that belong to the type of a field.
 func (l *loader) kind(m *mapping, typ string, f *field, sc scope) {
 	if k, ok := kinds[typ]; ok {
@@ -102,7 +113,9 @@ func (l *loader) integerField(m *mapping, typ string, f *field, sc scope) {
 			words = append(words, name)
 		}
 		hint := "want " + strings.Join(otherTypes, ", ") + ", bytes, hex, str, bcd, ascii_int, ascii_float or ascii_hex"
-		if near := nearest(typ, words); near != "" {
+		if here := foreignTypes[strings.ToLower(typ)]; here != "" {
+			hint = "here it is " + here
+		} else if near := nearest(typ, words); near != "" {
 			hint = "did you mean " + near + "?"
 		}
 		l.errorf(m.node, "%s: there is no type %q: %s", m.what, typ, hint)

@@ -211,6 +211,9 @@ func (l *loader) bits(m *mapping, f *field, sc scope, width int) {
 		}
 		if name != "_" {
 			b.slot = l.declare(inner.prefix + name)
+			if !l.text[b.slot] {
+				l.text[b.slot] = false
+			}
 		}
 		b.hidden = b.hidden || name == "_"
 		b.dotted = strings.Contains(name, ".")

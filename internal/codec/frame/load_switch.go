@@ -20,12 +20,35 @@ func (l *loader) choice(m *mapping, f *field, sc scope) *choice {
 		c.byName = n.Value
 		c.by = l.earlier(n, n.Value, m.what+": by", sc)
 	}
-	l.cases(m, c, func(n *yaml.Node) *message { return l.caseOf(n, sc.inner(f)) })
+	strange := l.cases(m, c, func(n *yaml.Node) *message { return l.caseOf(n, sc.inner(f)) })
+	l.pending = append(l.pending, func() { // other cases may have a field of the same name, of text
+		if text, known := l.text[c.by]; known && !text {
+			l.neverNumbers(strange, c)
+		}
+	})
 	return c
 }
 
-// cases reads cases and default; each case is one, or a list by direction.
-func (l *loader) cases(m *mapping, c *choice, read func(*yaml.Node) *message) {
+// wordKey is a key of cases, or a part of one, that no number can be.
+type wordKey struct {
+	key  *yaml.Node
+	word string
+}
+
+// neverNumbers complains about keys that the numbers of by never are.
+func (l *loader) neverNumbers(strange []wordKey, c *choice) {
+	for _, s := range strange {
+		hint := "want numbers such as 1, 0x12 or 0x80..0x8f"
+		if _, err := strconv.ParseUint(s.word, 0, 64); err == nil {
+			hint = "leave out the quotes"
+		}
+		l.errorf(s.key, "cases: %q is never reached, because %s is a number: %s", s.word, c.byName, hint)
+	}
+}
+
+// cases reads cases and default; each case is one, or a list by direction. It
+// returns the keys that are words.
+func (l *loader) cases(m *mapping, c *choice, read func(*yaml.Node) *message) (strange []wordKey) {
 	c.sparse, c.words = map[uint64]int16{}, map[string]int16{}
 	alternatives := func(key string, n *yaml.Node) (list []*message) {
 		nodes := []*yaml.Node{n}
@@ -50,24 +73,28 @@ func (l *loader) cases(m *mapping, c *choice, read func(*yaml.Node) *message) {
 	n := m.get("cases")
 	if n == nil {
 		l.errorf(m.node, "%s: cases are missing", m.what)
-		return
+		return nil
 	}
 	cm := l.mapping(n, "cases")
 	for i, key := range cm.keys {
 		if len(c.cases) == 32000 {
 			l.errorf(cm.key[i], "%s: too many cases", m.what)
-			return
+			return nil
 		}
 		c.cases = append(c.cases, alternatives(key, cm.get(key)))
-		l.caseKey(cm, i, c)
+		for _, word := range l.caseKey(cm, i, c) {
+			strange = append(strange, wordKey{cm.key[i], word})
+		}
 	}
 	if n := m.get("default"); n != nil {
 		c.other = alternatives("default", n)
 	}
+	return strange
 }
 
-// caseKey enters the values of a key such as 0x12, 0x80..0x8f or 1, 2.
-func (l *loader) caseKey(cm *mapping, i int, c *choice) {
+// caseKey enters the values of a key such as 0x12, 0x80..0x8f or 1, 2, and returns
+// what of it is words.
+func (l *loader) caseKey(cm *mapping, i int, c *choice) (words []string) {
 	index := int16(len(c.cases))
 	word := cm.keys[i]
 	if _, ok := c.words[word]; !ok {
@@ -82,8 +109,9 @@ func (l *loader) caseKey(cm *mapping, i int, c *choice) {
 		// Quoted, it is text; but a digit field may still be chosen by it.
 		if v, err := strconv.ParseUint(word, 10, 64); err == nil {
 			l.enter(cm.key[i], c, v, v, index)
+			return nil
 		}
-		return
+		return []string{word}
 	}
 	for _, part := range strings.Split(word, ",") {
 		part = strings.TrimSpace(part)
@@ -93,7 +121,8 @@ func (l *loader) caseKey(cm *mapping, i int, c *choice) {
 			if !isRange && part != word {
 				c.words[part] = index
 			}
-			continue // a word
+			words = append(words, part)
+			continue
 		}
 		to := from
 		if isRange {
@@ -104,6 +133,7 @@ func (l *loader) caseKey(cm *mapping, i int, c *choice) {
 		}
 		l.enter(cm.key[i], c, from, to, index)
 	}
+	return words
 }
 
 func (l *loader) enter(n *yaml.Node, c *choice, from, to uint64, index int16) {
@@ -161,7 +191,7 @@ func (l *loader) tlv(m *mapping, f *field, sc scope) {
 		f.sub.cut = true
 	}
 	inner := sc.inner(f)
-	l.cases(m, c, func(n *yaml.Node) *message {
+	strange := l.cases(m, c, func(n *yaml.Node) *message {
 		if n.Kind == yaml.MappingNode && hasKey(n, "type") {
 			msg := &message{line: n.Line, device: -1, index: len(l.messages)}
 			l.messages = append(l.messages, msg)
@@ -172,6 +202,7 @@ func (l *loader) tlv(m *mapping, f *field, sc scope) {
 		}
 		return l.caseOf(n, inner)
 	})
+	l.neverNumbers(strange, c)
 	f.sub.choice = c
 }
 

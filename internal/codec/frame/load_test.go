@@ -35,9 +35,11 @@ func TestParseErrors(t *testing.T) {
 		{"checksum outside", head + "checksum: {algo: sum8, range: [0, -1], at: 9}", "3: checksum: range and at do not fit into 4 bytes"},
 		{"checksum without room", head + "checksum: {algo: crc16-arc, range: [0, -2], at: -1}", "leaves no room for 2 bytes"},
 		{"unknown algorithm", head + "checksum: {algo: crc16-x52, range: [0, -2], at: -2}", "did you mean crc16-x25?"},
+		{"family of algorithms", head + "checksum: {algo: crc16, range: [0, -2], at: -2}", "did you mean one of crc16-arc, crc16-ccitt-false, crc16-hj212, "},
 		{"custom without poly", head + "checksum: {custom: {width: 8}, range: [0, -1], at: -1}", "custom needs width and poly"},
 		{"escape of one byte", head + "preprocess: {unescape: {\"7d\": \"7e\"}}", "want two bytes that stand for one"},
 		{"unknown type", head + "fields: [{name: a, type: str8, size: 1}]", `3: field a: there is no type "str8": did you mean str?`},
+		{"type of another language", head + "fields: [{name: a, type: i16}]", `there is no type "i16": here it is s2`},
 		{"no type", head + "fields: [{name: a}]", "field a: type is missing"},
 		{"no name of a field", head + "fields: [{type: u1}]", "field: name is missing"},
 		{"no size", head + "fields: [{name: a, type: hex}]", "field a: its size is missing"},
@@ -51,6 +53,12 @@ func TestParseErrors(t *testing.T) {
 		{"signed", head + "fields: [{name: a, type: u1, signed: true}]", "signed: want magnitude"},
 		{"min above max", head + "fields: [{name: a, type: u1, min: 3, max: 2}]", "min is more than max"},
 		{"no such case field", head + "fields: [{type: switch, by: knd, cases: {1: {}}}]", `there is no field "knd"`},
+		{"word for a number", head + "fields: [{name: k, type: u1}, {type: switch, by: k, cases: {1: {}, two: {}}}]", `3: cases: "two" is never reached, because k is a number: want numbers such as 1`},
+		{"word in a list", head + "fields: [{name: k, type: u1}, {type: switch, by: k, cases: {\"1, two\": {}}}]", `cases: "two" is never reached`},
+		{"quoted number", head + "fields: [{name: k, type: u1}, {type: switch, by: k, cases: {\"0x12\": {}}}]", `"0x12" is never reached, because k is a number: leave out the quotes`},
+		{"word of a map", head + "fields: [{name: k, type: u1, map: {0: zero}}, {type: switch, by: k, cases: {zero: {}}}]", `cases: "zero" is never reached`},
+		{"word for bits", head + "fields: [{name: s, type: u1, flat: true, bits: {k: 1}}, {type: switch, by: k, cases: {one: {}}}]", `cases: "one" is never reached`},
+		{"word for a tag", head + "fields: [{type: tlv, tag: u1, length: u1, cases: {one: {type: u1}}}]", `"one" is never reached, because tag is a number`},
 		{"case twice", head + "fields: [{name: k, type: u1}, {type: switch, by: k, cases: {0x01: {}, 1: {}}}]", "cases: 0x1 is there twice"},
 		{"direction twice", head + "fields: [{name: k, type: u1}, {type: switch, by: k, cases: {1: [{dir: up}, {dir: up}]}}]", "twice for direction up"},
 		{"regex", head + "fields: [{type: regex, pattern: \"(\"}]", "missing closing )"},
@@ -64,6 +72,7 @@ func TestParseErrors(t *testing.T) {
 		{"at in changed bytes", head + "fields: [{name: g, type: group, size: 2, add: 1, fields: [{name: a, type: u1, at: 0}]}]", "at counts in the frame"},
 		{"device id", head + "device_id: imei", `there is no field "imei"`},
 		{"reply field", head + "fields: [{name: serial, type: u2}]\nreply: \"00 {seriel}\"", "did you mean serial?"},
+		{"reply with something like a checksum", head + "reply: \"00 {crcx}\"", `there is no field "crcx": did you mean crc?`},
 		{"reply without checksum", head + "reply: \"00 {crc}\"", "frames that begin like this have 0 checksums"},
 		{"reply without length", head + "reply: \"00 {len}\"", "{len:u2-15} is the length of the whole frame"},
 		{"reply not closed", head + "reply: \"00 {len\"", "has no closing }"},
@@ -76,6 +85,7 @@ func TestParseErrors(t *testing.T) {
 		{"downlink without encode", head + "downlink: {topic: a}", "encode is missing"},
 		{"length of nothing", head + "downlink: {encode: \"{len(a):u1}\"}", "the template has no {a:...}"},
 		{"topic with a wildcard", head + "uplink: {topic: \"a/+/b\"}", "has no + # or NUL"},
+		{"topic with something like the device", head + "uplink: {topic: \"a/${devid}\"}", `there is no field "devid": there are codec, device_id, message`},
 		{"topic of the broker", head + "uplink: {topic: \"$SYS/a\"}", "are the broker's"},
 		{"topic variable", head + "uplink: {topic: \"a/${b}\"}", `there is no field "b"`},
 		{"downlink topic variable", head + "fields: [{name: b, type: u1}]\ndownlink: {topic: \"a/${b}\", encode: \"00\"}", "only ${device_id} and ${codec}"},
@@ -110,6 +120,31 @@ func TestAllErrors(t *testing.T) {
 	for _, want := range []string{"test.yaml:2: ", "test.yaml:4: ", "test.yaml:5: "} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\nwant %s", err, want)
+		}
+	}
+}
+
+// What words a switch may list, because the values can be words.
+func TestWordsAsCases(t *testing.T) {
+	for _, fields := range []string{
+		"[{name: k, type: str, size: 1}, {type: switch, by: k, cases: {two: {}}}]",
+		"[{name: k, type: hex, size: 1}, {type: switch, by: k, cases: {0A: {}, \"12\": {}}}]",
+		"[{type: kv, sep: \";\", eq: \"=\", flat: true}, {type: switch, by: k, cases: {two: {}}}]",
+		"[{name: k, type: u1}, {type: switch, by: k, cases: {\"1, 0x02, 3..4\": {}, \"12\": {}}}]",
+	} {
+		if _, err := Parse("test.yaml", []byte("codec: test\nframing: {fixed: 4}\nfields: "+fields)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The name of a definition is found even where the rest is broken.
+func TestNameIn(t *testing.T) {
+	for src, want := range map[string]string{
+		"# mine\ncodec: meter # a\nframing: [": "meter", "doc: a\ncodec: 'b'\n": "b", "framing: whole\n": "", "": "",
+	} {
+		if got := NameIn([]byte(src)); got != want {
+			t.Errorf("%q: %q, want %q", src, got, want)
 		}
 	}
 }

@@ -26,6 +26,7 @@ type loader struct {
 	visits int
 
 	slots     map[string]int // path of a field → its slot
+	text      map[int]bool   // slots of fields that are text, false: numbers; foreign names are not in it
 	codec     string
 	le        bool           // endian of the file
 	zone      *time.Location // tz of the file
@@ -162,6 +163,24 @@ func (m *mapping) done() {
 		}
 		m.l.errorf(m.key[i], "%s: unknown key %q%s", m.what, key, hint)
 	}
+}
+
+// suggest is what to write instead of a word, with a colon in front: what begins
+// like it, what is near, or all there is, unless that is too much.
+func suggest(word string, candidates []string) string {
+	all := slices.Clone(candidates)
+	slices.Sort(all)
+	all = slices.Compact(all)
+	like := slices.DeleteFunc(slices.Clone(all), func(c string) bool { return !strings.HasPrefix(c, word) })
+	switch near := nearest(word, all); {
+	case len(word) > 2 && len(like) > 1:
+		return ": did you mean one of " + strings.Join(like, ", ") + "?"
+	case near != "":
+		return ": did you mean " + near + "?"
+	case len(all) > 0 && len(all) <= 16:
+		return ": there are " + strings.Join(all, ", ")
+	}
+	return ""
 }
 
 // nearest is the candidate at an edit distance of at most 2, "" if none.

@@ -289,7 +289,7 @@ func (c *templateLoader) meaning(p *part, typed bool) {
 	} else if name == "device_id" {
 		p.kind = partDevice
 	} else {
-		c.l.unknown(c.n, c.what, name, "")
+		c.l.unknown(c.n, c.what, name, "", "len", "crc", "seq", "now", "device_id")
 	}
 }
 

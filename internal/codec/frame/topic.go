@@ -163,7 +163,7 @@ func (l *loader) topic(n *yaml.Node, what string, down bool) topicTemplate {
 			p.what = topicMessage
 		default:
 			p.what = topicField
-			l.refer(n, p.name, scope{}, &p.slot)
+			l.refer(n, p.name, scope{}, &p.slot, "device_id", "message", "codec")
 		}
 	}
 	return t
