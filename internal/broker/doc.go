@@ -46,6 +46,7 @@
 // Everything of a PUBLISH happens on the publisher's goroutine: no channel, no
 // hand-off. Locks, in the order in which they are taken:
 //
+//	Conn.using           of a gateway, around its calls of a Link; never by a Receiver
 //	Session.life         attach, detach and end of one session, one at a time
 //	Session.applying     what its own client has sent is being stored
 //	shard.mu             the registry, never held across a call
