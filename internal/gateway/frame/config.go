@@ -81,17 +81,15 @@ func (c Config) CheckListener(e transport.Endpoint) error {
 		return err
 	}
 	for _, d := range c.Codecs {
-		if codec, err := d.compile(); err == nil && codec.Name() == name {
-			return nil
-		} else if err != nil && baseName(d.Name) == name {
-			return nil // Validate says what is wrong with it
+		if d.codec() == name {
+			return nil // Validate says what is wrong with it, if anything is
 		}
 	}
 	if slices.Contains(frame.Builtin(), name) {
 		return nil
 	}
 	if name == "" {
-		return fmt.Errorf("the URL does not say which codec: %s/gt06", strings.TrimSuffix(e.String(), "/"))
+		return fmt.Errorf("the URL does not say which codec, as in %s/gt06", strings.TrimSuffix(e.String(), "/"))
 	}
 	return fmt.Errorf("no codec %q: there are %s; files go into frame.codecs", name, strings.Join(c.names(), ", "))
 }
@@ -203,7 +201,11 @@ func (f *fault) Error() string {
 }
 func (f *fault) Unwrap() error { return f.err }
 
-// baseName is how the file name would call its codec.
-func baseName(file string) string {
-	return strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+// codec is the name of the codec in a file that may be broken: if it does not say,
+// that of the file.
+func (d Definition) codec() string {
+	if name := frame.NameIn([]byte(d.Source)); name != "" {
+		return name
+	}
+	return strings.TrimSuffix(filepath.Base(d.Name), filepath.Ext(d.Name))
 }
