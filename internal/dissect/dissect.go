@@ -75,7 +75,8 @@ type Field struct {
 	Kind Kind
 	Off  int // from the start of the packet
 	Len  int // 0 for what is known without bytes of its own
-	// Value is nil, a bool, int64, uint64, float64, string, []byte or time.Time.
+	// Value is nil, a bool, int64, uint64, float64, string (in UTF-8), []byte or
+	// time.Time.
 	Value  any
 	Note   string // for people: a unit, the name of a code
 	Secret bool   // a password: not to be shown unless asked

@@ -65,11 +65,22 @@ func (w *walk) prefixed(name string, kind Kind) *Field {
 
 // take takes n bytes that are there. Text that is none becomes bytes.
 func (w *walk) take(name string, kind Kind, n int) *Field {
-	b := w.b[w.at : w.at+n]
-	if kind == Text && utf8.Valid(b) {
-		return w.add(Field{Name: name, Kind: Text, Len: n, Value: string(b)})
+	f := Field{Name: name, Kind: kind, Len: n}
+	f.hold(w.b[w.at : w.at+n])
+	return w.add(f)
+}
+
+// hold makes b the value: as a string, unless the field is of bytes or b is no
+// text.
+func (f *Field) hold(b []byte) {
+	if f.Kind != Bytes && utf8.Valid(b) {
+		f.Value = string(b)
+		return
 	}
-	return w.add(Field{Name: name, Kind: Bytes, Len: n, Value: bytes.Clone(b)})
+	if f.Kind == Text {
+		f.Kind = Bytes
+	}
+	f.Value = bytes.Clone(b)
 }
 
 // rest takes all that is left; nil if nothing is.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/iotctl/iotctl/internal/codec/frame"
 )
@@ -206,10 +205,8 @@ func (v *values) value(f *Field, x *frame.Value) {
 	case frame.Time:
 		f.Value = x.Time()
 	case frame.String, frame.JSON:
-		f.Kind, f.Value = Text, string(x.Text)
-		if !utf8.Valid(x.Text) {
-			f.Kind, f.Value = Bytes, bytes.Clone(x.Text)
-		}
+		f.Kind = Text
+		f.hold(x.Text)
 	case frame.Hex, frame.Base64:
 		f.Kind, f.Value = Bytes, bytes.Clone(x.Text)
 	default: // Null, Object, Array

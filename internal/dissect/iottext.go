@@ -102,20 +102,20 @@ func assignment(at int, piece, key, text []byte) Field {
 	name := string(bytes.ToUpper(bytes.Trim(key, " \t")))
 	text = bytes.TrimLeft(text, " \t") // at the right, pieces have none
 	from := at + len(piece) - len(text)
-	value := Field{Name: "value", Kind: Text, Off: from, Len: len(text), Value: string(iottext.Value(text))}
-	if len(iottext.Value(text)) != len(text) {
+	plain := iottext.Value(text)
+	value := Field{Name: "value", Kind: Text, Off: from, Len: len(text)}
+	if name == "COMMAND" {
+		value.Kind = Structure
+	}
+	value.hold(plain)
+	if len(plain) != len(text) {
 		value.Note = "with escapes"
 	}
-	f := Field{Name: named(name), Kind: Text, Len: len(piece), Value: value.Value, Note: value.Note}
-	if name == "COMMAND" {
-		f.Kind, value.Kind = Structure, Structure
-	}
-	f.Secret = name == "PASSWORD"
-	value.Secret = f.Secret
-	f.Kids = []Field{
-		{Name: "key", Kind: Structure, Off: at, Len: len(key), Value: string(key)},
-		value,
-	}
+	value.Secret = name == "PASSWORD"
+	f := Field{Name: named(name), Kind: value.Kind, Len: len(piece), Value: value.Value, Note: value.Note, Secret: value.Secret}
+	word := Field{Name: "key", Kind: Structure, Off: at, Len: len(key)}
+	word.hold(key)
+	f.Kids = []Field{word, value}
 	return f
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -156,6 +157,8 @@ func Dissect(t testing.TB, d dissect.Dissector, b []byte, st *dissect.Stream) (d
 	}
 	bad := (*dissect.Malformed)(nil)
 	switch {
+	case !utf8.ValidString(p.Type + p.Summary):
+		complain("type %q or summary %q is not in UTF-8", p.Type, p.Summary)
 	case p.Protocol != d.Name():
 		complain("the protocol is %q", p.Protocol)
 	case err == nil && (n <= 0 || n > len(b) || p.Type == ""):
@@ -202,6 +205,9 @@ func checkField(f *dissect.Field, from, to int) string {
 	case nil, bool, int64, uint64, float64, string, []byte, time.Time:
 	default:
 		return fmt.Sprintf("the value of %q is a %T", f.Name, f.Value)
+	}
+	if s, ok := f.Value.(string); ok && !utf8.ValidString(s) || !utf8.ValidString(f.Name+f.Note) {
+		return fmt.Sprintf("field %q, with %q and %q, is not in UTF-8", f.Name, f.Value, f.Note)
 	}
 	if f.Name == "" || f.Kind > dissect.Bytes || f.Len < 0 || f.Off < from || f.End() > to {
 		return fmt.Sprintf("field %q, %v, is at %d to %d, within %d to %d", f.Name, f.Kind, f.Off, f.End(), from, to)
