@@ -26,7 +26,7 @@ func (e *TakenError) Error() string {
 }
 
 // NameError refuses a user name that is not one, or that the device must not
-// have without being given it in so many words.
+// have unless the approval states it.
 type NameError struct{ Name, Why string }
 
 // Error implements error.
@@ -181,12 +181,12 @@ func (a *Authenticator) name(e *entry) error {
 	case given:
 		return nil
 	case a.taken != nil && a.taken(e.name):
-		return &NameError{e.name, "belongs to somebody whom another method knows: give it another, or the same in so many words"}
+		return &NameError{e.name, "belongs to somebody whom another method knows: give the device another name, or state this one if it is to be the same user"}
 	}
 	for _, es := range a.desk.known {
 		for _, o := range es {
 			if o.state == Approved && o.name == e.name && o.device != e.device {
-				return &NameError{e.name, "is that of the device with code " + o.code + ": give it another, or the same in so many words"}
+				return &NameError{e.name, "is that of the device with code " + o.code + ": give this one another name, or state that name if both are to be the same user"}
 			}
 		}
 	}
