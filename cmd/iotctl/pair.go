@@ -55,6 +55,8 @@ type pairOptions struct {
 	max      int
 	json     bool
 	state    string
+
+	asked, elsewhere string // see ask
 }
 
 func (o *pairOptions) flags(cmd *cobra.Command) {
@@ -65,15 +67,21 @@ func (o *pairOptions) listenerFlag(cmd *cobra.Command, usage string) {
 	cmd.Flags().StringVar(&o.listener, "listener", "", usage)
 }
 
-// ask has the running broker carry out a command.
+// ask has the running broker carry out a command. o.asked says which that was,
+// and o.elsewhere that it is not the one on the default directory.
 func (o *pairOptions) ask(ctx context.Context, command string, arguments, answer any) error {
 	dir, err := dataDir(o.data)
 	if err != nil {
 		return err
 	}
+	o.asked = "the broker on " + dir
 	err = serve.Call(ctx, filepath.Join(dir, controlFile), command, arguments, answer)
 	if errors.Is(err, serve.ErrNoServer) && o.data == "" {
-		err = askEphemeral(ctx, command, arguments, answer)
+		var process string
+		if process, err = askEphemeral(ctx, command, arguments, answer); process != "" {
+			o.asked = "the broker that keeps nothing (process " + process + ")"
+			o.elsewhere = fmt.Sprintf("no broker is running on %s; one on another directory is named with --data DIR", dir)
+		}
 	}
 	var said *serve.CommandError
 	switch {
@@ -82,30 +90,50 @@ func (o *pairOptions) ask(ctx context.Context, command string, arguments, answer
 	case errors.Is(err, fs.ErrPermission):
 		return fail(exitRefused, err, "run this as the user of the broker, or as root")
 	case errors.As(err, &said) && said.Text == errNoPairing.Error():
-		return fail(exitFailed, err, "to let devices ask, add to the configuration file of the broker:  auth: {pairing: {}}")
+		return fail(exitFailed, fmt.Errorf("%s lets no devices ask for approval", o.asked),
+			o.hints("to let devices ask, add to its configuration file:  auth: {pairing: {}}")...)
+	case said != nil:
+		return fail(exitFailed, fmt.Errorf("%s: %w", o.asked, err), o.hints()...)
 	}
 	return err
 }
 
-// askEphemeral asks the one broker of this user that keeps nothing. A socket that
-// somebody else may have put there would be answered by him.
-func askEphemeral(ctx context.Context, command string, arguments, answer any) error {
+// hints adds that perhaps another broker was meant.
+func (o *pairOptions) hints(more ...string) []string {
+	if o.elsewhere == "" {
+		return more
+	}
+	return append([]string{o.elsewhere}, more...)
+}
+
+// tellAsked says who has done something, where it may not be the broker that was
+// meant.
+func (o *pairOptions) tellAsked(t *terminal) {
+	if o.elsewhere != "" {
+		t.notef("that was %s: %s", o.asked, o.elsewhere)
+	}
+}
+
+// askEphemeral asks the one broker of this user that keeps nothing, and returns
+// its process. A socket that somebody else may have put there would be answered by
+// him.
+func askEphemeral(ctx context.Context, command string, arguments, answer any) (process string, err error) {
 	dir := runtimeDir()
 	switch err := mustBeOwn(dir); {
 	case errors.Is(err, fs.ErrNotExist):
-		return serve.ErrNoServer
+		return "", serve.ErrNoServer
 	case err != nil:
-		return err
+		return "", err
 	}
-	sockets, err := filepath.Glob(filepath.Join(dir, "control-*.sock"))
-	if err != nil || len(sockets) == 0 {
-		return errors.Join(serve.ErrNoServer, err)
+	sockets, err := ephemeralSockets(dir)
+	switch {
+	case err != nil || len(sockets) == 0:
+		return "", errors.Join(serve.ErrNoServer, err)
+	case len(sockets) > 1:
+		return "", fail(exitUsage, fmt.Errorf("%d brokers that keep nothing are running, and none on %s: which is meant?", len(sockets), defaultDataDir()),
+			"a broker with a data directory is named with --data DIR; of those that keep nothing only a single one can be asked")
 	}
-	if len(sockets) > 1 {
-		return fail(exitUsage, fmt.Errorf("%d brokers that keep nothing are running: which is meant?", len(sockets)),
-			"a broker with a data directory can be named:  iotctl serve --data DIR")
-	}
-	return serve.Call(ctx, sockets[0], command, arguments, answer)
+	return processOf(sockets[0]), serve.Call(ctx, sockets[0], command, arguments, answer)
 }
 
 func newPairApprove() *cobra.Command {
@@ -198,12 +226,14 @@ func runPairDecision(ctx context.Context, t *terminal, o *pairOptions, command, 
 	verb := command[len("pair."):]
 	switch {
 	case len(d.Devices) == 0:
-		return fail(exitFailed, fmt.Errorf("there is no device %q; a request is forgotten when it is not repeated", device), "iotctl pair list")
+		return fail(exitFailed, fmt.Errorf("%s knows no device %q; a request is forgotten when it is not repeated", o.asked, device),
+			o.hints("iotctl pair list")...)
 	case len(d.Devices) > 1:
 		return ambiguous(verb, device, d.Devices)
 	case d.Refused != nil:
 		return refusedPair(d.Devices[0], d.Refused)
 	}
+	defer o.tellAsked(t)
 	e := d.Devices[0]
 	who := fmt.Sprintf("%s (code %s) at listener %s", pairing.Printable(e.Client), e.Code, pairing.Printable(e.Listener))
 	switch {
@@ -263,7 +293,7 @@ replaces what was open; --max 0 shuts the door.`,
 	o.flags(cmd)
 	o.listenerFlag(cmd, "for devices at the listener of this `name` (default: all)")
 	cmd.Flags().Var(&o.duration, "for", "how long the door is open, an hour at most")
-	cmd.Flags().IntVar(&o.max, "max", 1, "how many devices may come in")
+	cmd.Flags().IntVar(&o.max, "max", 1, "the `number` of devices that may come in")
 	return cmd
 }
 
@@ -278,6 +308,7 @@ func runPairOpen(ctx context.Context, t *terminal, o *pairOptions) error {
 	if err := o.ask(ctx, commandPairOpen, pairOpening{For: within, Max: o.max, Listener: o.listener}, nil); err != nil {
 		return err
 	}
+	defer o.tellAsked(t)
 	if o.max == 0 {
 		t.notef("the door is shut")
 		return nil

@@ -103,7 +103,7 @@ func TestAnswersOfOtherUsersAreNotAskedFor(t *testing.T) {
 			_ = nc.Close()
 		}
 	}()
-	err = askEphemeral(t.Context(), commandPairList, pairListing{}, &pairList{})
+	_, err = askEphemeral(t.Context(), commandPairList, pairListing{}, &pairList{})
 	if err == nil || !strings.Contains(err.Error(), "only this user can change") {
 		t.Errorf("%v", err)
 	}

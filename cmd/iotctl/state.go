@@ -85,17 +85,30 @@ func ephemeralControl() (string, error) {
 	if err := mustBeOwn(dir); err != nil {
 		return "", err
 	}
-	left, err := filepath.Glob(filepath.Join(dir, "control-*.sock"))
-	if err != nil {
+	if _, err := ephemeralSockets(dir); err != nil {
 		return "", err
 	}
-	for _, socket := range left {
-		number := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(socket), "control-"), ".sock")
-		if pid, err := strconv.Atoi(number); err == nil && hasEnded(pid) {
-			_ = os.Remove(socket)
-		}
-	}
 	return filepath.Join(dir, fmt.Sprintf("control-%d.sock", os.Getpid())), nil
+}
+
+// ephemeralSockets lists the control sockets in a directory of the user's own, and
+// removes those of processes that have ended.
+func ephemeralSockets(dir string) ([]string, error) {
+	all, err := filepath.Glob(filepath.Join(dir, "control-*.sock"))
+	var living []string
+	for _, socket := range all {
+		if pid, err := strconv.Atoi(processOf(socket)); err == nil && hasEnded(pid) {
+			_ = os.Remove(socket)
+			continue
+		}
+		living = append(living, socket)
+	}
+	return living, err
+}
+
+// processOf is the number of the process in the name of its control socket.
+func processOf(socket string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(socket), "control-"), ".sock")
 }
 
 func runtimeDir() string {
