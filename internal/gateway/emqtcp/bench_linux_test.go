@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 )
 
 // What a device costs is measured on iotctl serve as it is built and started by
@@ -53,7 +54,7 @@ func startProcess(b *testing.B) process {
 		_ = cmd.Process.Signal(os.Interrupt)
 		_ = cmd.Wait()
 	})
-	waitFor(b, "server", func() bool { _, err := os.Stat(ports); return err == nil })
+	gatewaytest.Eventually(b, "server", func() bool { _, err := os.Stat(ports); return err == nil })
 	list, err := os.ReadFile(ports)
 	if err != nil {
 		b.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/gateway/emqtcp"
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 	"github.com/iotctl/iotctl/internal/message"
 )
 
@@ -33,7 +34,7 @@ func connectWith(clientID, user, password string) []byte {
 // Test 7: after a refusal nothing is published.
 func TestRefusedDevicePublishesNothing(t *testing.T) {
 	asked := make(chan auth.Credentials, 1)
-	s := start(t, emqtcp.Config{Authenticator: answers(func(c auth.Credentials) (auth.Identity, auth.Verdict, error) {
+	s := start(t, emqtcp.Config{Authenticator: gatewaytest.Answers(func(c auth.Credentials) (auth.Identity, auth.Verdict, error) {
 		c.Password = bytes.Clone(c.Password)
 		asked <- c
 		return auth.Identity{}, auth.Deny, nil
@@ -50,13 +51,13 @@ func TestRefusedDevicePublishesNothing(t *testing.T) {
 	if strings.Contains(s.log.String(), "secret") {
 		t.Error("the password is in the log")
 	}
-	waitFor(t, "count", func() bool { return s.l.Counters().Closed["auth"] == 1 })
+	gatewaytest.Eventually(t, "count", func() bool { return s.l.Counters().Closed["auth"] == 1 })
 }
 
 func TestOtherRefusals(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		answer answers
+		answer gatewaytest.Answers
 		want   string
 	}{
 		{"an error", func(auth.Credentials) (auth.Identity, auth.Verdict, error) {
@@ -78,7 +79,7 @@ func TestOtherRefusals(t *testing.T) {
 // An empty user name is none: that is how a password alone is written.
 func TestEmptyUserNameIsNone(t *testing.T) {
 	asked := make(chan auth.Credentials, 1)
-	s := start(t, emqtcp.Config{Authenticator: answers(func(c auth.Credentials) (auth.Identity, auth.Verdict, error) {
+	s := start(t, emqtcp.Config{Authenticator: gatewaytest.Answers(func(c auth.Credentials) (auth.Identity, auth.Verdict, error) {
 		asked <- c
 		return auth.Identity{Method: "test"}, auth.Allow, nil
 	})}, broker.Config{})
@@ -144,7 +145,7 @@ func TestTopicsHoldTheNames(t *testing.T) {
 
 // A certificate or an approval tells who the user is.
 func TestAUserThatTheDeviceDoesNotNameIsThatOfItsIdentity(t *testing.T) {
-	known := answers(func(c auth.Credentials) (auth.Identity, auth.Verdict, error) {
+	known := gatewaytest.Answers(func(c auth.Credentials) (auth.Identity, auth.Verdict, error) {
 		return auth.Identity{Name: map[string]string{"a": "device:a", "wild": "fleet/#", "reserved": "$SYS"}[c.ClientID]}, auth.Allow, nil
 	})
 	s := start(t, emqtcp.Config{Authenticator: known, UpTopic: "in/%u", DnTopic: "out/%u"}, broker.Config{})
@@ -208,7 +209,7 @@ func TestTakeOver(t *testing.T) {
 	if n := s.b.Sessions(); n != 2 { // and the observer
 		t.Errorf("%d sessions", n)
 	}
-	waitFor(t, "count", func() bool { return s.l.Counters().Closed["taken-over"] == 1 })
+	gatewaytest.Eventually(t, "count", func() bool { return s.l.Counters().Closed["taken-over"] == 1 })
 }
 
 // Nobody takes over from a device of another user.
@@ -230,7 +231,7 @@ func TestClientRegistry(t *testing.T) {
 			s := start(t, emqtcp.Config{ShareClientRegistry: shared}, broker.Config{})
 			o := s.observe("x") // an MQTT client could be called so
 			d := s.login("observer")
-			waitFor(t, "sessions", func() bool { return s.b.Sessions() == map[bool]int{false: 2, true: 1}[shared] })
+			gatewaytest.Eventually(t, "sessions", func() bool { return s.b.Sessions() == map[bool]int{false: 2, true: 1}[shared] })
 			d.send("40")
 			d.wants("50")
 			_, err := o.link.Publish(message.View{Topic: []byte("x")})
@@ -243,7 +244,7 @@ func TestClientRegistry(t *testing.T) {
 
 func TestRights(t *testing.T) {
 	t.Run("publish", func(t *testing.T) {
-		s := start(t, emqtcp.Config{}, broker.Config{Authorizer: denies(auth.Publish)})
+		s := start(t, emqtcp.Config{}, broker.Config{Authorizer: gatewaytest.Denies(auth.Publish)})
 		o := s.observe("#")
 		d := s.login("dev")
 		d.write(append(append(data("a"), data("b")...), 0x40))
@@ -252,10 +253,10 @@ func TestRights(t *testing.T) {
 		if n := s.g.Counters()["denied"]; n != 2 {
 			t.Errorf("counted %d", n)
 		}
-		s.log.wants(t, "request refused")
+		s.log.Wants(t, "request refused")
 	})
 	t.Run("subscribe", func(t *testing.T) {
-		s := start(t, emqtcp.Config{}, broker.Config{Authorizer: denies(auth.Subscribe)})
+		s := start(t, emqtcp.Config{}, broker.Config{Authorizer: gatewaytest.Denies(auth.Subscribe)})
 		o := s.observe("#")
 		d := s.login("dev")
 		o.publish("tcp/dev/dn", "secret")
@@ -268,7 +269,7 @@ func TestRights(t *testing.T) {
 		}
 	})
 	t.Run("receive", func(t *testing.T) {
-		s := start(t, emqtcp.Config{}, broker.Config{Authorizer: denies(auth.Receive)})
+		s := start(t, emqtcp.Config{}, broker.Config{Authorizer: gatewaytest.Denies(auth.Receive)})
 		o := s.observe("#")
 		d := s.login("dev")
 		o.publish("tcp/dev/dn", "secret")

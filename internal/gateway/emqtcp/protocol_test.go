@@ -7,6 +7,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/gateway/emqtcp"
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 )
 
 // session is the worked example of the specification, from login to goodbye.
@@ -44,7 +45,7 @@ func TestWorkedSession(t *testing.T) {
 	d.wants("50")
 	d.send("60")
 	d.closed("")
-	waitFor(t, "count", func() bool { return s.l.Counters().Closed["disconnect"] == 1 })
+	gatewaytest.Eventually(t, "count", func() bool { return s.l.Counters().Closed["disconnect"] == 1 })
 }
 
 // Test 2: byte by byte, and nothing before a frame is whole.
@@ -135,7 +136,7 @@ func TestIllegal(t *testing.T) {
 			d.send(tc.sent + publish)
 			d.closed(tc.answer)
 			o.nothing()
-			waitFor(t, "count", func() bool { return s.l.Counters().Closed[tc.why] == before+1 })
+			gatewaytest.Eventually(t, "count", func() bool { return s.l.Counters().Closed[tc.why] == before+1 })
 		})
 	}
 	for first := range 16 {
@@ -177,7 +178,7 @@ func TestOversizeIsJudgedByItsLength(t *testing.T) {
 	o.wants("tcp/big/up " + strings.Repeat("x", 1024))
 	d.send("30 ffff")
 	d.closed("")
-	s.log.wants(t, "length 65535, limit 1024")
+	s.log.Wants(t, "length 65535, limit 1024")
 	d = s.login("big")
 	d.send("30 0401")
 	d.closed("")
@@ -256,7 +257,7 @@ func TestVersions(t *testing.T) {
 		d.send(login)
 		d.closed(refused)
 	}
-	s.log.wants(t, "accept_version_0")
+	s.log.Wants(t, "accept_version_0")
 	s = start(t, emqtcp.Config{AcceptVersion0: true}, broker.Config{})
 	d := s.dial()
 	d.send("10 0007 3c 0004 61626364")
@@ -280,7 +281,7 @@ func TestStrangersAreNamed(t *testing.T) {
 		d := s.dial()
 		d.write([]byte(tc.sent))
 		d.closed("")
-		s.log.wants(t, tc.want)
+		s.log.Wants(t, tc.want)
 	}
-	waitFor(t, "count", func() bool { return s.l.Counters().Closed["not_connected"] == 6 })
+	gatewaytest.Eventually(t, "count", func() bool { return s.l.Counters().Closed["not_connected"] == 6 })
 }

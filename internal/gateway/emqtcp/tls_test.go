@@ -7,6 +7,7 @@ import (
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/gateway/emqtcp"
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 	"github.com/iotctl/iotctl/internal/transport"
 	"github.com/iotctl/iotctl/internal/transport/transporttest"
 )
@@ -22,7 +23,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked := make(chan *tls.ConnectionState, 1)
-	s := serveOn(t, emqtcp.Config{Authenticator: answers(func(c auth.Credentials) (auth.Identity, auth.Verdict, error) {
+	s := serveOn(t, emqtcp.Config{Authenticator: gatewaytest.Answers(func(c auth.Credentials) (auth.Identity, auth.Verdict, error) {
 		asked <- c.TLS
 		return auth.Identity{Method: "test"}, auth.Allow, nil
 	})}, broker.Config{}, l)

@@ -278,13 +278,3 @@ func (c connected) receives(t *testing.T, payload string) {
 		t.Fatalf("%s has received %s, want %s", c.id, short(got), short(payload))
 	}
 }
-
-// Eventually polls a condition that others bring about.
-func Eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(Patience); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("never happened: " + what)
-		}
-	}
-}

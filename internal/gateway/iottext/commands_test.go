@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/iotctl/iotctl/internal/broker"
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 	"github.com/iotctl/iotctl/internal/store/mem"
 
 	gw "github.com/iotctl/iotctl/internal/gateway/iottext"
@@ -35,7 +36,7 @@ func TestPhases(t *testing.T) {
 	if n, _ := s.b.Retained(); n != 0 {
 		t.Errorf("%d variables have a value", n)
 	}
-	eventually(t, "the device is detached", func() bool { return s.b.Stats().Connected.Load() == 0 })
+	gatewaytest.Eventually(t, "the device is detached", func() bool { return s.b.Stats().Connected.Load() == 0 })
 	early := s.dial()
 	early.typed("START | COMMAND=CLOSE | END")
 	early.ended("START | COMMAND=CLOSE | END")
@@ -138,7 +139,7 @@ func TestMessages(t *testing.T) {
 	button.does("START | COMMAND=MSG | DEVICE=ghost | VALUE=boo | END", bad("nobody receives what is sent to this device"))
 	lamp.typed("START | COMMAND=CLOSE | END")
 	lamp.ended("START | COMMAND=CLOSE | END")
-	eventually(t, "the lamp is gone", func() bool { return s.b.Stats().Connected.Load() == 1 })
+	gatewaytest.Eventually(t, "the lamp is gone", func() bool { return s.b.Stats().Connected.Load() == 1 })
 	button.does("START | COMMAND=MSG | DEVICE=lamp | VALUE=on | END", bad("nobody receives what is sent to this device"))
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
 
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 	gw "github.com/iotctl/iotctl/internal/gateway/iottext"
 )
 
@@ -18,7 +19,7 @@ func TestSilentDeviceIsAskedThreeTimesAndLetGo(t *testing.T) {
 	s := start(t, broker.Config{}, gw.Config{HelloInterval: 20 * time.Millisecond})
 	c := s.device("lamp")
 	c.ended(ask, ask, ask, closed("HELLO? was not answered"))
-	eventually(t, "the device is detached", func() bool { return s.b.Stats().Connected.Load() == 0 })
+	gatewaytest.Eventually(t, "the device is detached", func() bool { return s.b.Stats().Connected.Load() == 0 })
 }
 
 func TestStrangersAreAskedToo(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/iotctl/iotctl/internal/auth/pairing"
 	"github.com/iotctl/iotctl/internal/broker"
 
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 	gw "github.com/iotctl/iotctl/internal/gateway/iottext"
 )
 
@@ -109,7 +110,7 @@ func TestPendingDeviceIsLetInWhenTheOperatorApproves(t *testing.T) {
 		c := s.dial()
 		c.does("START | COMMAND=ID | ID=lamp | PASSWORD=x | END", bad("pending approval, code 48-21"))
 		before := g.questions()
-		eventually(t, "the operator is asked again", func() bool { return g.questions() > before+3 })
+		gatewaytest.Eventually(t, "the operator is asked again", func() bool { return g.questions() > before+3 })
 		g.set(auth.Deny, &auth.Pending{Code: "11-22"})
 		c.reads(bad("pending approval, code 11-22"))
 		g.set(auth.Allow, nil)
@@ -157,7 +158,7 @@ func TestPairing(t *testing.T) {
 	c := s.dial()
 	c.typed("START | COMMAND=ID | ID=lamp | PASSWORD=made-at-first-start | END")
 	list := func() []pairing.Entry { return p.List(0, 10) }
-	eventually(t, "the request is listed", func() bool { return len(list()) == 1 })
+	gatewaytest.Eventually(t, "the request is listed", func() bool { return len(list()) == 1 })
 	e := list()[0]
 	c.reads(bad("pending approval, code " + e.Code))
 	if _, err := p.Approve(e.Code, pairing.Approval{}); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/broker"
 
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 	gw "github.com/iotctl/iotctl/internal/gateway/iottext"
 )
 
@@ -69,7 +70,7 @@ func TestNetcat(t *testing.T) {
 		t.Fatal(err)
 	}
 	play(t, func() *terminal { return netcat(t, nc, host, port) })
-	eventually(t, "both have left", func() bool { return s.b.Stats().Connected.Load() == 0 })
+	gatewaytest.Eventually(t, "both have left", func() bool { return s.b.Stats().Connected.Load() == 0 })
 }
 
 // netcat is a terminal whose keyboard and screen are those of a process, which

@@ -2,7 +2,6 @@ package iottext_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 	"github.com/iotctl/iotctl/internal/message"
 	"github.com/iotctl/iotctl/internal/transport"
 
@@ -24,13 +24,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what has to come.
 const patience = 10 * time.Second
-
-// everybody lets every client in; a user name becomes the identity.
-type everybody struct{}
-
-func (everybody) Authenticate(_ context.Context, c auth.Credentials) (auth.Identity, auth.Verdict, error) {
-	return auth.Identity{Name: c.Username, Username: c.Username, Method: "test"}, auth.Allow, nil
-}
 
 // site is a broker with the gateway, on a free port.
 type site struct {
@@ -43,40 +36,14 @@ type site struct {
 // start serves until the test ends.
 func start(t testing.TB, bc broker.Config, gc gw.Config) site {
 	t.Helper()
-	bc.SysInterval = -1
 	if gc.Authenticator == nil {
-		gc.Authenticator = everybody{}
+		gc.Authenticator = gatewaytest.Everybody{}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	b, err := broker.New(ctx, bc)
+	l, err := transport.Listen(t.Context(), "text://127.0.0.1:0", transport.ListenConfig{Name: "typed", Schemes: transport.TextSchemes()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := gw.New(gc, b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := transport.Listen(ctx, "text://127.0.0.1:0", transport.ListenConfig{Name: "typed", Schemes: transport.TextSchemes()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 2)
-	go func() { done <- b.Run(ctx) }()
-	go func() { done <- g.Serve(ctx, l) }()
-	stopped := false
-	stop := func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		for range 2 {
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	t.Cleanup(stop)
+	b, _, stop := gatewaytest.Serve(t, l, bc, func(b *broker.Broker) (*gw.Gateway, error) { return gw.New(gc, b) })
 	return site{t, l.Addr().String(), b, stop}
 }
 
@@ -218,15 +185,5 @@ func (i inside) receives(topic, payload string) message.Message {
 	case <-time.After(patience):
 		i.t.Fatalf("%q has not come on %q", payload, topic)
 		return message.Message{}
-	}
-}
-
-// eventually polls a condition that others bring about.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("never happened: " + what)
-		}
 	}
 }

@@ -1,7 +1,6 @@
 package mqtt_test
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -10,7 +9,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 	"github.com/iotctl/iotctl/internal/gateway"
@@ -20,13 +18,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// everybody lets every client in; a user name becomes the identity.
-type everybody struct{}
-
-func (everybody) Authenticate(_ context.Context, c auth.Credentials) (auth.Identity, auth.Verdict, error) {
-	return auth.Identity{Name: c.Username, Username: c.Username, Method: "test"}, auth.Allow, nil
-}
 
 // site is a broker with the gateway, on a free port.
 type site struct {
@@ -48,36 +39,14 @@ func startListener(t *testing.T, bc broker.Config, gc gw.Config, lc transport.Li
 
 func startURL(t *testing.T, url string, bc broker.Config, gc gw.Config, lc transport.ListenConfig) site {
 	t.Helper()
-	if bc.SysInterval == 0 {
-		bc.SysInterval = -1
-	}
 	if gc.Authenticator == nil {
-		gc.Authenticator = everybody{}
+		gc.Authenticator = gatewaytest.Everybody{}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	b, err := broker.New(ctx, bc)
+	l, err := transport.Listen(t.Context(), url, lc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := gw.New(gc, b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := transport.Listen(ctx, url, lc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 2)
-	go func() { done <- b.Run(ctx) }()
-	go func() { done <- g.Serve(ctx, l) }()
-	t.Cleanup(func() {
-		cancel()
-		for range 2 {
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		}
-	})
+	b, _, _ := gatewaytest.Serve(t, l, bc, func(b *broker.Broker) (*gw.Gateway, error) { return gw.New(gc, b) })
 	return site{l.Addr().String(), b, l}
 }
 
@@ -147,7 +116,7 @@ func (c suiteClient) Leave() {
 // At QoS 0 nothing would be claimed: the message is dropped, as everything is
 // there that may not be published.
 func TestRetainedQuotaBeforeMQTT5(t *testing.T) {
-	s := start(t, broker.Config{MaxRetained: 1}, gw.Config{Authenticator: everybody{}})
+	s := start(t, broker.Config{MaxRetained: 1}, gw.Config{Authenticator: gatewaytest.Everybody{}})
 	r := dial(t, s.addr, mqtt.V311)
 	r.connect(mqtt.Connect{ClientID: "c", CleanStart: true})
 	for _, topic := range []string{"kept", "too many"} {
@@ -181,7 +150,7 @@ func TestFailedHandshakesAreLogged(t *testing.T) {
 }
 
 func TestAllThatIsSentIsCounted(t *testing.T) {
-	s := start(t, broker.Config{}, gw.Config{Authenticator: everybody{}})
+	s := start(t, broker.Config{}, gw.Config{Authenticator: gatewaytest.Everybody{}})
 	r := dial(t, s.addr, mqtt.V311)
 	r.send(mqtt.Connect{ClientID: "c", CleanStart: true}, mqtt.Pingreq{})
 	got := make([]byte, 4+2)
