@@ -66,15 +66,9 @@ func NewServer(cfg ServerConfig) *Server {
 // Broker and Logger. A gateway that takes new settings makes another value of its
 // own for them, whose clients Open returns; those who are there keep theirs.
 func (s *Server) SetTerms(cfg ServerConfig) {
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = 15 * time.Second
-	}
-	if cfg.PendingBytes == 0 {
-		cfg.PendingBytes = 1 << 20
-	}
-	if cfg.SendTimeout == 0 {
-		cfg.SendTimeout = 30 * time.Second
-	}
+	Default(&cfg.ConnectTimeout, 15*time.Second)
+	Default(&cfg.PendingBytes, 1<<20)
+	Default(&cfg.SendTimeout, 30*time.Second)
 	s.terms.Store(&cfg)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/codec/emqtcp"
+	"github.com/iotctl/iotctl/internal/gateway"
 	"github.com/iotctl/iotctl/internal/router"
 )
 
@@ -58,22 +59,15 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	def(&c.IdleTimeout, 15*time.Second)
-	def(&c.UpTopic, "tcp/%c/up")
-	def(&c.DnTopic, "tcp/%c/dn")
-	def(&c.MaxPacketSize, emqtcp.MaxPayload)
-	def(&c.MaxConnectSize, 4096)
-	def(&c.KeepaliveFactor, 1.5)
-	def(&c.PendingBytes, 256<<10)
-	def(&c.SendTimeout, 15*time.Second)
+	gateway.Default(&c.IdleTimeout, 15*time.Second)
+	gateway.Default(&c.UpTopic, "tcp/%c/up")
+	gateway.Default(&c.DnTopic, "tcp/%c/dn")
+	gateway.Default(&c.MaxPacketSize, emqtcp.MaxPayload)
+	gateway.Default(&c.MaxConnectSize, 4096)
+	gateway.Default(&c.KeepaliveFactor, 1.5)
+	gateway.Default(&c.PendingBytes, 256<<10)
+	gateway.Default(&c.SendTimeout, 15*time.Second)
 	return c
-}
-
-func def[T comparable](v *T, to T) {
-	var zero T
-	if *v == zero {
-		*v = to
-	}
 }
 
 // minConnectSize leaves room for a CONNECT with short names and a password.
@@ -91,17 +85,11 @@ func (c Config) Validate() error {
 			bad("%s: %d is not between %d and %d", n.name, n.v, n.least, emqtcp.MaxPayload)
 		}
 	}
-	if c.PendingBytes < 0 {
-		bad("pending_bytes: %d is negative", c.PendingBytes)
-	}
-	for _, d := range []struct {
-		name string
-		v    time.Duration
-	}{{"idle_timeout", c.IdleTimeout}, {"send_timeout", c.SendTimeout}} {
-		if d.v < 0 {
-			bad("%s: %v is negative", d.name, d.v)
-		}
-	}
+	errs = append(errs,
+		gateway.NotNegative("pending_bytes", c.PendingBytes),
+		gateway.NotNegative("idle_timeout", c.IdleTimeout),
+		gateway.NotNegative("send_timeout", c.SendTimeout),
+	)
 	if f := c.KeepaliveFactor; f != 0 && (math.IsNaN(f) || f < 1 || f > 100) {
 		bad("keepalive_factor: %v is not between 1 and 100", f)
 	}

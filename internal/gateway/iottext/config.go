@@ -8,6 +8,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/codec/iottext"
+	"github.com/iotctl/iotctl/internal/gateway"
 	"github.com/iotctl/iotctl/internal/router"
 )
 
@@ -59,24 +60,17 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	def(&c.TopicPrefix, "text")
-	def(&c.HelloInterval, 30*time.Second)
-	def(&c.HelloUnanswered, 3)
-	def(&c.MaxLineBytes, iottext.DefaultLine)
-	def(&c.MaxSubscriptions, 100)
-	def(&c.ConnectTimeout, 2*time.Minute)
-	def(&c.ApprovalTimeout, 10*time.Minute)
-	def(&c.ApprovalInterval, 5*time.Second)
-	def(&c.PendingBytes, 256<<10)
-	def(&c.SendTimeout, 30*time.Second)
+	gateway.Default(&c.TopicPrefix, "text")
+	gateway.Default(&c.HelloInterval, 30*time.Second)
+	gateway.Default(&c.HelloUnanswered, 3)
+	gateway.Default(&c.MaxLineBytes, iottext.DefaultLine)
+	gateway.Default(&c.MaxSubscriptions, 100)
+	gateway.Default(&c.ConnectTimeout, 2*time.Minute)
+	gateway.Default(&c.ApprovalTimeout, 10*time.Minute)
+	gateway.Default(&c.ApprovalInterval, 5*time.Second)
+	gateway.Default(&c.PendingBytes, 256<<10)
+	gateway.Default(&c.SendTimeout, 30*time.Second)
 	return c
-}
-
-func def[T comparable](v *T, to T) {
-	var zero T
-	if *v == zero {
-		*v = to
-	}
 }
 
 // minLineBytes leaves room for a name and a number.
@@ -89,32 +83,16 @@ func (c Config) Validate() error {
 	if c.MaxLineBytes != 0 && (c.MaxLineBytes < minLineBytes || c.MaxLineBytes > iottext.MaxLine) {
 		bad("max_line_bytes: %d is not between %d and %d", c.MaxLineBytes, minLineBytes, iottext.MaxLine)
 	}
-	for _, n := range []struct {
-		name string
-		v    int
-	}{
-		{"hello_unanswered", c.HelloUnanswered},
-		{"max_subscriptions", c.MaxSubscriptions},
-		{"pending_bytes", c.PendingBytes},
-	} {
-		if n.v < 0 {
-			bad("%s: %d is negative", n.name, n.v)
-		}
-	}
-	for _, d := range []struct {
-		name string
-		v    time.Duration
-	}{
-		{"hello_interval", c.HelloInterval},
-		{"connect_timeout", c.ConnectTimeout},
-		{"approval_timeout", c.ApprovalTimeout},
-		{"approval_interval", c.ApprovalInterval},
-		{"send_timeout", c.SendTimeout},
-	} {
-		if d.v < 0 {
-			bad("%s: %v is negative", d.name, d.v)
-		}
-	}
+	errs = append(errs,
+		gateway.NotNegative("hello_unanswered", c.HelloUnanswered),
+		gateway.NotNegative("max_subscriptions", c.MaxSubscriptions),
+		gateway.NotNegative("pending_bytes", c.PendingBytes),
+		gateway.NotNegative("hello_interval", c.HelloInterval),
+		gateway.NotNegative("connect_timeout", c.ConnectTimeout),
+		gateway.NotNegative("approval_timeout", c.ApprovalTimeout),
+		gateway.NotNegative("approval_interval", c.ApprovalInterval),
+		gateway.NotNegative("send_timeout", c.SendTimeout),
+	)
 	prefix := c.withDefaults().TopicPrefix
 	if err := router.ValidateName(prefix + "/var/name"); err != nil {
 		bad("topic_prefix: %w", err)

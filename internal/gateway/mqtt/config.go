@@ -8,6 +8,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/gateway"
 )
 
 // Config of the gateway. The zero value refuses everybody, because it has no
@@ -52,33 +53,15 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	for _, d := range []struct {
-		v *int
-		d int
-	}{
-		{&c.MaxPacketBytes, 1 << 20},
-		{&c.ReceiveMaximum, 32},
-		{&c.MaxInflight, 32},
-		{&c.TopicAliasMaximum, 16},
-		{&c.PendingBytes, 1 << 20},
-	} {
-		if *d.v == 0 {
-			*d.v = d.d
-		}
-	}
+	gateway.Default(&c.MaxPacketBytes, 1<<20)
+	gateway.Default(&c.ReceiveMaximum, 32)
+	gateway.Default(&c.MaxInflight, 32)
+	gateway.Default(&c.TopicAliasMaximum, 16)
+	gateway.Default(&c.PendingBytes, 1<<20)
+	gateway.Default(&c.ConnectTimeout, 10*time.Second)
+	gateway.Default(&c.SessionExpiry, 7*24*time.Hour)
+	gateway.Default(&c.SendTimeout, 30*time.Second)
 	c.TopicAliasMaximum = max(0, c.TopicAliasMaximum)
-	for _, d := range []struct {
-		v *time.Duration
-		d time.Duration
-	}{
-		{&c.ConnectTimeout, 10 * time.Second},
-		{&c.SessionExpiry, 7 * 24 * time.Hour},
-		{&c.SendTimeout, 30 * time.Second},
-	} {
-		if *d.v == 0 {
-			*d.v = d.d
-		}
-	}
 	switch c.ResponseInformation {
 	case "":
 		c.ResponseInformation = "response/%c/"
@@ -110,22 +93,13 @@ func (c Config) Validate() error {
 	if c.TopicAliasMaximum > 65535 {
 		bad("topic_alias_maximum: %d is above 65535", c.TopicAliasMaximum)
 	}
-	if c.PendingBytes < 0 {
-		bad("pending_bytes: %d is negative", c.PendingBytes)
-	}
-	for _, d := range []struct {
-		name string
-		v    time.Duration
-	}{
-		{"connect_timeout", c.ConnectTimeout},
-		{"max_keep_alive", c.MaxKeepAlive},
-		{"session_expiry", c.SessionExpiry},
-		{"send_timeout", c.SendTimeout},
-	} {
-		if d.v < 0 {
-			bad("%s: %v is negative", d.name, d.v)
-		}
-	}
+	errs = append(errs,
+		gateway.NotNegative("pending_bytes", c.PendingBytes),
+		gateway.NotNegative("connect_timeout", c.ConnectTimeout),
+		gateway.NotNegative("max_keep_alive", c.MaxKeepAlive),
+		gateway.NotNegative("session_expiry", c.SessionExpiry),
+		gateway.NotNegative("send_timeout", c.SendTimeout),
+	)
 	if c.MaxKeepAlive > 65535*time.Second || c.MaxKeepAlive > 0 && c.MaxKeepAlive < time.Second {
 		bad("max_keep_alive: %v is not between 1s and 65535s", c.MaxKeepAlive)
 	}
