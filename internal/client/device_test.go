@@ -346,11 +346,16 @@ func TestDeviceAnswersWhetherItIsThere(t *testing.T) {
 
 func emqDevice(t *testing.T, s server, alive time.Duration) *client.Device {
 	t.Helper()
+	return emqDeviceWith(t, s, alive, client.Options{})
+}
+
+func emqDeviceWith(t *testing.T, s server, alive time.Duration, o client.Options) *client.Device {
+	t.Helper()
 	d, err := emqtcp.New(emqtcp.Config{ClientID: "dev1", Alive: alive})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newDevice(t, s, client.DeviceOptions{Dialect: d, Alive: alive})
+	return newDevice(t, s, client.DeviceOptions{Options: o, Dialect: d, Alive: alive})
 }
 
 func TestDeviceBreaksItsSilence(t *testing.T) {
@@ -368,6 +373,40 @@ func TestDeviceBreaksItsSilence(t *testing.T) {
 	}
 	if err := ended(t, d); !errors.Is(err, client.ErrTimeout) || !errors.Is(err, client.ErrConnectionLost) {
 		t.Error(err)
+	}
+}
+
+// Who prints messages may be stopped, as a pager does, without the server being
+// at fault.
+func TestDeviceThatIsBusyWithAMessageDoesNotBlameTheServer(t *testing.T) {
+	busy, got := make(chan struct{}), make(chan string, 2)
+	d := emqDeviceWith(t, newServer(t, func(c *serverConn) {
+		_, _ = c.r.Discard(3 + 3 + len("dev1"))
+		_, _ = c.Write([]byte("\x20\x00\x00\x30\x00\x01a"))
+		for range 12 { // longer than an answer may take
+			if b, err := c.r.ReadByte(); b != 0x40 || err != nil {
+				t.Errorf("%#x, %v in the place of a PING", b, err)
+				break
+			}
+			_, _ = c.Write([]byte{0x50})
+		}
+		close(busy)
+		_, _ = c.Write([]byte("\x30\x00\x01b"))
+		_, _ = c.r.ReadString(0)
+	}), 60*time.Millisecond, client.Options{OnMessage: func(m client.Message) {
+		<-busy
+		got <- string(m.Payload)
+	}})
+	connect(t, d)
+	for _, want := range []string{"a", "b"} {
+		select {
+		case s := <-got:
+			if s != want {
+				t.Errorf("got %q, want %q", s, want)
+			}
+		case <-d.Done():
+			t.Fatal(d.Err())
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ type deviceLink struct {
 	opened  time.Time
 
 	lastSent, lastRead atomic.Int64 // unix nanoseconds
+	handing            atomic.Bool  // what was read is being worked off
 	loggedIn           atomic.Bool
 	abrupt             atomic.Bool // it ended otherwise than by the server closing it
 
@@ -253,10 +254,12 @@ func (l *deviceLink) read() {
 		n, err := l.conn.Read(buf[have:])
 		have += n
 		l.lastRead.Store(time.Now().UnixNano())
+		l.handing.Store(true)
 		used, bad := l.frames(buf[:have])
 		if n > 0 && l.d.o.OnIdle != nil {
 			l.d.o.OnIdle()
 		}
+		l.handing.Store(false)
 		switch {
 		case bad != nil:
 			l.fail(bad)
@@ -344,6 +347,7 @@ func (l *deviceLink) handle(e Event) error {
 }
 
 // keepAlive breaks silences, and ends a link whose server says nothing to that.
+// While messages are handed over nothing is read, which is no fault of the server.
 func (l *deviceLink) keepAlive() {
 	tick := time.NewTicker(l.d.o.Alive / 2)
 	defer tick.Stop()
@@ -355,7 +359,8 @@ func (l *deviceLink) keepAlive() {
 		case <-tick.C:
 		}
 		now := time.Now().UnixNano()
-		if l.lastRead.Load() > asked {
+		handing := l.handing.Load()
+		if handing || l.lastRead.Load() > asked {
 			asked = 0
 		}
 		if asked != 0 && now-asked >= 2*int64(l.d.o.Alive) {
@@ -368,7 +373,7 @@ func (l *deviceLink) keepAlive() {
 		l.d.mu.Lock()
 		_ = l.append(func(dst []byte) ([]byte, error) { return l.d.o.Dialect.Alive(dst), nil })
 		l.d.mu.Unlock()
-		if asked == 0 {
+		if asked == 0 && !handing {
 			asked = now
 		}
 	}
