@@ -14,8 +14,8 @@ import (
 // Parse compiles a definition. file is how errors call it. The error joins
 // everything that is wrong, each with its line.
 func Parse(file string, src []byte) (*Codec, error) {
-	if len(src) > maxSource {
-		return nil, fmt.Errorf("%s: a definition of %d bytes: at most %d", file, len(src), maxSource)
+	if len(src) > MaxSource {
+		return nil, fmt.Errorf("%s: a definition of %d bytes: at most %d", file, len(src), MaxSource)
 	}
 	var doc, more yaml.Node
 	documents := yaml.NewDecoder(bytes.NewReader(src))

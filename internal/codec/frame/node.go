@@ -11,9 +11,11 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
+// MaxSource is the most bytes of a definition.
+const MaxSource = 1 << 20
+
 // Bounds of a definition. A file beyond them is a mistake.
 const (
-	maxSource  = 1 << 20 // bytes
 	maxVisits  = 100_000 // nodes, aliases followed
 	maxNesting = 16      // fields in fields
 	maxErrors  = 50
