@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"time"
 
@@ -37,6 +38,8 @@ func (c *Conn) finish(e *End) {
 	if last := c.lastWords(e); last != nil && c.sayLast(last) {
 		c.closing.Store(true)
 		c.linger()
+	} else if c.closing.Load() && errors.Is(e.Err, io.EOF) {
+		c.w.settle(goodbyeTimeout)
 	}
 }
 
@@ -88,6 +91,9 @@ func (c *Conn) linger() {
 	for total := 0; total < lingerBytes; {
 		buf, n, err := c.read()
 		c.release(buf)
+		if errors.Is(err, io.EOF) { // the peer may have ended its side long ago
+			c.w.settle(goodbyeTimeout)
+		}
 		if err != nil {
 			return
 		}

@@ -264,7 +264,25 @@ func (w *writer) throttle() error {
 	return w.err
 }
 
-// wake lets throttle look again. Called with mu held.
+// settle waits until the last words have been written, at most for d.
+func (w *writer) settle(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	timer := time.AfterFunc(d, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.fail(errClosing)
+	})
+	defer timer.Stop()
+	for w.closing && w.writing && w.err == nil {
+		if w.drained == nil {
+			w.drained = sync.NewCond(&w.mu)
+		}
+		w.drained.Wait()
+	}
+}
+
+// wake lets throttle and settle look again. Called with mu held.
 func (w *writer) wake() {
 	if w.drained != nil {
 		w.drained.Broadcast()
