@@ -84,3 +84,31 @@ func TestStrangersMaySkipLess(t *testing.T) {
 		}
 	}
 }
+
+// A frame with a wrong checksum is found again, behind noise and between others.
+func TestWrong(t *testing.T) {
+	const framing = "framing: {start: \"aa\", fixed: 4}\nchecksum: {algo: sum8, range: [0, -1], at: -1}\n"
+	const why = "sum8 over bytes 0 to 2 is AD, bytes 3 to 3 are 00"
+	c := parse(t, framing)
+	s := c.Splitter(Up)
+	data := unhex(t, "00 aa010200 aa010100 aa0102ad")
+	f, n, err := s.Next(data)
+	if err != nil || n != len(data) || len(f.Raw) != 4 {
+		t.Fatalf("% x, %d, %v", f.Raw, n, err)
+	}
+	if raw, why := s.Wrong(data); !bytes.Equal(raw, data[5:9]) || why != "sum8 over bytes 0 to 2 is AC, bytes 3 to 3 are 00" {
+		t.Errorf("% x: %s", raw, why)
+	}
+	data = unhex(t, "aa0102ad")
+	if _, _, err = s.Next(data); err != nil {
+		t.Fatal(err)
+	}
+	if raw, why := s.Wrong(data); raw != nil || why != "" {
+		t.Errorf("of a good frame: % x: %s", raw, why)
+	}
+	c = parse(t, framing+"on_bad_checksum: close")
+	s = c.Splitter(Up)
+	if _, _, err = s.Next(unhex(t, "aa010200")); !errors.Is(err, ErrNotFramed) || err.Error() != "not this protocol: wrong checksum: "+why {
+		t.Error(err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrShort says that the bytes end before the frame does: read more and call
@@ -44,9 +45,17 @@ type Splitter struct {
 	skipped int
 	before  int // of those, in front of the last frame
 	dropped int
-	wasted  int    // bytes of checksums that were wrong, since the last frame
+	wasted  int // bytes of checksums that were wrong, since the last frame
+	wrong   wrong
 	plain   []byte // the unescaped frame
 	escapes []int32
+}
+
+// wrong is where the last frame with a wrong checksum was, in the bytes of the
+// last call.
+type wrong struct {
+	at, n   int
+	variant *variant
 }
 
 // Splitter returns a splitter for one direction of a new connection.
@@ -67,6 +76,7 @@ func (s *Splitter) Gap(data []byte) (Frame, int, error) { return s.next(data, tr
 
 func (s *Splitter) next(data []byte, final bool) (Frame, int, error) {
 	at := 0
+	s.wrong = wrong{}
 	for {
 		if s.discard != nil {
 			at += s.discardLine(data[at:], final)
@@ -85,6 +95,9 @@ func (s *Splitter) next(data []byte, final bool) (Frame, int, error) {
 			return Frame{}, at, ErrShort
 		}
 		f, n, out := s.try(data[at:], final)
+		if s.wrong.variant != nil && s.wrong.at < 0 {
+			s.wrong.at = at
+		}
 		switch out {
 		case fits:
 			s.later, s.before, s.wasted = true, s.skipped, 0
@@ -93,7 +106,8 @@ func (s *Splitter) next(data []byte, final bool) (Frame, int, error) {
 			s.need = n
 			return Frame{}, at, ErrShort
 		case broken:
-			return Frame{}, at, fmt.Errorf("%w: wrong checksum", ErrNotFramed)
+			_, why := s.Wrong(data)
+			return Frame{}, at, fmt.Errorf("%w: wrong checksum: %s", ErrNotFramed, why)
 		case empty: // nothing was lost
 		case overlong, differs:
 			if n == 0 { // not even a frame with a wrong checksum
@@ -176,6 +190,7 @@ func (s *Splitter) try(data []byte, final bool) (Frame, int, outcome) {
 			return f, n, fits
 		}
 		bad, wasted = true, wasted+n
+		s.wrong = wrong{-1, n, v}
 		if drop == 0 && (!fr.resync || v.mode == byDelimiter) {
 			drop = n
 		}
@@ -263,6 +278,19 @@ func (f *Frame) RawOffset(off int) int {
 
 // Need is how many bytes more, at least, the last ErrShort waits for: 1 or more.
 func (s *Splitter) Need() int { return max(s.need, 1) }
+
+// Wrong returns the last frame with a wrong checksum in data, which are the bytes
+// of the last call, and what is wrong with it; nil if there was none.
+func (s *Splitter) Wrong(data []byte) (raw []byte, why string) {
+	w := s.wrong
+	if w.variant == nil {
+		return nil, ""
+	}
+	raw = data[w.at : w.at+w.n]
+	other := s.c.Splitter(s.dir) // the bytes of s may be in use
+	why = other.reason(w.variant, raw)
+	return raw, strings.TrimPrefix(why, "checksum: ")
+}
 
 // Skipped counts the bytes that belonged to no frame.
 func (s *Splitter) Skipped() int { return s.skipped }

@@ -29,6 +29,8 @@ type device struct {
 	id      string // "" before the login
 	held    []byte // of a frame that only silence ends
 	dropped int    // frames that the splitter has left out, of which we know
+	framed  bool   // there was a frame
+	noise   *noise // nil: nothing but frames
 
 	opened time.Time
 	heard  time.Time // when the last frame was there
@@ -89,25 +91,31 @@ func (d *device) Data(ctx context.Context, data []byte) (rest []byte, want int, 
 		d.held = append(d.held[:0], data...)
 		return nil, 0, nil
 	}
+	if !d.framed { // so that all that comes is seen
+		return data, 0, nil
+	}
 	return data, len(data) + d.in.Need(), nil
 }
 
 // frames works off what next finds in data and returns the rest.
 func (d *device) frames(ctx context.Context, data []byte, w *work, next func([]byte) (frame.Frame, int, error)) ([]byte, error) {
 	for {
+		before := d.in.Skipped()
 		f, n, err := next(data)
+		d.wrongSums(data)
+		skipped := data[:min(d.in.Skipped()-before, n)]
 		data = data[n:]
-		if more := d.in.Dropped() - d.dropped; more > 0 {
-			d.dropped += more
-			d.g.counts.checksum.Add(uint64(more))
-			d.Refused("frame", "", errors.New("wrong checksum"))
-		}
-		if errors.Is(err, frame.ErrShort) {
+		switch {
+		case errors.Is(err, frame.ErrShort):
+			if !d.framed {
+				d.heardNoise(skipped, data)
+			}
 			return data, nil
-		}
-		if err != nil {
+		case err != nil:
+			d.heardNoise(skipped, data)
 			return nil, &gateway.End{Why: "protocol", Err: err, Mute: true}
 		}
+		d.framed, d.noise = true, nil
 		if err := d.frame(ctx, f, w); err != nil {
 			return nil, err
 		}
@@ -121,6 +129,7 @@ func (d *device) frame(ctx context.Context, f frame.Frame, w *work) error {
 	if err := d.codec.Decode(f, frame.Up, r); err != nil {
 		d.g.counts.undecoded.Add(1)
 		d.Refused("frame", "", err)
+		d.dump(func() []byte { return f.Raw })
 		return nil
 	}
 	d.heard = d.LastRead()

@@ -26,6 +26,7 @@
 package frame
 
 import (
+	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -52,8 +53,10 @@ func Schemes() []transport.Scheme {
 type Gateway struct {
 	*gateway.Server
 	authenticator auth.Authenticator // nil: nobody may connect
+	log           *slog.Logger       // nil: discarded
 	counts        counts
-	work          sync.Pool // *work
+	toldNoise     atomic.Int64 // when the log was last told of bytes that are no frame, Unix seconds
+	work          sync.Pool    // *work
 }
 
 // work is what a batch of frames needs. Connections borrow it, so that an idle
@@ -82,7 +85,7 @@ func New(cfg Config, b *broker.Broker) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{authenticator: cfg.Authenticator}
+	g := &Gateway{authenticator: cfg.Authenticator, log: cfg.Logger}
 	g.work.New = func() any { return new(work) }
 	terms := g.terms(set)
 	terms.Broker, terms.Logger = b, cfg.Logger
