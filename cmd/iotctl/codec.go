@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -33,11 +34,13 @@ configuration file of serve, as frame.codecs:
   listeners: [{url: "frame://127.0.0.1:8092/thermometer"}]
   frame: {codecs: [thermometer.yaml]}
 
-What can stand in such a file is described by internal/codec/frame/README.md in
-the source; iotctl codec show prints files to learn from.`,
+What can stand in such a file is described by iotctl help definitions; iotctl
+codec show prints files to learn from. A file can be tried without a
+configuration: its path in the place of the name.`,
 		Example: `  iotctl codec list
   iotctl codec new thermometer --kind length
-  iotctl codec check thermometer.yaml`,
+  iotctl codec check thermometer.yaml
+  iotctl serve --ephemeral --listen frame://127.0.0.1:8092/./thermometer.yaml`,
 		GroupID: groupRun,
 		Args:    oneOfItsCommands,
 
@@ -87,6 +90,7 @@ func runCodecList(t *terminal, asJSON bool) error {
 		return json.NewEncoder(t.out).Encode(all)
 	}
 	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tFRAMING\tPURPOSE")
 	for _, e := range all {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", e.Name, e.Framing, e.Doc)
 	}
@@ -144,11 +148,12 @@ place.`,
 		Args:              oneCodec,
 		ValidArgsFunction: completeCodecs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			src, _, err := readCodec(args[0])
+			t := newTerminal(cmd)
+			src, _, err := readCodec(t, args[0])
 			if err != nil {
 				return err
 			}
-			_, err = newTerminal(cmd).out.Write(src)
+			_, err = t.out.Write(src)
 			return err
 		},
 	}
@@ -169,12 +174,16 @@ func completeCodecs(*cobra.Command, []string, string) ([]string, cobra.ShellComp
 }
 
 // readCodec returns the definition that arg means: the name of one that comes
-// with the program, or a file. name is how messages call it.
-func readCodec(arg string) (src []byte, name string, err error) {
+// with the program, a file, or - for standard input. name is how messages call it.
+func readCodec(t *terminal, arg string) (src []byte, name string, err error) {
+	if arg == "-" {
+		src, err = readDefinition(t.in)
+		return src, "standard input", err
+	}
 	if src, err = frame.Source(arg); err == nil {
 		return src, arg, nil
 	}
-	src, err = os.ReadFile(arg)
+	src, err = readDefinitionFile(arg)
 	switch {
 	case err == nil:
 		return src, arg, nil
@@ -184,6 +193,21 @@ func readCodec(arg string) (src []byte, name string, err error) {
 		return nil, "", fail(exitUsage, err, "iotctl codec new "+quoteShell(strings.TrimSuffix(filepath.Base(arg), filepath.Ext(arg))))
 	}
 	return nil, "", fail(exitUsage, fmt.Errorf("%q is neither a codec that comes with the program nor a file", arg), "iotctl codec list")
+}
+
+// readDefinition reads a little more than the most that a definition can have,
+// which is then refused.
+func readDefinition(r io.Reader) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(r, frame.MaxSource+1))
+}
+
+func readDefinitionFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readDefinition(f)
 }
 
 func looksLikeFile(arg string) bool {

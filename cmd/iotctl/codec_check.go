@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fatih/color"
@@ -25,10 +26,12 @@ tests: each frame is split, checked and decoded, and what is answered is
 compared byte by byte. Bytes that differ are marked, with the part of the
 template that has made them. What no test has reached is listed.
 
-It ends with 0 when every test passes, with 1 when one fails, and with 5 when the
-file is not a definition; then every mistake is told with its line. serve
-refuses a file that does not pass.`,
+It ends with 0 when every test passes, with 1 when one fails or there is none,
+and with 5 when the file is not a definition; then every mistake is told with its
+line, with --json as mistakes. serve refuses a file that does not pass. - stands
+for standard input.`,
 		Example: `  iotctl codec check thermometer.yaml
+  iotctl codec new thermometer -o - | iotctl codec check -
   iotctl codec check gt06 --json | jq .unused`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -62,13 +65,13 @@ func runCodecCheck(t *terminal, args []string, asJSON bool) error {
 }
 
 func checkCodec(t *terminal, arg string, asJSON bool) error {
-	src, name, err := readCodec(arg)
+	src, name, err := readCodec(t, arg)
 	if err != nil {
 		return err
 	}
 	codec, err := frame.Parse(name, src)
 	if err != nil {
-		return malformedCodec(t, name, err)
+		return malformedCodec(t, name, err, asJSON)
 	}
 	report := codec.Check()
 	if asJSON {
@@ -79,6 +82,10 @@ func checkCodec(t *terminal, arg string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	if len(report.Vectors) == 0 {
+		return fail(exitFailed, fmt.Errorf("%s has no tests, so nothing says that it is right", name),
+			"add tests: with frames of the device; iotctl help definitions")
+	}
 	if failed := failures(report); failed > 0 {
 		return fail(exitFailed, fmt.Errorf("%s: %s of %d failed", name, counted(failed, "test"), len(report.Vectors)))
 	}
@@ -86,12 +93,33 @@ func checkCodec(t *terminal, arg string, asJSON bool) error {
 }
 
 // malformedCodec tells everything that is wrong with a file.
-func malformedCodec(t *terminal, name string, err error) error {
+func malformedCodec(t *terminal, name string, err error, asJSON bool) error {
 	all := joinedIn(err)
-	for _, e := range all {
-		t.errorf("%v", e)
+	if asJSON {
+		out := checkedCodec{File: name, Tests: []checkedVector{}, Unreach: []unreached{}}
+		for _, e := range all {
+			out.Mistakes = append(out.Mistakes, mistakeIn(name, e))
+		}
+		if err := json.NewEncoder(t.out).Encode(out); err != nil {
+			return err
+		}
+	} else {
+		for _, e := range all {
+			t.errorf("%v", e)
+		}
 	}
-	return fail(exitMalformed, fmt.Errorf("%s is no definition: %s", name, counted(len(all), "mistake")), "iotctl codec new --help")
+	return fail(exitMalformed, fmt.Errorf("%s is no definition: %s", name, counted(len(all), "mistake")), "iotctl help definitions")
+}
+
+// mistakeIn takes the line out of what is wrong with a file.
+func mistakeIn(name string, err error) mistake {
+	text := strings.TrimPrefix(err.Error(), name+":")
+	if number, rest, ok := strings.Cut(text, ": "); ok {
+		if line, err := strconv.Atoi(number); err == nil {
+			return mistake{line, rest}
+		}
+	}
+	return mistake{0, strings.TrimSpace(text)}
 }
 
 func failures(r *frame.Report) (n int) {
@@ -233,11 +261,17 @@ func madeBy(made []frame.Made, i int) string {
 
 // checkedCodec is the report for programs.
 type checkedCodec struct {
-	Codec   string          `json:"codec"`
-	File    string          `json:"file"`
-	Passed  bool            `json:"passed"`
-	Tests   []checkedVector `json:"tests"`
-	Unreach []unreached     `json:"unused"`
+	Codec    string          `json:"codec"`
+	File     string          `json:"file"`
+	Passed   bool            `json:"passed"`
+	Mistakes []mistake       `json:"mistakes,omitempty"` // of a file that is no definition
+	Tests    []checkedVector `json:"tests"`
+	Unreach  []unreached     `json:"unused"`
+}
+
+type mistake struct {
+	Line int    `json:"line,omitempty"`
+	Text string `json:"text"`
 }
 
 type checkedVector struct {
@@ -262,7 +296,7 @@ type unreached struct {
 }
 
 func reportJSON(name string, r *frame.Report) checkedCodec {
-	out := checkedCodec{Codec: r.Codec, File: name, Passed: r.Passed(), Tests: []checkedVector{}, Unreach: []unreached{}}
+	out := checkedCodec{Codec: r.Codec, File: name, Passed: r.Passed() && len(r.Vectors) > 0, Tests: []checkedVector{}, Unreach: []unreached{}}
 	for _, v := range r.Vectors {
 		cv := checkedVector{Name: v.Name, Line: v.Line, Passed: len(v.Problems) == 0, Problems: v.Problems}
 		for _, c := range v.Bytes {

@@ -98,6 +98,11 @@ func (p *roff) term(head, description string) {
 	p.line(description)
 }
 
+// isHeading reports whether a line of help is all in capitals.
+func isHeading(line string) bool {
+	return line != "" && line[0] >= 'A' && line[0] <= 'Z' && line == strings.ToUpper(line)
+}
+
 // text writes paragraphs; runs of indented lines keep their line breaks.
 func (p *roff) text(s string) {
 	verbatim, gap := false, false
@@ -108,6 +113,14 @@ func (p *roff) text(s string) {
 			continue
 		}
 		indented := strings.HasPrefix(line, " ")
+		if isHeading(line) {
+			if verbatim {
+				p.WriteString(".fi\n.RE\n")
+			}
+			fmt.Fprintf(p, ".SS %s\n", roffText(line))
+			verbatim, gap = false, false
+			continue
+		}
 		switch {
 		case indented && !verbatim:
 			p.WriteString(".PP\n.RS 4\n.nf\n")

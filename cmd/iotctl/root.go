@@ -25,6 +25,7 @@ func newRoot() *cobra.Command {
 		newServeConfig(),
 		newExitCodes(),
 		newFormats(),
+		newDefinitions(),
 		newCompletion(),
 		newDocs(),
 	)

@@ -88,7 +88,8 @@ TLS, +udp and +dtls are datagrams:
   emqtcp:// emqtcps://     the EMQ private TCP protocol, ports 8090 and 8091
   text:// texts://         the text protocol of variables, ports 8071 and 8871
   frame://HOST:PORT/CODEC  a protocol that a file describes, port 8092, frames://
-                           port 8093; also frame+udp:// (iotctl codec --help)
+                           port 8093; also frame+udp:// (iotctl codec --help).
+                           CODEC is a name, or a file such as ./meter.yaml
   exproto:// exprotos://   what a program of yours knows, ports 7993 and 7994;
                            also exproto+udp:// and exproto+dtls://
 
@@ -112,6 +113,7 @@ its FileDescriptorName=, or else with its address.`,
   iotctl serve --data /var/lib/iotctl --durability interval
   iotctl serve --listen mqtt://0.0.0.0:1883 --password-file passwords
   iotctl serve --listen mqtt://127.0.0.1:1883 --listen frame://127.0.0.1:5023/gt06
+  iotctl serve --listen mqtt://127.0.0.1:1883 --listen frame://127.0.0.1:5023/./meter.yaml
   iotctl serve -c iotctl.yaml --test-config`,
 		Args:    noArgs,
 		GroupID: groupRun,
@@ -221,6 +223,10 @@ func (o *serveOptions) load() (serve.Config, error) {
 		c.Listeners = nil
 	}
 	for _, url := range o.listen {
+		url, err := withCodecFile(&c, url)
+		if err != nil {
+			return c, err
+		}
 		c.Listeners = append(c.Listeners, o.listener(url))
 	}
 	if o.cert+o.key+o.clientCA != "" && !o.listensTLS() {
@@ -386,6 +392,7 @@ func quoteShell(s string) string {
 
 // writePorts lists the open ports for people.
 func writePorts(w io.Writer, ports []serve.Port) {
+	braces := strings.NewReplacer("%7B", "{", "%7D", "}") // of ${cn} in a path, which URLs escape
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "PROTOCOL\tTRANSPORT\tADDRESS\tLOG IN WITH\tURL FOR CLIENTS")
 	for _, p := range ports {
@@ -393,7 +400,7 @@ func writePorts(w io.Writer, ports []serve.Port) {
 		if login == "anonymous" {
 			login = "nothing"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", p.Protocol, p.Transport, p.Address, login, p.URL)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", p.Protocol, p.Transport, p.Address, login, braces.Replace(p.URL))
 	}
 	tw.Flush()
 }
