@@ -329,11 +329,14 @@ func (r *benchRun) failRun(err error) error {
 	var network *transport.Error
 	var refused *bench.Refused
 	var absent *agents.Absent
+	var plan *bench.PlanError
 	switch {
 	case errors.As(err, &own):
 		return err
 	case errors.As(err, &network) && network.Hint != "":
-		return fail(exitConnect, err, network.Hint)
+		return fail(exitConnect, err, typed(network)...)
+	case errors.As(err, &plan):
+		return fail(exitUsage, err)
 	case errors.As(err, &absent):
 		return fail(exitTimeout, err, "on its machine: iotctl bench agent "+r.viaURL()+" --name "+absent.Names[0])
 	case errors.As(err, &refused) && refused.Type == mqtt.TypeConnack:

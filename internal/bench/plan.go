@@ -183,3 +183,9 @@ func (p *Plan) steps(clients int) []Step {
 	}
 	return []Step{{Duration: p.Duration, From: rate, To: rate}}
 }
+
+// PlanError is a plan that its scenario cannot carry out.
+type PlanError struct{ Reason string }
+
+// Error implements error.
+func (e *PlanError) Error() string { return e.Reason }

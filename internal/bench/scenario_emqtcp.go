@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/iotctl/iotctl/internal/client"
@@ -38,10 +37,10 @@ func (emqtcpPair) Open(ctx context.Context, s *Session) (Load, error) {
 		return nil, errNoDevices
 	}
 	if s.plan.QoS+s.plan.SubQoS > 0 || s.plan.Retain {
-		return nil, errors.New("the protocol has QoS 0 alone, and nothing is retained")
+		return nil, &PlanError{"the protocol has QoS 0 alone, and nothing is retained"}
 	}
 	if s.plan.Size > maxEMQTCP {
-		return nil, fmt.Errorf("%d bytes are too many for a frame, which holds %d", s.plan.Size, maxEMQTCP)
+		return nil, &PlanError{fmt.Sprintf("%d bytes are too many for a frame, which holds %d", s.plan.Size, maxEMQTCP)}
 	}
 	n, down := s.plan.Publishers, s.plan.Option("emqtcp-pair.down", 0) > 0
 	all, err := s.connectAll(ctx, 2*n, func(i int, o *ClientOptions) {
