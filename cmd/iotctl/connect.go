@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -130,6 +131,7 @@ func (s *settings) failConnect(err error) error {
 		limit   *client.LimitError
 		denied  *client.RefusedError
 		told    *client.EndedError
+		foreign *mqtt.Malformed
 	)
 	switch {
 	case errors.As(err, &denied):
@@ -142,7 +144,13 @@ func (s *settings) failConnect(err error) error {
 		return fail(exitLost, fmt.Errorf("%s: another client has connected with the client identifier %q", s.brokerName(), s.clientID(os.Getpid())),
 			"give each client its own identifier with -i, or let the broker choose one")
 	case errors.Is(err, client.ErrClosedBeforeConnack), errors.Is(err, client.ErrUnanswered):
-		return fail(exitConnect, fmt.Errorf("%s: %w", s.brokerName(), err), s.unansweredHints()...)
+		hints := s.unansweredHints()
+		if errors.As(err, &network) && network.Hint != "" {
+			hints = typed(network)
+		}
+		return fail(exitConnect, fmt.Errorf("%s: %w", s.brokerName(), err), hints...)
+	case errors.As(err, &foreign):
+		return fail(exitConnect, fmt.Errorf("%s: what the server sends is not MQTT %s: %w", s.brokerName(), s.version, err), append(s.wrongPortHints(), s.otherProtocols()...)...)
 	case errors.As(err, &left), errors.Is(err, client.ErrConnectionLost), errors.Is(err, client.ErrFlapping):
 		return fail(exitLost, fmt.Errorf("%s: %w", s.brokerName(), err), s.lostHints(err)...)
 	case errors.As(err, &network):
@@ -150,10 +158,7 @@ func (s *settings) failConnect(err error) error {
 		if network.Op == "access" {
 			code = exitRefused
 		}
-		if network.Hint != "" {
-			return fail(code, err, network.Hint)
-		}
-		return fail(code, err)
+		return fail(code, err, typed(network)...)
 	case errors.Is(err, client.ErrTimeout):
 		return fail(exitTimeout, fmt.Errorf("%s: %w", s.brokerName(), err))
 	case errors.As(err, &limit):
@@ -181,8 +186,30 @@ func (s *settings) refusedHints(e *client.ConnectError) []string {
 	return nil
 }
 
+// typed is the hint of a network error, with the option to type.
+func typed(e *transport.Error) []string {
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	switch {
+	case e.Hint == "":
+		return nil
+	case errors.As(e.Err, &authority):
+		return []string{e.Hint + ": --cafile FILE"}
+	case errors.As(e.Err, &host):
+		return []string{e.Hint + ": --tls-server-name NAME"}
+	case strings.HasSuffix(e.Hint, "client certificate and its key"):
+		return []string{e.Hint + ": --cert FILE --key FILE"}
+	}
+	return []string{e.Hint}
+}
+
 // unansweredHints say why somebody accepts a connection and closes it.
 func (s *settings) unansweredHints() []string {
+	return append([]string{"the broker may be full, or its access rules may not let this address in: its log or its counters tell"}, s.wrongPortHints()...)
+}
+
+// wrongPortHints ask whether the other side is what it is taken for.
+func (s *settings) wrongPortHints() []string {
 	speaks := "is this the right port, and does MQTT " + s.version.String()
 	if s.device != nil {
 		speaks = "is this the right port, and does " + s.device.name
@@ -192,7 +219,19 @@ func (s *settings) unansweredHints() []string {
 	} else {
 		speaks += " without TLS belong there?"
 	}
-	return []string{"the broker may be full, or its access rules may not let this address in: its log or its counters tell", speaks}
+	hints := []string{speaks}
+	if s.device != nil {
+		return hints
+	}
+	e := s.endpoint()
+	for _, p := range deviceProtocols() {
+		for _, c := range p.schemes {
+			if c.Port == e.Port && s.prog != progRR {
+				hints = append(hints, fmt.Sprintf("it is the usual port of %s:  iotctl %s %s://%s", p.name, s.prog, c.Name, e.Host))
+			}
+		}
+	}
+	return hints
 }
 
 func (s *settings) lostHints(err error) []string {
@@ -200,6 +239,22 @@ func (s *settings) lostHints(err error) []string {
 		return []string{"give each client its own identifier with -i"}
 	}
 	return nil
+}
+
+// otherProtocols says how they are chosen.
+func (s *settings) otherProtocols() []string {
+	if s.device != nil || s.prog == progRR {
+		return nil
+	}
+	var urls []string
+	for _, p := range deviceProtocols() {
+		scheme := p.schemes[0]
+		if s.usesTLS() {
+			scheme = p.schemes[1]
+		}
+		urls = append(urls, scheme.Name+"://"+s.brokerName())
+	}
+	return []string{"the URL chooses another protocol: " + strings.Join(urls, ", ")}
 }
 
 // downtime ends the client when it has been without a connection for too long.

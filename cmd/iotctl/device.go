@@ -21,7 +21,8 @@ type deviceProtocol struct {
 	schemes []transport.Scheme // plain, then TLS
 	// topics: what a device publishes and receives has one. answers: the server
 	// says what has become of it.
-	topics, answers bool
+	// unflagged: some messages were there before, and nothing tells which.
+	topics, answers, unflagged bool
 	// dialect makes what client.Device needs; the time is the longest silence.
 	dialect func(s *settings, id string) (client.Dialect, time.Duration, error)
 	// lacks says why options have no meaning, by their long names, beyond what
@@ -46,7 +47,7 @@ func deviceProtocols() []*deviceProtocol {
 			},
 		},
 		{
-			name: "the text protocol", schemes: transport.TextSchemes(), topics: true, answers: true,
+			name: "the text protocol", schemes: transport.TextSchemes(), topics: true, answers: true, unflagged: true,
 			dialect: iottextDialect,
 			lacks: map[string]string{
 				"retain":    "the value of a variable always stays until the next one",
@@ -201,6 +202,12 @@ func (s *settings) deviceHints(e *client.RefusedError) []string {
 	switch {
 	case pending:
 		return []string{"where the server runs: iotctl pair approve " + strings.TrimRight(code, `"`)}
+	case strings.Contains(e.Reason, "invalid client id"): // so says iotctl serve
+		return []string{"-i ID, without + and #, and not beginning with $"}
+	case strings.Contains(e.Reason, "invalid user name") && s.username == nil:
+		return []string{"the server wants a user name: -u NAME"}
+	case strings.Contains(e.Reason, "invalid user name"):
+		return []string{"-u NAME, without + and #, and not beginning with $"}
 	case s.password == nil && s.device.lacks["username"] != "":
 		return []string{"the server may want a password: --ask-password"}
 	case s.password == nil:

@@ -23,6 +23,7 @@ type engine struct {
 	s    *settings
 	t    *terminal
 	down downtime
+	lost bool // a connection was; of news alone
 }
 
 // newEngine makes a client; onMessage and onIdle may be nil.
@@ -77,6 +78,7 @@ func (e *engine) news(st client.State) {
 	}
 	switch st.Kind {
 	case client.StateLost:
+		e.lost = true
 		left := (*client.DisconnectedError)(nil)
 		taken := errors.As(st.Err, &left) && left.TakenOver() // ends the run, which says so
 		if e.s.reconnect != 0 && !taken {
@@ -85,7 +87,7 @@ func (e *engine) news(st client.State) {
 	case client.StateReconnecting:
 		e.t.notef("trying again in %s (attempt %d)", st.Delay.Round(time.Millisecond), st.Attempt)
 	case client.StateConnected:
-		if st.Attempt > 0 {
+		if e.lost {
 			e.t.notef("connected again to %s", e.s.brokerName())
 		}
 	case client.StateResubscribed:

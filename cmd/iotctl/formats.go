@@ -45,7 +45,9 @@ reported and left out.
 over several lines:
 
   time        when the message arrived, RFC 3339 with nanoseconds
-  topic, qos, retain
+  topic, qos
+  retain      left out by text://, where nothing tells which values were there
+              before
   mid         packet identifier, above QoS 0
   properties  of MQTT 5.0, by the names that -D has for them; correlation-data
               is an object of encoding and data, user-properties a list of

@@ -157,6 +157,11 @@ func (s *settings) clientTLS() (*transport.ClientTLS, error) {
 		}
 	}
 	var err error
+	if s.usesTLS() && !s.peer {
+		if err := t.Check(); err != nil {
+			return nil, fail(exitUsage, err)
+		}
+	}
 	t.Ciphers, err = cipherSuites(s.ciphers)
 	return t, err
 }

@@ -104,7 +104,7 @@ func (p *printer) append(b []byte, m *client.Message, now time.Time) ([]byte, er
 	if p.format != nil || p.s.output != "text" {
 		shown := format.Message{
 			Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain,
-			PacketID: m.PacketID, Properties: m.Properties, Arrived: now,
+			PacketID: m.PacketID, Properties: m.Properties, Arrived: now, Unflagged: p.s.device != nil && p.s.device.unflagged,
 		}
 		if p.format == nil {
 			return append(format.AppendRecord(b, &shown, p.s.output == "json"), '\n'), nil

@@ -68,6 +68,7 @@ type publisher struct {
 	sent    int // taken by the client
 	acked   int
 	refused int
+	unfit   int // of refused: not sent, because the protocol cannot express them
 	lost    int
 	unread  bool // lines of -l that the client has not taken may remain
 }
@@ -195,7 +196,8 @@ func (p *publisher) publish(ctx context.Context, m client.Message) error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.sent++
-		p.refuse(denied.Reason)
+		p.unfit++
+		p.refuse("cannot be expressed", denied.Reason)
 		return nil
 	}
 	if limit := (*client.LimitError)(nil); errors.As(err, &limit) {
@@ -205,7 +207,7 @@ func (p *publisher) publish(ctx context.Context, m client.Message) error {
 		if p.s.peer {
 			return complain("%s", limit)
 		}
-		p.refuse(err.Error())
+		p.refuse("refused", err.Error())
 		return nil
 	}
 	if err == nil {
@@ -235,14 +237,15 @@ func (p *publisher) outcome(o client.Outcome) {
 		if p.s.peer {
 			reason = fmt.Sprintf("Warning: Publish %d failed: %s.", o.PacketID, o.Code)
 		}
-		p.refuse(reason)
+		p.refuse("refused", reason)
 	case client.Lost:
 		p.lost++
 	}
 }
 
-// refuse counts a message that the broker does not want. Call it with mu held.
-func (p *publisher) refuse(reason string) {
+// refuse counts a message that the broker does not want, or that the protocol has
+// no room for. Call it with mu held.
+func (p *publisher) refuse(verdict, reason string) {
 	p.refused++
 	if p.s.peer {
 		p.t.raw(reason)
@@ -253,7 +256,7 @@ func (p *publisher) refuse(reason string) {
 		if p.message.Topic != "" {
 			where = fmt.Sprintf(" on %q", p.message.Topic)
 		}
-		p.t.warnf("message%s refused: %s", where, reason)
+		p.t.warnf("message%s %s: %s", where, verdict, reason)
 	}
 }
 
@@ -313,6 +316,8 @@ func (p *publisher) balance(ctx context.Context, err, gone error) error {
 		return gone
 	case err != nil:
 		return err
+	case p.unfit > 0 && p.unfit == p.refused:
+		return fail(exitPublishRefused, fmt.Errorf("%d of %d messages cannot be expressed in %s, and were not sent", p.unfit, p.sent, p.s.device.name))
 	case p.refused > 0 && !p.s.peer:
 		return fail(exitPublishRefused, fmt.Errorf("the broker refused %d of %d messages", p.refused, p.sent))
 	}

@@ -231,6 +231,37 @@ func TestSubReportsEachChangeOfItsConnection(t *testing.T) {
 	}
 }
 
+// A device of a protocol without subscriptions says that it is back, too.
+func TestSubSaysThatADeviceIsConnectedAgain(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for first := true; ; first = false {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.ReadFull(nc, make([]byte, 3+3+len("dev1")))
+			_, _ = nc.Write([]byte{0x20, 0, 0})
+			if first {
+				_ = nc.Close()
+				continue
+			}
+			defer nc.Close()
+		}
+	}()
+	p := own(t, nil, "sub", "emqtcp://"+l.Addr().String(), "-i", "dev1", "-k", "0")
+	p.err.until(t, "iotctl: connected again to "+l.Addr().String())
+	_ = p.cmd.Process.Signal(syscall.SIGINT)
+	if out := p.wait(t); out.Code != 130 {
+		t.Errorf("%+v", out)
+	}
+}
+
 func TestSubGivesUpAfterMaxDowntime(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

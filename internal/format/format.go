@@ -52,6 +52,7 @@ type Message struct {
 	Payload    []byte
 	QoS        uint8
 	Retain     bool
+	Unflagged  bool   // nobody knows Retain: a record leaves it out
 	PacketID   uint16 // 0 at QoS 0
 	Properties mqtt.Properties
 	Arrived    time.Time // in the zone to be shown

@@ -16,7 +16,8 @@ import (
 // spread over lines. Its members, in this order:
 //
 //	time        arrival, RFC 3339 with nanoseconds and zone
-//	topic, qos, retain
+//	topic, qos
+//	retain      unless it is not known
 //	mid         packet identifier, above QoS 0 only
 //	properties  of MQTT 5.0, if there are any, by the names of option -D;
 //	            correlation-data is an object of encoding and data,
@@ -35,8 +36,10 @@ func AppendRecord(dst []byte, m *Message, pretty bool) []byte {
 	w.text([]byte(m.Topic))
 	w.key("qos")
 	w.number(uint64(m.QoS))
-	w.key("retain")
-	w.raw(strconv.AppendBool(nil, m.Retain))
+	if !m.Unflagged {
+		w.key("retain")
+		w.raw(strconv.AppendBool(nil, m.Retain))
+	}
 	if m.QoS > 0 {
 		w.key("mid")
 		w.number(uint64(m.PacketID))

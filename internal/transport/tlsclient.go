@@ -34,6 +34,16 @@ type ClientTLS struct {
 	KeyLogFile string
 }
 
+// Check reads the files of authorities and the client certificate, as each
+// connection does, and keeps nothing.
+func (t *ClientTLS) Check() error {
+	if _, err := t.loadRoots(); err != nil {
+		return err
+	}
+	_, err := t.loadOwn()
+	return err
+}
+
 // config makes the configuration for one connection. names are what the
 // certificate may be for; the first is sent to the server. done closes the key
 // log.
@@ -59,13 +69,9 @@ func (t *ClientTLS) config(names []string) (c *tls.Config, done func(), err erro
 			return nil, nil, fmt.Errorf("tls: %w", err)
 		}
 	}
-	own := t.Certificates
-	if len(own) == 0 && t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, cmp.Or(t.KeyFile, t.CertFile))
-		if err != nil {
-			return nil, nil, fmt.Errorf("tls: client certificate %q with key %q: %w", t.CertFile, cmp.Or(t.KeyFile, t.CertFile), err)
-		}
-		own = []tls.Certificate{pair}
+	own, err := t.loadOwn()
+	if err != nil {
+		return nil, nil, fmt.Errorf("tls: %w", err)
 	}
 	if len(own) > 0 {
 		// Sent even if the server names other authorities, so that the server
@@ -84,6 +90,18 @@ func (t *ClientTLS) config(names []string) (c *tls.Config, done func(), err erro
 		c.VerifyConnection = func(s tls.ConnectionState) error { return t.verify(s, c.RootCAs, names) }
 	}
 	return c, done, nil
+}
+
+// loadOwn is what this side may show.
+func (t *ClientTLS) loadOwn() ([]tls.Certificate, error) {
+	if len(t.Certificates) > 0 || t.CertFile == "" {
+		return t.Certificates, nil
+	}
+	pair, err := tls.LoadX509KeyPair(t.CertFile, cmp.Or(t.KeyFile, t.CertFile))
+	if err != nil {
+		return nil, fmt.Errorf("client certificate %q with key %q: %w", t.CertFile, cmp.Or(t.KeyFile, t.CertFile), err)
+	}
+	return []tls.Certificate{pair}, nil
 }
 
 // loadRoots is nil for the system's authorities.
