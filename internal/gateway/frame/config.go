@@ -91,6 +91,9 @@ func (c Config) CheckListener(e transport.Endpoint) error {
 	if name == "" {
 		return fmt.Errorf("the URL does not say which codec, as in %s/gt06", strings.TrimSuffix(e.String(), "/"))
 	}
+	if file := strings.TrimPrefix(e.Path, "/"); name == "." || name == ".." || strings.HasSuffix(name, ".yaml") {
+		return fmt.Errorf("%s is a file: list it in frame.codecs, and put the name of its codec here", file)
+	}
 	return fmt.Errorf("no codec %q: there are %s; files go into frame.codecs", name, strings.Join(c.names(), ", "))
 }
 

@@ -20,6 +20,7 @@ func TestListenersOfBrokenFiles(t *testing.T) {
 	for name, want := range map[string]string{
 		"meter": "", "valve": "", "pump": "", "fan": "", "gt06": "",
 		"good": `no codec "good": there are dlt645, dlt69845, fan, `, "": "as in frame://127.0.0.1:0/gt06",
+		"./good.yaml": "./good.yaml is a file: list it in frame.codecs", "good.yaml": "good.yaml is a file: ",
 	} {
 		e, err := transport.Parse("frame://127.0.0.1:0/"+name, frame.Schemes())
 		if err != nil {
