@@ -54,7 +54,7 @@ func plainText(markdown string) string {
 		case code || line == "":
 			b.WriteString("\n")
 		case strings.HasPrefix(line, "#"):
-			b.WriteString(strings.ToUpper(strings.TrimLeft(line, "# ")) + "\n")
+			b.WriteString(strings.ToUpper(unquoted(strings.TrimLeft(line, "# "))) + "\n")
 		case strings.HasPrefix(line, "- "):
 			b.WriteString("  " + unquoted(line) + "\n")
 		case strings.HasPrefix(line, "  "):
