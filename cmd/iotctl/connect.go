@@ -132,6 +132,7 @@ func (s *settings) failConnect(err error) error {
 		denied  *client.RefusedError
 		told    *client.EndedError
 		foreign *mqtt.Malformed
+		strange *client.ForeignError
 	)
 	switch {
 	case errors.As(err, &denied):
@@ -149,6 +150,8 @@ func (s *settings) failConnect(err error) error {
 			hints = typed(network)
 		}
 		return fail(exitConnect, fmt.Errorf("%s: %w", s.brokerName(), err), hints...)
+	case errors.As(err, &strange):
+		return fail(exitConnect, fmt.Errorf("%s: %w", s.brokerName(), err), s.wrongPortHints()...)
 	case errors.As(err, &foreign):
 		return fail(exitConnect, fmt.Errorf("%s: what the server sends is not MQTT %s: %w", s.brokerName(), s.version, err), append(s.wrongPortHints(), s.otherProtocols()...)...)
 	case errors.As(err, &left), errors.Is(err, client.ErrConnectionLost), errors.Is(err, client.ErrFlapping):

@@ -262,6 +262,34 @@ func TestSubSaysThatADeviceIsConnectedAgain(t *testing.T) {
 	}
 }
 
+func TestAServerOfAnotherProtocolIsNamed(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(nc, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			defer nc.Close()
+		}
+	}()
+	for scheme, hint := range map[string]string{
+		"text":   "does the text protocol without TLS belong there?",
+		"emqtcp": "does the EMQ private TCP protocol without TLS belong there?",
+	} {
+		out := own(t, nil, "sub", scheme+"://"+l.Addr().String(), "-i", "dev1").wait(t)
+		if out.Code != int(exitConnect) || !strings.Contains(out.Stderr, l.Addr().String()+": what the server sends is not of this protocol: ") || !strings.Contains(out.Stderr, hint) {
+			t.Errorf("%s: %+v", scheme, out)
+		}
+	}
+}
+
 func TestSubGivesUpAfterMaxDowntime(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -271,7 +271,7 @@ func (l *deviceLink) read() {
 		have = copy(buf, buf[used:have])
 		if have == len(buf) {
 			if have >= maxFrameBytes {
-				l.fail(fmt.Errorf("the server sends a frame of more than %d bytes", maxFrameBytes))
+				l.fail(&ForeignError{fmt.Errorf("a frame of more than %d bytes", maxFrameBytes)})
 				return
 			}
 			buf = append(buf, make([]byte, len(buf))...)

@@ -27,7 +27,8 @@ type Dialect interface {
 	Alive(dst []byte) []byte
 	Leave(dst []byte) []byte
 	// Next reads the frame at the start of b, valid as long as b is. n is its
-	// size, 0 while it is not complete. An error ends the connection.
+	// size, 0 while it is not complete. An error ends the connection, and is a
+	// *ForeignError.
 	Next(b []byte) (e Event, n int, err error)
 	// Describe puts a frame into words; it is for people.
 	Describe(frame []byte, dir Direction) string
@@ -74,6 +75,17 @@ func refused(what string, err error) error {
 	}
 	return err
 }
+
+// ForeignError is a server that sends what is not of the dialect's protocol.
+type ForeignError struct{ Err error }
+
+// Error implements error.
+func (e *ForeignError) Error() string {
+	return "what the server sends is not of this protocol: " + e.Err.Error()
+}
+
+// Unwrap gives access to the cause.
+func (e *ForeignError) Unwrap() error { return e.Err }
 
 // EndedError is a server that says why it ends the connection.
 type EndedError struct {

@@ -89,7 +89,7 @@ func (Dialect) Next(b []byte) (client.Event, int, error) {
 	case errors.Is(err, emqtcp.ErrShort):
 		return client.Event{}, 0, nil
 	case err != nil:
-		return client.Event{}, 0, fmt.Errorf("what the server sends is not of this protocol: %w", err)
+		return client.Event{}, 0, &client.ForeignError{Err: err}
 	}
 	ack, ok := p.(emqtcp.Connack)
 	if !ok {

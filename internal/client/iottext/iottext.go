@@ -113,19 +113,15 @@ func (Dialect) Next(b []byte) (client.Event, int, error) {
 	case errors.Is(err, iottext.ErrShort):
 		return client.Event{}, 0, nil
 	case err != nil:
-		return client.Event{}, 0, foreign(err)
+		return client.Event{}, 0, &client.ForeignError{Err: err}
 	case iottext.Blank(text):
 		return client.Event{}, n, nil
 	}
 	l, err := iottext.Parse(text, iottext.Server)
 	if err != nil {
-		return client.Event{}, 0, foreign(err)
+		return client.Event{}, 0, &client.ForeignError{Err: err}
 	}
 	return event(l), n, nil
-}
-
-func foreign(err error) error {
-	return fmt.Errorf("what the server sends is not of this protocol: %w", err)
 }
 
 func event(l iottext.Line) client.Event {
