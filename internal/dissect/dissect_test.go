@@ -138,7 +138,7 @@ func TestGolden(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no golden files:", err)
 	}
-	all := append(frames(t), dissect.EMQTCP{}, dissect.IOTText{})
+	all := append(frames(t), dissect.EMQTCP{}, dissect.IOTText{}, dissect.MQTTSN{}, dissect.MQTTSN{Draft: true})
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
 		t.Run(name, func(t *testing.T) {
@@ -191,7 +191,7 @@ func golden(t *testing.T, d dissect.Dissector, file string) {
 
 // Each sample looks most like what it is, where its bytes say so at all.
 func TestSniffPrefersTheRightOne(t *testing.T) {
-	all := append(frames(t), dissect.EMQTCP{}, dissect.IOTText{})
+	all := append(frames(t), dissect.EMQTCP{}, dissect.IOTText{}, dissect.MQTTSN{}, dissect.MQTTSN{Draft: true})
 	check := func(name string, samples []dissecttest.Sample) {
 		for _, s := range samples {
 			var own, best dissect.Confidence
@@ -247,13 +247,19 @@ func TestFrameBehindRubbish(t *testing.T) {
 }
 
 func FuzzDissect(f *testing.F) {
-	all := append(frames(f), dissect.EMQTCP{}, dissect.IOTText{})
+	all := append(frames(f), dissect.MQTTSN{}, dissect.MQTTSN{Draft: true}, dissect.EMQTCP{}, dissect.IOTText{})
 	for i, d := range all {
-		if i < len(all)-2 {
+		if i < len(all)-4 {
 			for _, s := range frameSamples(f, d.Name()) {
 				f.Add(s.Bytes, uint8(i), uint8(s.Direction))
 			}
 		}
+	}
+	for _, s := range mqttsnSamples(f) {
+		f.Add(s.Bytes, uint8(len(all)-4), uint8(s.Direction))
+	}
+	for _, s := range mqttsn2Samples(f) {
+		f.Add(s.Bytes, uint8(len(all)-3), uint8(s.Direction))
 	}
 	for _, s := range emqtcpSamples(f) {
 		f.Add(s.Bytes, uint8(len(all)-2), uint8(s.Direction))

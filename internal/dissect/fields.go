@@ -2,7 +2,6 @@ package dissect
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"strconv"
 	"unicode/utf8"
@@ -41,17 +40,17 @@ func (w *walk) add(f Field) *Field {
 	return &w.fields[len(w.fields)-1]
 }
 
-// number takes a big-endian number of 1 or 2 bytes.
+// number takes a big-endian number of 1 to 4 bytes.
 func (w *walk) number(name string, kind Kind, size int, note string) (n int, ok bool) {
 	if !w.room(name, size) {
 		return 0, false
 	}
-	n = int(w.b[w.at])
-	if size == 2 {
-		n = int(binary.BigEndian.Uint16(w.b[w.at:]))
+	var v uint64
+	for _, c := range w.b[w.at : w.at+size] {
+		v = v<<8 | uint64(c)
 	}
-	w.add(Field{Name: name, Kind: kind, Len: size, Value: uint64(n), Note: note})
-	return n, true
+	w.add(Field{Name: name, Kind: kind, Len: size, Value: v, Note: note})
+	return int(v), true
 }
 
 // prefixed takes a value behind its length of 2 bytes.
