@@ -36,7 +36,7 @@ type client struct {
 	flushing  *time.Timer   // set by shut
 	login     chan struct{} // taken by the Authenticate under way
 	heard     bool          // something has come
-	deaf      bool          // the handler cannot be told anything
+	deaf      bool          // the handler cannot be told of the end, or knows nothing of the device
 
 	ended atomic.Pointer[string] // reason; nil before shut
 

@@ -109,6 +109,10 @@ type HandlerConfig struct {
 
 	// Timeout of one event. nil: 5 s; 0: none. Streams have none at all.
 	Timeout *time.Duration
+	// MaxCallsInFlight bounds the events that one handler is told at a time, of all
+	// devices and listeners that have its address; the others wait for their turn,
+	// which is no part of Timeout. It holds where there is a Timeout. 0: 64.
+	MaxCallsInFlight int
 	// ConnectTimeout is how long an event waits for a handler that is not there.
 	// 0: 5 s.
 	ConnectTimeout time.Duration
@@ -169,6 +173,7 @@ func (c HandlerConfig) withDefaults() HandlerConfig {
 	def(&c.Address, "http://127.0.0.1:9001")
 	def(&c.Service, unaryService)
 	def(&c.ConnectTimeout, 5*time.Second)
+	def(&c.MaxCallsInFlight, 64)
 	if c.Timeout == nil {
 		d := 5 * time.Second
 		c.Timeout = &d
@@ -282,6 +287,9 @@ func (c HandlerConfig) problems(at string, add func(string, error)) {
 	}
 	if c.ConnectTimeout < 0 || c.Timeout != nil && *c.Timeout < 0 {
 		add(at+"timeout", errors.New("it is negative"))
+	}
+	if c.MaxCallsInFlight < 0 {
+		add(at+"max_calls_in_flight", errors.New("it is negative"))
 	}
 	_, err = readToken(c.TokenFile)
 	add(at+"token_file", err)

@@ -55,6 +55,7 @@ type Gateway struct {
 	clients registry
 	count   counters
 
+	turns       turns
 	mountpoints seldom // that handlers give
 
 	mu    sync.Mutex
@@ -108,9 +109,10 @@ func (g *Gateway) Serve(ctx context.Context, l transport.Listener) error {
 		g.mu.Unlock()
 	}()
 	p.announce()
+	stopping := context.AfterFunc(ctx, p.handler.giveUpLater(g.cfg.FlushTimeout))
+	defer stopping()
 	err = g.srv.Serve(ctx, l)
-	stuck := time.AfterFunc(g.cfg.FlushTimeout+farewell, p.handler.giveUp)
-	defer stuck.Stop()
+	p.handler.giveUpLater(g.cfg.FlushTimeout)()
 	p.telling.Wait()
 	return err
 }

@@ -34,14 +34,18 @@ type handler struct {
 	cfg      HandlerConfig
 	endpoint transport.Endpoint
 	token    string
+	turns    chan struct{} // holds one for each call in flight; nil: they are not bounded
 	cc       *grpc.ClientConn
 	streams  *streams // nil for unary ones
+	lasting  context.Context
+	giveUp   context.CancelFunc // ends what a handler that does not answer keeps from ending
 	problem  atomic.Pointer[error]
 	errors   seldom
 }
 
-func newHandler(cfg HandlerConfig, log *slog.Logger) (*handler, error) {
-	h := &handler{cfg: cfg}
+func newHandler(cfg HandlerConfig, turns chan struct{}, log *slog.Logger) (*handler, error) {
+	h := &handler{cfg: cfg, turns: turns}
+	h.lasting, h.giveUp = context.WithCancel(context.Background())
 	var err error
 	if h.endpoint, err = parseAddress(cfg.Address); err != nil {
 		return nil, err
@@ -154,9 +158,11 @@ func (h *handler) ready(ctx context.Context) error {
 
 // call makes one call and waits for its answer.
 func (h *handler) call(ctx context.Context, method string, request proto.Message) error {
-	if err := h.ready(ctx); err != nil {
+	done, err := h.turn(ctx)
+	if err != nil {
 		return err
 	}
+	defer done()
 	if h.streams != nil {
 		return h.explain(method, h.streams.call(ctx, method, request))
 	}
@@ -197,14 +203,17 @@ func (h *handler) explain(method string, err error) error {
 	return fmt.Errorf("the handler at %s has answered %s with an error: %s: %s", h.address(), method, s.Code(), gateway.Clip(s.Message()))
 }
 
-// giveUp ends what a handler that does not read keeps from ending.
-func (h *handler) giveUp() {
-	if h.streams != nil {
-		h.streams.cancel()
+// giveUpLater returns a function that lets a handler have d and a bit for what is
+// left.
+func (h *handler) giveUpLater(d time.Duration) func() {
+	return func() {
+		timer := time.AfterFunc(d+farewell, h.giveUp)
+		context.AfterFunc(h.lasting, func() { timer.Stop() })
 	}
 }
 
 func (h *handler) close() {
+	defer h.giveUp()
 	if h.streams != nil {
 		h.streams.close()
 	}

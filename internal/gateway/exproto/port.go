@@ -26,7 +26,7 @@ func (g *Gateway) openPort(l transport.Listener) (*port, error) {
 	if p.codec, err = openFraming(lc.Framing, lc.FramingFile); err != nil {
 		return nil, fmt.Errorf("framing: %w", err)
 	}
-	if p.handler, err = newHandler(lc.Handler, g.log); err != nil {
+	if p.handler, err = newHandler(lc.Handler, g.turns.of(lc.Handler), g.log); err != nil {
 		return nil, fmt.Errorf("handler: %w", err)
 	}
 	return p, nil

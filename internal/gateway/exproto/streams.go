@@ -36,7 +36,7 @@ var streamDesc = &grpc.StreamDesc{ClientStreams: true}
 
 func newStreams(h *handler) *streams {
 	ss := &streams{h: h, shared: map[string]*stream{}}
-	ss.ctx, ss.cancel = context.WithCancel(context.Background())
+	ss.ctx, ss.cancel = context.WithCancel(h.lasting)
 	for _, method := range []string{"OnSocketClosed", "OnReceivedBytes", "OnTimerTimeout", "OnReceivedMessages"} {
 		ss.shared[method] = &stream{lock: make(chan struct{}, 1)}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -34,6 +35,7 @@ func (c *client) tellAll() {
 		}
 		switch {
 		case err != nil:
+			c.deaf = isUnreachable(err) || e.kind == onCreated && errors.Is(err, errNoTurn)
 			c.failed(err)
 		case len(e.acks) > 0:
 			c.acknowledge(e.acks)
@@ -61,7 +63,6 @@ func (c *client) failed(err error) {
 	if c.calls.Err() != nil { // nobody waits for it any more
 		return
 	}
-	c.deaf = isUnreachable(err)
 	c.complain(err)
 	c.stop(reasonHandler, err)
 	c.drop()
@@ -76,10 +77,11 @@ func (c *client) tellEnd() {
 	if c.deaf {
 		return
 	}
-	// No deadline: streams would pass it on to the handler.
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(c.p.handler.lasting)
 	defer cancel()
-	defer time.AfterFunc(c.g.cfg.FlushTimeout, cancel).Stop()
+	if c.p.handler.turns == nil { // other calls have a deadline; streams would pass it on to the handler
+		defer time.AfterFunc(c.g.cfg.FlushTimeout, cancel).Stop()
+	}
 	method, request := c.request(&event{kind: onClosed})
 	if err := c.p.handler.call(ctx, method, request); err != nil {
 		c.complain(err)
