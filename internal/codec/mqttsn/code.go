@@ -2,7 +2,7 @@ package mqttsn
 
 import "fmt"
 
-// ReturnCode is the answer to a request of 1.2. // SN-5.3.10
+// ReturnCode is the answer to a request of 1.2. SN-5.3.10
 type ReturnCode uint8
 
 // Codes. The others are reserved, and refusals.

@@ -1,6 +1,6 @@
 package mqttsn
 
-// Bits of the flags. // SN-5.3.4
+// Bits of the flags. SN-5.3.4
 const (
 	flagDup    = 0x80
 	flagQoS    = 0x60

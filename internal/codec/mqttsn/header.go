@@ -61,7 +61,7 @@ func messageSize(n int) int {
 	return n + 4
 }
 
-// appendHeader starts a message whose body has n bytes, in the shorter form. // SN-5.2.1
+// appendHeader starts a message whose body has n bytes, in the shorter form. SN-5.2.1
 func appendHeader(dst []byte, t Type, n int) ([]byte, error) {
 	size := messageSize(n)
 	switch {

@@ -22,7 +22,7 @@ type reader struct {
 	ended bool
 }
 
-// newReader checks who sends the type. // SN-5.4
+// newReader checks who sends the type. SN-5.4
 func newReader(t Type, body []byte, o *Options) reader {
 	r := reader{b: body, typ: t, o: o}
 	if o.EitherSide {
@@ -134,7 +134,7 @@ func (r *reader) flags(meant byte) byte {
 	return b
 }
 
-// msgID reads a message identifier that should not be 0. // SN-5.3.7
+// msgID reads a message identifier that should not be 0. SN-5.3.7
 func (r *reader) msgID() uint16 {
 	id := r.uint16("message identifier")
 	if id == 0 {
@@ -143,7 +143,7 @@ func (r *reader) msgID() uint16 {
 	return id
 }
 
-// code reads a return code. // SN-5.3.10
+// code reads a return code. SN-5.3.10
 func (r *reader) code() ReturnCode {
 	c := ReturnCode(r.uint8("return code"))
 	if c > NotSupported {

@@ -129,6 +129,19 @@ var recorded = []sample{
 	},
 	{name: "mqtt-sn-tools SUBSCRIBE", hex: "0912200001736e2f2b", want: Subscribe{QoS: 1, MsgID: 1, Filter: "sn/+"}},
 	{name: "wolfMQTT SUBSCRIBE", hex: "07120200057331", want: Subscribe{Kind: ShortTopic, MsgID: 5, Filter: "s1"}},
+	// a client of commschamp's gateway sleeps
+	{name: "sleep: CONNECT", hex: "090404 01003c 703132", want: Connect{CleanSession: true, ProtocolID: 1, KeepAlive: 60, ClientID: "p12"}},
+	{name: "sleep: CONNACK", hex: "030500", want: Connack{}, from: server},
+	{name: "sleep: SUBSCRIBE", hex: "0a1220 0002 7031322f74", want: Subscribe{QoS: 1, MsgID: 2, Filter: "p12/t"}},
+	{name: "sleep: SUBACK", hex: "081320 0012 0002 00", want: Suback{1, 18, 2, Accepted}, from: server},
+	{name: "sleep: DISCONNECT", hex: "0418001e", want: Disconnect{true, 30}},
+	{name: "sleep: its answer", hex: "0218", want: Disconnect{}, from: server},
+	{name: "sleep: PINGREQ", hex: "0516703132", want: Pingreq{"p12"}},
+	{name: "sleep: PUBLISH", hex: "090c20 0012 0001 7330", want: Publish{QoS: 1, TopicID: 18, MsgID: 1, Payload: []byte("s0")}, from: server},
+	{name: "sleep: PUBACK", hex: "070d 0012 0001 00", want: Puback{18, 1, Accepted}},
+	{name: "sleep: next PUBLISH", hex: "090c20 0012 0002 7331", want: Publish{QoS: 1, TopicID: 18, MsgID: 2, Payload: []byte("s1")}, from: server},
+	{name: "sleep: PUBLISH with QoS 0", hex: "0b0c00 0012 0000 732d7130", want: Publish{TopicID: 18, Payload: []byte("s-q0")}, from: server},
+	{name: "sleep: PINGRESP", hex: "0217", want: Pingresp{}, from: server},
 	{name: "Paho CONNACK for a node", hex: "05fe00aabb030500", want: Encapsulated{0, []byte{0xaa, 0xbb}, []byte{3, 5, 0}}, from: server},
 }
 

@@ -2,7 +2,7 @@ package mqttsn
 
 import "fmt"
 
-// TopicKind says what stands for a topic. // SN-5.3.4
+// TopicKind says what stands for a topic. SN-5.3.4
 type TopicKind uint8
 
 // Kinds.
@@ -28,7 +28,7 @@ func ShortID(name string) (id uint16, ok bool) {
 	return uint16(name[0])<<8 | uint16(name[1]), true
 }
 
-// reservedID reports whether no topic has the identifier. // SN-5.3.11
+// reservedID reports whether no topic has the identifier. SN-5.3.11
 func reservedID(id uint16) bool { return id == 0 || id == 0xffff }
 
 // topicID judges the identifier of a registered or predefined topic.
