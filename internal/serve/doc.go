@@ -16,12 +16,12 @@
 //
 // # Order
 //
-// Start: methods of authentication, store, broker, gateways, sockets, and only
-// when all sockets are open the first Accept; at last the control socket. Stop:
-// the control socket; the broker refuses new clients and tells the others;
-// gateways close their sockets and let their clients go; broker; store. A store
-// that has broken ends the server in the same order: the broker acknowledges
-// nothing any more.
+// Start: methods of authentication, store, broker, gateways, the ports that are
+// their own (Holder), sockets, and only when all sockets are open the first Accept;
+// at last the control socket. Stop: the control socket; the broker refuses new
+// clients and tells the others; gateways close their sockets, let their clients go
+// and close their own ports; broker; store. A store that has broken ends the server
+// in the same order: the broker acknowledges nothing any more.
 //
 // # Goroutines
 //
@@ -33,5 +33,6 @@
 // message passes through.
 //
 // Left out: what only a restart can change. Reload says so when it meets a
-// change of the sections of gateways, broker and store.
+// change of the sections of broker and store, and of gateways that take no new
+// settings.
 package serve
