@@ -19,17 +19,7 @@ func (c *Conn) finish(e *End) {
 	} else {
 		c.why = e.Why
 	}
-	switch {
-	case !c.opened:
-		c.s.cfg.Logger.Info("connection refused", "listener", c.listener.URL(), "remote", c.nc.Info().Peer(), "err", e.Err)
-	case !c.closing.Load():
-		level := slog.LevelInfo
-		var pending *auth.Pending
-		if errors.Is(e, Bye.Err) || errors.As(e.Err, &pending) { // which the authenticator logs
-			level = slog.LevelDebug
-		}
-		c.Log().Log(context.Background(), level, "connection ended", "reason", e.Why, "err", e.Err)
-	}
+	c.logEnd(e)
 	c.tellRefusals()
 	if d, ok := c.client.(Drainer); ok {
 		d.Drain(c.asked(e))
@@ -40,6 +30,26 @@ func (c *Conn) finish(e *End) {
 		c.linger()
 	} else if c.closing.Load() && errors.Is(e.Err, io.EOF) {
 		c.w.settle(goodbyeTimeout)
+	}
+}
+
+// logEnd logs the end of a connection: at info, unless it is what the client has
+// asked for, or one of too many that have never got in.
+func (c *Conn) logEnd(e *End) {
+	ctx, level, log := context.Background(), slog.LevelInfo, c.s.cfg.Logger
+	var pending *auth.Pending
+	switch {
+	case errors.Is(e, Bye.Err), errors.As(e.Err, &pending): // which the authenticator logs
+		level = slog.LevelDebug
+	case c.link.Load() == nil && !c.s.strangers.Allow(time.Now(), 1):
+		level = slog.LevelDebug
+	}
+	switch {
+	case !log.Enabled(ctx, level):
+	case !c.opened:
+		log.Log(ctx, level, "connection refused", "listener", c.listener.URL(), "remote", c.nc.Info().Peer(), "err", e.Err)
+	case !c.closing.Load():
+		c.Log().Log(ctx, level, "connection ended", "reason", e.Why, "err", e.Err)
 	}
 }
 

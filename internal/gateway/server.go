@@ -40,7 +40,12 @@ type Server struct {
 	conns map[*Conn]struct{}
 
 	sweepEvery time.Duration
+	strangers  *transport.Bucket // lines about clients that have never got in
 }
+
+// strangerLines is how much those who never get in may fill the log: whoever can
+// connect could.
+var strangerLines = transport.Rate{Count: 100, Per: 10 * time.Second}
 
 // Sizes of borrowed read buffers; any datagram fits the second.
 const (
@@ -54,6 +59,7 @@ func NewServer(cfg ServerConfig) *Server {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{cfg: cfg, conns: map[*Conn]struct{}{}, sweepEvery: sweepEvery}
+	s.strangers = transport.NewBucket(strangerLines, time.Now())
 	s.bufs.New = func() any { return new([readBytes]byte) }
 	s.read = func() []byte { return s.bufs.Get().(*[readBytes]byte)[:] }
 	s.large.New = func() any { return new([datagramBytes]byte) }
