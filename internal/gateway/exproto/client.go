@@ -46,7 +46,7 @@ type client struct {
 }
 
 // Opened implements gateway.Opener.
-func (c *client) Opened(context.Context) error {
+func (c *client) Opened(ctx context.Context) error {
 	info := c.Info()
 	c.p = c.g.port(c.Listener())
 	c.datagrams = info.Datagrams
@@ -61,8 +61,26 @@ func (c *client) Opened(context.Context) error {
 	// Until the device has said who it is, this is what logs call it.
 	c.Name(fmt.Sprintf("exproto-anonymous-%s-%d-%s", info.Remote.Addr(), info.Remote.Port(), rand.Text()[:6]))
 	c.watch.start(c)
-	c.push(event{kind: onCreated})
+	known := make(chan struct{})
+	c.push(event{kind: onCreated, told: known})
+	if !c.datagrams {
+		c.waitFor(ctx, known)
+	}
 	return nil
+}
+
+// waitFor keeps a device from being read from until the handler knows of it.
+// Otherwise the end of one that sends and closes at once could be seen before the
+// handler has said who it is. Datagrams have no end, and wait better in the queue
+// than in that of the listener, which is short.
+func (c *client) waitFor(ctx context.Context, known <-chan struct{}) {
+	select {
+	case <-known:
+		c.watch.opened()
+	case <-c.stopped:
+	case <-ctx.Done():
+		c.shut(reasonShutdown)
+	}
 }
 
 // Data implements gateway.Client.

@@ -30,15 +30,15 @@ func (c *client) tellAll() {
 		}
 		method, request := c.request(&e)
 		err := c.p.handler.call(c.calls, method, request)
-		if e.told != nil {
-			close(e.told)
-		}
 		switch {
 		case err != nil:
 			c.deaf = isUnreachable(err) || e.kind == onCreated && errors.Is(err, errNoTurn)
 			c.failed(err)
 		case len(e.acks) > 0:
 			c.acknowledge(e.acks)
+		}
+		if e.told != nil {
+			close(e.told)
 		}
 	}
 }

@@ -8,7 +8,8 @@ import (
 
 // watch ends connections on which nothing comes.
 //
-// The idle time-out of a stream ends with its first byte, or when the device has
+// The idle time-out of a stream begins when the handler knows of it, which is when
+// it is read from, and ends with its first byte, or when the device has
 // said who it is; one that has been refused has it again, and bytes do not help.
 // That of datagrams begins anew with each of them, until StartTimer.
 //
@@ -36,8 +37,16 @@ var (
 func (w *watch) start(c *client) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.c, w.idle, w.since = c, c.g.cfg.IdleTimeout, time.Now()
+	w.c, w.idle, w.since, w.withheld = c, c.g.cfg.IdleTimeout, time.Now(), !c.datagrams
 	w.timer = time.AfterFunc(w.idle, w.fire)
+}
+
+// opened: the device is read from, from now on.
+func (w *watch) opened() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.withheld, w.since = false, time.Now()
+	w.reset()
 }
 
 // heard notes that something has come.
