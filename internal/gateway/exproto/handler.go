@@ -6,15 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -35,16 +33,21 @@ type handler struct {
 	endpoint transport.Endpoint
 	token    string
 	turns    chan struct{} // holds one for each call in flight; nil: they are not bounded
-	cc       *grpc.ClientConn
-	streams  *streams // nil for unary ones
+	streams  *streams      // nil for unary ones
 	lasting  context.Context
 	giveUp   context.CancelFunc // ends what a handler that does not answer keeps from ending
 	problem  atomic.Pointer[error]
+	log      *slog.Logger
 	errors   seldom
+
+	mu   sync.Mutex
+	line *line // to the handler
+
+	replaced sync.WaitGroup // lines that are no longer used
 }
 
 func newHandler(cfg HandlerConfig, turns chan struct{}, log *slog.Logger) (*handler, error) {
-	h := &handler{cfg: cfg, turns: turns}
+	h := &handler{cfg: cfg, turns: turns, log: log}
 	h.lasting, h.giveUp = context.WithCancel(context.Background())
 	var err error
 	if h.endpoint, err = parseAddress(cfg.Address); err != nil {
@@ -56,21 +59,7 @@ func newHandler(cfg HandlerConfig, turns chan struct{}, log *slog.Logger) (*hand
 	if h.token != "" && !h.endpoint.Scheme.TLS && !isLocal(h.endpoint) {
 		log.Warn("exproto: the token for the handler goes over the network in the clear", "url", h.address())
 	}
-	security := insecure.NewCredentials()
-	if h.endpoint.Scheme.TLS {
-		security = dialed{}
-	}
-	h.cc, err = grpc.NewClient("passthrough:///"+h.endpoint.Address(),
-		grpc.WithTransportCredentials(security),
-		grpc.WithContextDialer(h.dial),
-		grpc.WithAuthority(h.endpoint.Address()),
-		grpc.WithNoProxy(),
-		grpc.WithDisableServiceConfig(),
-		grpc.WithUserAgent("iotctl"),
-		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
-			MinConnectTimeout: cfg.ConnectTimeout,
-		}))
+	h.line, err = h.newLine()
 	if err == nil && cfg.Service == streamService {
 		h.streams = newStreams(h)
 	}
@@ -81,7 +70,7 @@ func (h *handler) address() string { return h.endpoint.String() }
 
 // dial connects, with TLS where the address says so. Files are read each time,
 // so that new certificates need no restart.
-func (h *handler) dial(ctx context.Context, _ string) (net.Conn, error) {
+func (h *handler) dial(ctx context.Context) (net.Conn, error) {
 	nc, err := transport.DialEndpoint(ctx, h.endpoint, transport.DialConfig{
 		Schemes: rpcSchemes, Timeout: h.cfg.ConnectTimeout,
 		TLS: &transport.ClientTLS{
@@ -130,23 +119,24 @@ func isUnreachable(err error) bool {
 
 // ready waits for a connection.
 func (h *handler) ready(ctx context.Context) error {
-	switch h.cc.GetState() {
+	cc := h.current().cc
+	switch cc.GetState() {
 	case connectivity.Ready:
 		return nil
 	case connectivity.TransientFailure: // it may be there again, and devices do not wait for long
-		h.cc.ResetConnectBackoff()
+		cc.ResetConnectBackoff()
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.ConnectTimeout)
 	defer cancel()
 	for {
-		state := h.cc.GetState()
+		state := cc.GetState()
 		switch state {
 		case connectivity.Ready:
 			return nil
 		case connectivity.Idle:
-			h.cc.Connect()
+			cc.Connect()
 		}
-		if !h.cc.WaitForStateChange(ctx, state) {
+		if !cc.WaitForStateChange(ctx, state) {
 			err := ctx.Err()
 			if p := h.problem.Load(); p != nil && *p != nil {
 				err = *p
@@ -171,7 +161,14 @@ func (h *handler) call(ctx context.Context, method string, request proto.Message
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
-	return h.explain(method, h.cc.Invoke(h.identified(ctx), "/"+interfaceName+unaryService+"/"+method, request, &pb.EmptySuccess{}))
+	l := h.take()
+	defer l.calls.Done()
+	began := time.Now()
+	err = l.cc.Invoke(h.identified(ctx), "/"+interfaceName+unaryService+"/"+method, request, &pb.EmptySuccess{})
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && l.silentSince(began) {
+		h.replace(l)
+	}
+	return h.explain(method, err)
 }
 
 // identified adds the token.
@@ -217,5 +214,6 @@ func (h *handler) close() {
 	if h.streams != nil {
 		h.streams.close()
 	}
-	_ = h.cc.Close()
+	h.current().close()
+	h.replaced.Wait()
 }

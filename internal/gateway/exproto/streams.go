@@ -44,7 +44,7 @@ func newStreams(h *handler) *streams {
 }
 
 func (ss *streams) open(ctx context.Context, method string) (grpc.ClientStream, error) {
-	return ss.h.cc.NewStream(ss.h.identified(ctx), streamDesc, "/"+interfaceName+streamService+"/"+method)
+	return ss.h.current().cc.NewStream(ss.h.identified(ctx), streamDesc, "/"+interfaceName+streamService+"/"+method)
 }
 
 func (ss *streams) call(ctx context.Context, method string, m proto.Message) error {

@@ -56,7 +56,7 @@ func (h *handler) turn(ctx context.Context) (done func(), err error) {
 		case <-h.lasting.Done():
 			return nil, errNoTurn
 		}
-		if h.cc.GetState() == connectivity.Ready {
+		if h.current().cc.GetState() == connectivity.Ready {
 			return func() { <-h.turns }, nil
 		}
 		<-h.turns
