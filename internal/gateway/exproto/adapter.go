@@ -1,21 +1,15 @@
 package exproto
 
 import (
-	"bytes"
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
-	"net"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
 	pb "github.com/iotctl/iotctl/internal/gateway/exproto/exprotov1"
 	"github.com/iotctl/iotctl/internal/transport"
@@ -48,7 +42,7 @@ func newAdapter(g *Gateway) (*adapter, error) {
 }
 
 func (c AdapterConfig) listenConfig(e transport.Endpoint) transport.ListenConfig {
-	lc := transport.ListenConfig{Name: "exproto adapter", Schemes: rpcSchemes, Access: c.Access, MaxConnections: 1000, Acceptors: 1}
+	lc := transport.ListenConfig{Name: "exproto adapter", Schemes: rpcSchemes, Access: c.Access, MaxConnections: 1000, MaxPerSource: c.MaxPerSource, Acceptors: 1}
 	if e.Scheme.TLS {
 		lc.TLS = &transport.ServerTLS{CertFile: string(c.CertFile), KeyFile: string(c.KeyFile), ClientCAFile: string(c.ClientCAFile), ALPN: []string{"h2"}}
 		if c.ClientCAFile != "" {
@@ -80,6 +74,7 @@ func (a *adapter) acquire(ctx context.Context) error {
 		grpc.MaxRecvMsgSize(a.cfg.MaxMessageBytes),
 		grpc.MaxConcurrentStreams(uint32(a.cfg.MaxCalls)),
 		grpc.ConnectionTimeout(l.Config().HandshakeTimeout),
+		grpc.InTapHandle(a.admit),
 		grpc.UnaryInterceptor(a.guard),
 		grpc.WaitForHandlers(true),
 		// Handlers in some languages ping more often than the library likes.
@@ -141,9 +136,6 @@ func (a *adapter) url() string {
 
 // guard is around every call.
 func (a *adapter) guard(ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (answer any, err error) {
-	if !a.knows(ctx) {
-		return nil, status.Error(codes.Unauthenticated, "the adapter wants its token in the metadata: authorization: Bearer …")
-	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
 	defer cancel()
 	defer func() {
@@ -153,62 +145,6 @@ func (a *adapter) guard(ctx context.Context, request any, info *grpc.UnaryServer
 		}
 	}()
 	return next(ctx, request)
-}
-
-// knows reports whether the caller has the token, if there is one.
-func (a *adapter) knows(ctx context.Context) bool {
-	if a.token == "" {
-		return true
-	}
-	md, _ := metadata.FromIncomingContext(ctx)
-	for _, v := range md.Get("authorization") {
-		if subtle.ConstantTimeCompare([]byte(v), []byte("Bearer "+a.token)) == 1 {
-			return true
-		}
-	}
-	return false
-}
-
-// door is the adapter's listener, as gRPC wants one.
-type door struct {
-	l transport.Listener
-	a *adapter
-}
-
-func (d door) Close() error   { return d.l.Close() }
-func (d door) Addr() net.Addr { return d.l.Addr() }
-
-func (d door) Accept() (net.Conn, error) {
-	nc, err := d.l.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &caller{Conn: nc, a: d.a}, nil
-}
-
-// caller is a connection of somebody who calls the adapter, and should speak
-// HTTP/2.
-type caller struct {
-	transport.Conn
-	a    *adapter
-	seen bool
-}
-
-// Read implements net.Conn.
-func (c *caller) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if c.seen || n == 0 && err == nil {
-		return n, err
-	}
-	c.seen = true
-	failed := &transport.Error{}
-	switch {
-	case errors.As(err, &failed): // the handshake
-		c.a.warn("the handshake has failed", c.Info().Peer(), failed.Error())
-	case n > 0 && !bytes.HasPrefix([]byte(preface), b[:min(n, len(preface))]):
-		c.a.warn("this is no gRPC; the adapter is for handlers, and devices connect to the listeners", c.Info().Peer(), transport.Sniff(b[:n]))
-	}
-	return n, err
 }
 
 func (a *adapter) warn(problem, peer, details string) {

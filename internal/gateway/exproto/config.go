@@ -81,11 +81,14 @@ type AdapterConfig struct {
 	// and may publish anything.
 	AllowAnonymous bool
 	Access         []string // rules for addresses, as those of listeners
+	// MaxPerSource limits the connections of one address, of 1000 of all. 0: 100.
+	MaxPerSource int
 	// MaxMessageBytes bounds one call. 0: 1 MiB.
 	MaxMessageBytes int
 	// MaxCalls bounds the calls of one handler's connection at a time. 0: 256.
 	MaxCalls int
-	// Timeout of one call. 0: 5 s.
+	// Timeout of one call. 0: 5 s. A connection that has made none after three of
+	// them is closed.
 	Timeout time.Duration
 }
 
@@ -150,6 +153,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Node, "iotctl")
 	a := &c.Adapter
 	def(&a.Address, "http://127.0.0.1:9100")
+	def(&a.MaxPerSource, 100)
 	def(&a.MaxMessageBytes, 1<<20)
 	def(&a.MaxCalls, 256)
 	def(&a.Timeout, 5*time.Second)
@@ -211,6 +215,7 @@ func (c Config) Validate() error {
 		{"flush_timeout", float64(c.FlushTimeout)},
 		{"send_timeout", float64(c.SendTimeout)},
 		{"pending_bytes", float64(c.PendingBytes)},
+		{"adapter.max_per_source", float64(c.Adapter.MaxPerSource)},
 		{"adapter.max_message_bytes", float64(c.Adapter.MaxMessageBytes)},
 		{"adapter.max_calls", float64(c.Adapter.MaxCalls)},
 		{"adapter.timeout", float64(c.Adapter.Timeout)},
