@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
@@ -164,7 +165,12 @@ func (h *handler) call(ctx context.Context, method string, request proto.Message
 	l := h.take()
 	defer l.calls.Done()
 	began := time.Now()
-	err = l.cc.Invoke(h.identified(ctx), "/"+interfaceName+unaryService+"/"+method, request, &pb.EmptySuccess{})
+	var header, trailer metadata.MD // one of them is there when the handler has answered
+	err = l.cc.Invoke(h.identified(ctx), "/"+interfaceName+unaryService+"/"+method, request, &pb.EmptySuccess{},
+		grpc.Header(&header), grpc.Trailer(&trailer))
+	if len(header)+len(trailer) > 0 && status.Code(err) == codes.Unavailable {
+		return h.answered(method, status.Convert(err))
+	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) && l.silentSince(began) {
 		h.replace(l)
 	}
@@ -197,6 +203,10 @@ func (h *handler) explain(method string, err error) error {
 	case codes.Unavailable:
 		return &unreachable{h.address(), err}
 	}
+	return h.answered(method, s)
+}
+
+func (h *handler) answered(method string, s *status.Status) error {
 	return fmt.Errorf("the handler at %s has answered %s with an error: %s: %s", h.address(), method, s.Code(), gateway.Clip(s.Message()))
 }
 
