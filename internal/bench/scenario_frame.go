@@ -79,8 +79,10 @@ func (frames) Open(ctx context.Context, s *Session) (Load, error) {
 	if len(devices) == 0 {
 		return nil, s.nobody()
 	}
-	if err := subscriber.Subscribe(ctx, 0, s.subscription(fleet.filter)); err != nil {
-		return nil, err
+	for _, filter := range fleet.filters() {
+		if err := subscriber.Subscribe(ctx, 0, s.subscription(filter)); err != nil {
+			return nil, err
+		}
 	}
 	return operations{s: s, workers: len(devices), do: func(ctx context.Context, w int, _, _ int64) error {
 		ctx, cancel := context.WithTimeout(ctx, s.plan.ConnectTimeout)
@@ -95,7 +97,6 @@ type fleet struct {
 	login   *frame.Sample // nil: none is needed
 	replied bool          // to the login
 	traffic []frame.Sample
-	filter  string
 }
 
 func newFleet(c *frame.Codec) (*fleet, error) {
@@ -106,13 +107,6 @@ func newFleet(c *frame.Codec) (*fleet, error) {
 	if c.Uplink().Topic == "" {
 		return nil, fmt.Errorf("codec %s publishes nothing", c.Name())
 	}
-	levels := strings.Split(c.Uplink().Topic, "/")
-	for i, l := range levels {
-		if strings.Contains(l, "${") {
-			levels[i] = "+"
-		}
-	}
-	f.filter = strings.Join(levels, "/")
 	samples, session := c.Samples(), c.Session()
 	for i := range samples {
 		s := &samples[i]
@@ -133,6 +127,24 @@ func newFleet(c *frame.Codec) (*fleet, error) {
 		return nil, fmt.Errorf("codec %s has no vector of what a device sends after its login", c.Name())
 	}
 	return f, f.tryLogin()
+}
+
+// filters are those of the traffic alone: a login that is not answered may be on
+// its way still.
+func (f *fleet) filters() []string {
+	var all []string
+	for i := range f.traffic {
+		levels := strings.Split(strings.ReplaceAll(f.codec.Uplink().Topic, "${message}", f.traffic[i].Message), "/")
+		for j, l := range levels {
+			if strings.Contains(l, "${") {
+				levels[j] = "+"
+			}
+		}
+		if filter := strings.Join(levels, "/"); !slices.Contains(all, filter) {
+			all = append(all, filter)
+		}
+	}
+	return all
 }
 
 // naming is the first frame where there is no login: it says which device it is.
