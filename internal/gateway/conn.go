@@ -185,7 +185,7 @@ func (c *Conn) Send(frame []byte) {
 // connection, and no concern of the publisher, whose goroutine it is. From any
 // goroutine.
 func (c *Conn) Append(encode func(dst []byte) []byte) (ok bool) {
-	dst, ok := c.Begin()
+	dst, ok := c.w.begin()
 	if !ok {
 		return false
 	}
@@ -195,7 +195,8 @@ func (c *Conn) Append(encode func(dst []byte) []byte) (ok bool) {
 		if p != nil {
 			whole = dst
 		}
-		c.Done(whole)
+		n := c.w.done(whole, c.packets)
+		c.s.cfg.Broker.Stats().BytesSent.Add(uint64(n))
 		if p != nil {
 			c.stumbled(p)
 			c.end(&End{Why: "panic", Err: errPanic, Mute: true})
@@ -203,16 +204,6 @@ func (c *Conn) Append(encode func(dst []byte) []byte) (ok bool) {
 	}()
 	whole = encode(dst)
 	return true
-}
-
-// Begin is Append in two steps, for what cannot panic: the writer is locked until
-// Done is called with the result.
-func (c *Conn) Begin() (dst []byte, ok bool) { return c.w.begin() }
-
-// Done ends what Begin has begun. With nothing appended, nothing is sent.
-func (c *Conn) Done(dst []byte) {
-	n := c.w.done(dst, c.packets)
-	c.s.cfg.Broker.Stats().BytesSent.Add(uint64(n))
 }
 
 // Flush implements broker.Receiver.

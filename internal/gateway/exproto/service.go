@@ -62,8 +62,7 @@ func (c *client) write(ctx context.Context, b []byte) error {
 		if why := c.over(); why != "" && why != reasonPeer {
 			return errGone
 		}
-		if dst, ok := c.Begin(); ok {
-			c.Done(append(dst, b...))
+		if c.Append(func(dst []byte) []byte { return append(dst, b...) }) {
 			c.Flush()
 			return nil
 		}
