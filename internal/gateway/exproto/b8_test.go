@@ -257,7 +257,7 @@ func TestCallsFromWithinEveryEvent(t *testing.T) {
 		t.Errorf("%v", e)
 	}
 	if s.log.count("the handler fails") > 0 {
-		t.Error(s.log.text())
+		t.Error(s.log.String())
 	}
 }
 

@@ -231,7 +231,7 @@ func TestPasswordsAreNeverLogged(t *testing.T) {
 	s.stop()
 	for _, word := range []string{"hunter2", "password=", conn} {
 		if n := s.log.count(word); n > 0 {
-			t.Errorf("%q is in the log:\n%s", word, s.log.text())
+			t.Errorf("%q is in the log:\n%s", word, s.log.String())
 		}
 	}
 }

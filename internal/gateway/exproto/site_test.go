@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/gateway/exproto"
 	pb "github.com/iotctl/iotctl/internal/gateway/exproto/exprotov1"
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 	"github.com/iotctl/iotctl/internal/message"
 	"github.com/iotctl/iotctl/internal/transport"
 )
@@ -68,26 +68,11 @@ func (d denies) Authorize(_ context.Context, _ *auth.Identity, _ auth.Action, to
 }
 
 // logs keeps what is logged.
-type logs struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logs) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+type logs struct{ gatewaytest.Journal }
 
 func (l *logs) count(part string) int {
 	n := 0
-	for line := range strings.Lines(l.text()) {
+	for line := range strings.Lines(l.String()) {
 		if strings.Contains(line, part) {
 			n++
 		}
@@ -120,9 +105,6 @@ type options struct {
 func start(t testing.TB, o options) *site {
 	t.Helper()
 	s := &site{t: t, log: &logs{}}
-	if o.broker.SysInterval == 0 {
-		o.broker.SysInterval = -1
-	}
 	gc := &o.gateway
 	if gc.Authenticator == nil {
 		gc.Authenticator = doorman{}
@@ -144,30 +126,12 @@ func start(t testing.TB, o options) *site {
 		o.url = "exproto://127.0.0.1:0"
 	}
 	o.listen.Schemes = exproto.Schemes()
-	ctx, cancel := context.WithCancel(context.Background())
 	var err error
-	if s.b, err = broker.New(ctx, o.broker); err != nil {
-		t.Fatal(err)
-	}
-	if s.g, err = exproto.New(*gc, s.b); err != nil {
-		t.Fatal(err)
-	}
-	if s.l, err = transport.Listen(ctx, o.url, o.listen); err != nil {
+	if s.l, err = transport.Listen(t.Context(), o.url, o.listen); err != nil {
 		t.Fatal(err)
 	}
 	s.url = s.l.URL()
-	done := make(chan error, 2)
-	go func() { done <- s.b.Run(ctx) }()
-	go func() { done <- s.g.Serve(ctx, s.l) }()
-	s.stop = sync.OnceFunc(func() {
-		cancel()
-		for range 2 {
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	t.Cleanup(s.stop)
+	s.b, s.g, s.stop = gatewaytest.Serve(t, s.l, o.broker, func(b *broker.Broker) (*exproto.Gateway, error) { return exproto.New(*gc, b) })
 	until(t, "the adapter is open", func() bool { return s.g.AdapterURL() != "" })
 	if s.h != nil {
 		s.h.connect(t, s.g.AdapterURL())

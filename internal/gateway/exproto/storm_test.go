@@ -47,7 +47,7 @@ func TestAStormOfDevicesIsServedByAHandlerOfFewWorkers(t *testing.T) {
 		d.expect(fmt.Sprint(i))
 	}
 	if n := s.g.Counters()["handler_errors"]; n != 0 {
-		t.Errorf("%d errors of the handler: %s", n, s.log.text())
+		t.Errorf("%d errors of the handler: %s", n, s.log.String())
 	}
 }
 

@@ -22,6 +22,6 @@ func TestAHandlerThatAnswersUnavailableIsThere(t *testing.T) {
 		t.Errorf("%v", e)
 	}
 	if s.log.count("has answered OnReceivedBytes with an error: Unavailable: the database is away") == 0 {
-		t.Error(s.log.text())
+		t.Error(s.log.String())
 	}
 }

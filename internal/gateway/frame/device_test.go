@@ -12,6 +12,7 @@ import (
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/gateway/frame"
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 	"github.com/iotctl/iotctl/internal/store"
 	"github.com/iotctl/iotctl/internal/store/mem"
 	"github.com/iotctl/iotctl/internal/transport"
@@ -75,7 +76,7 @@ func with(old, new string) frame.Config {
 }
 
 func TestWhatMayNotBePublishedIsAnsweredAllTheSame(t *testing.T) {
-	s := start(t, "gt06", frame.Config{}, broker.Config{Authorizer: denies(auth.Publish)})
+	s := start(t, "gt06", frame.Config{}, broker.Config{Authorizer: gatewaytest.Denies(auth.Publish)})
 	o := s.observe("#")
 	d := s.login()
 	d.send(gt06Heartbeat)
@@ -87,7 +88,7 @@ func TestWhatMayNotBePublishedIsAnsweredAllTheSame(t *testing.T) {
 }
 
 func TestADeviceThatMayNotBeSentCommandsMaySpeak(t *testing.T) {
-	s := start(t, "gt06", frame.Config{}, broker.Config{Authorizer: denies(auth.Subscribe)})
+	s := start(t, "gt06", frame.Config{}, broker.Config{Authorizer: gatewaytest.Denies(auth.Subscribe)})
 	o := s.observe("#")
 	d := s.login()
 	o.next()
@@ -110,7 +111,7 @@ func TestWhatTheStoreHasNoRoomForIsNotAnswered(t *testing.T) {
 	o.wants("talk/dev1/login", "dev1")
 	full.full.Store(true)
 	d.say("BEAT 1\n")
-	s.log.wants(t, "request refused")
+	s.log.Wants(t, "request refused")
 	full.full.Store(false)
 	d.say("BEAT 2\n")
 	o.wants("talk/dev1/beat", "2")
@@ -131,7 +132,7 @@ func TestCommandsThatNoFrameCanBeMadeOfAreCounted(t *testing.T) {
 	if n := s.g.Counters()["downlink_failed"]; n != 5 {
 		t.Errorf("%d failed", n)
 	}
-	s.log.wants(t, "no frame can be made of it")
+	s.log.Wants(t, "no frame can be made of it")
 }
 
 func TestACommandWithTheDelimiterIsNotTwo(t *testing.T) {
@@ -180,7 +181,7 @@ func TestTLS(t *testing.T) {
 	dial(ca.Client(t, nil, "sensor-1")).say("21.5\n")
 	o.wants("lines/sensor-1/up", "21.5")
 	dial().closed("")
-	s.log.wants(t, "no certificate that names it")
+	s.log.Wants(t, "no certificate that names it")
 }
 
 func TestDevicesWithoutNamesAreCalledWhatTheSettingsSay(t *testing.T) {
@@ -213,7 +214,7 @@ func TestAFloodOfGarbageEnds(t *testing.T) {
 		t.Error("16 MiB of garbage were read")
 	})
 	wg.Wait()
-	s.log.wants(t, "reason=protocol")
+	s.log.Wants(t, "reason=protocol")
 	good.send(gt06Heartbeat)
 	good.wants(gt06Beaten)
 }
@@ -304,7 +305,7 @@ func TestReloadIsForNewConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.dial().closed("")
-	s.log.wants(t, "any more")
+	s.log.Wants(t, "any more")
 }
 
 // fullStore can be told to have no room.

@@ -8,6 +8,7 @@ import (
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/gateway/frame"
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
@@ -19,13 +20,13 @@ func TestNothingIsHeardBeforeTheLogin(t *testing.T) {
 	o.wants("talk/dev1/login", "dev1")
 	o.wants("talk/dev1/data", "2")
 	d.wantsBytes([]byte("WHO\nOK\n"))
-	s.log.wants(t, "the device has to send")
+	s.log.Wants(t, "the device has to send")
 	o.nothing()
 }
 
 func TestARefusedDeviceIsToldAndLetGo(t *testing.T) {
 	c := with("", "")
-	c.Authenticator = answers(func(auth.Credentials) (auth.Identity, auth.Verdict, error) {
+	c.Authenticator = gatewaytest.Answers(func(auth.Credentials) (auth.Identity, auth.Verdict, error) {
 		return auth.Identity{}, auth.Deny, nil
 	})
 	s := start(t, "talk", c, broker.Config{})
@@ -66,7 +67,7 @@ func TestCredentialsComeFromTheFieldsThatAreNamed(t *testing.T) {
 		{"modbus-tcp/plc", "", auth.Credentials{ClientID: "plc"}},
 	} {
 		asked := make(chan auth.Credentials, 1)
-		s := start(t, c.codec, frame.Config{Authenticator: answers(func(got auth.Credentials) (auth.Identity, auth.Verdict, error) {
+		s := start(t, c.codec, frame.Config{Authenticator: gatewaytest.Answers(func(got auth.Credentials) (auth.Identity, auth.Verdict, error) {
 			asked <- got
 			return auth.Identity{}, auth.Deny, nil
 		})}, broker.Config{})
@@ -165,6 +166,6 @@ func TestADeviceThatCallsItselfAnotherIsCutOff(t *testing.T) {
 	o.next()
 	d.send(gt06Other)
 	d.closed("")
-	s.log.wants(t, "now calls itself")
+	s.log.Wants(t, "now calls itself")
 	o.nothing()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/gateway/frame"
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 )
 
 // What came that is no frame is told at the end of the connection.
@@ -27,7 +28,7 @@ func TestBytesThatAreNoFrame(t *testing.T) {
 			d := s.dial()
 			d.write([]byte(tt.data))
 			_ = d.nc.(interface{ CloseWrite() error }).CloseWrite()
-			s.log.wants(t, `msg="bytes that are no frame"`)
+			s.log.Wants(t, `msg="bytes that are no frame"`)
 			if line := lineWith(s.log, "bytes that are no frame"); !strings.Contains(line, tt.want) || !strings.Contains(line, "level=INFO") {
 				t.Errorf("%s\nwant %s", line, tt.want)
 			}
@@ -35,7 +36,7 @@ func TestBytesThatAreNoFrame(t *testing.T) {
 	}
 }
 
-func lineWith(j *journal, text string) string {
+func lineWith(j *gatewaytest.Journal, text string) string {
 	for line := range strings.Lines(j.String()) {
 		if strings.Contains(line, text) {
 			return line
@@ -46,7 +47,7 @@ func lineWith(j *journal, text string) string {
 
 // Many such connections make few lines at info, and devices none at all.
 func TestNoiseDoesNotFillTheLog(t *testing.T) {
-	log := &journal{}
+	log := &gatewaytest.Journal{}
 	s := start(t, "gt06", frame.Config{Logger: slog.New(slog.NewTextHandler(log, nil))}, broker.Config{})
 	const many = 200
 	for range many {
@@ -65,7 +66,7 @@ func TestNoiseDoesNotFillTheLog(t *testing.T) {
 	d := s.dial()
 	d.send("00 7878 0d01 0123456789012345 0001 8cdd 0d0a 78")
 	_ = d.nc.(interface{ CloseWrite() error }).CloseWrite()
-	s.log.wants(t, "connection ended")
+	s.log.Wants(t, "connection ended")
 	s.stop()
 	if strings.Contains(s.log.String(), "bytes that are no frame") {
 		t.Errorf("a device: %s", s.log)
@@ -78,9 +79,9 @@ func TestWrongChecksumIsExplained(t *testing.T) {
 	s := start(t, "gt06", frame.Config{}, broker.Config{})
 	d := s.dial()
 	d.send("7878 0d01 0123456789012345 0001 8cde 0d0a")
-	s.log.wants(t, `err="wrong checksum: crc16-x25 over bytes 2 to 13 is 8C DD, bytes 14 to 15 are 8C DE"`)
-	s.log.wants(t, `msg="frame in hex" `)
-	s.log.wants(t, `hex=78780d01012345678901234500018cde0d0a`)
+	s.log.Wants(t, `err="wrong checksum: crc16-x25 over bytes 2 to 13 is 8C DD, bytes 14 to 15 are 8C DE"`)
+	s.log.Wants(t, `msg="frame in hex" `)
+	s.log.Wants(t, `hex=78780d01012345678901234500018cde0d0a`)
 }
 
 // What a device sends before its login may hold its password.
@@ -90,12 +91,12 @@ func TestFramesWithPasswordsAreNotDumped(t *testing.T) {
 	s := start(t, "secret", frame.Config{Codecs: []frame.Definition{{Name: "secret.yaml", Source: source}}}, broker.Config{})
 	d := s.dial()
 	d.send("aa beef 00")
-	s.log.wants(t, "wrong checksum: ")
+	s.log.Wants(t, "wrong checksum: ")
 	d.send("aa beef 57")
-	s.log.wants(t, "device connected")
+	s.log.Wants(t, "device connected")
 	if strings.Contains(s.log.String(), "frame in hex") {
 		t.Errorf("%s", s.log)
 	}
 	d.send("aa beef 01")
-	s.log.wants(t, "hex=aabeef01")
+	s.log.Wants(t, "hex=aabeef01")
 }

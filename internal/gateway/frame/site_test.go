@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/gateway/frame"
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 	"github.com/iotctl/iotctl/internal/message"
 	"github.com/iotctl/iotctl/internal/transport"
 )
@@ -29,30 +29,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 10 * time.Second
 
-// everybody lets every device in; a user name becomes the identity.
-type everybody struct{}
-
-func (everybody) Authenticate(_ context.Context, c auth.Credentials) (auth.Identity, auth.Verdict, error) {
-	return auth.Identity{Name: c.Username, Username: c.Username, Method: "test"}, auth.Allow, nil
-}
-
-// answers is an authenticator made of a function.
-type answers func(auth.Credentials) (auth.Identity, auth.Verdict, error)
-
-func (f answers) Authenticate(_ context.Context, c auth.Credentials) (auth.Identity, auth.Verdict, error) {
-	return f(c)
-}
-
-// denies is an authorizer that denies one action.
-type denies auth.Action
-
-func (d denies) Authorize(_ context.Context, id *auth.Identity, act auth.Action, _ string) auth.Verdict {
-	if act == auth.Action(d) && id.ClientID != "observer" {
-		return auth.Deny
-	}
-	return auth.Allow
-}
-
 // site is a broker with the gateway, on a free port.
 type site struct {
 	t    testing.TB
@@ -60,7 +36,7 @@ type site struct {
 	b    *broker.Broker
 	g    *frame.Gateway
 	l    transport.Listener
-	log  *journal
+	log  *gatewaytest.Journal
 	stop func()
 }
 
@@ -82,63 +58,15 @@ func listen(t testing.TB, url string, lc transport.ListenConfig, c frame.Config,
 
 func serveOn(t testing.TB, l transport.Listener, c frame.Config, bc broker.Config) *site {
 	t.Helper()
-	s := &site{t: t, addr: l.Addr().String(), l: l, log: &journal{}}
+	s := &site{t: t, addr: l.Addr().String(), l: l, log: &gatewaytest.Journal{}}
 	if c.Authenticator == nil {
-		c.Authenticator = everybody{}
+		c.Authenticator = gatewaytest.Everybody{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	bc.SysInterval = -1
-	ctx, cancel := context.WithCancel(context.Background())
-	var err error
-	if s.b, err = broker.New(ctx, bc); err != nil {
-		t.Fatal(err)
-	}
-	if s.g, err = frame.New(c, s.b); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 2)
-	go func() { done <- s.b.Run(ctx) }()
-	go func() { done <- s.g.Serve(ctx, l) }()
-	s.stop = sync.OnceFunc(func() {
-		cancel()
-		for range 2 {
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	t.Cleanup(s.stop)
+	s.b, s.g, s.stop = gatewaytest.Serve(t, l, bc, func(b *broker.Broker) (*frame.Gateway, error) { return frame.New(c, b) })
 	return s
-}
-
-// journal keeps what is logged.
-type journal struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.String()
-}
-
-// wants waits for a line that holds text.
-func (j *journal) wants(t testing.TB, text string) {
-	t.Helper()
-	for end := time.Now().Add(patience); !strings.Contains(j.String(), text); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("no log line with %q in\n%s", text, j)
-		}
-	}
 }
 
 // device is the other end of a connection.
