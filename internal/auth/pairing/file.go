@@ -19,6 +19,8 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
+
+	"github.com/iotctl/iotctl/internal/auth"
 )
 
 // The file is JSON of version, with an object for every remembered device. It
@@ -220,32 +222,12 @@ func readFile(name string) ([]byte, error) {
 	return text, err
 }
 
-// replace writes beside the file and renames, which is all or nothing.
-func replace(name string, text []byte) (err error) {
-	dir := filepath.Dir(name)
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*") // 0600
-	if err != nil {
+// replace writes a file anew, its name included.
+func replace(name string, text []byte) error {
+	if err := auth.ReplaceFile(name, text, nil); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			tmp.Close()
-			os.Remove(tmp.Name())
-		}
-	}()
-	if _, err = tmp.Write(text); err != nil {
-		return err
-	}
-	if err = tmp.Sync(); err != nil {
-		return err
-	}
-	if err = tmp.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(tmp.Name(), name); err != nil {
-		return err
-	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(name))
 }
 
 // syncDir puts the new name on disk, where the system can.

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/iotctl/iotctl/internal/auth"
 )
 
 // ErrNoUser means that a file has no line for a user.
@@ -89,35 +91,16 @@ func edit(path string, create bool, change func([]string) ([]string, error)) err
 	return replace(path, like, text.String())
 }
 
-// replace writes beside the file and renames, which is all or nothing. The new
-// file has mode and owner of like, or is its owner's alone.
-func replace(path string, like fs.FileInfo, text string) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			tmp.Close()
-			os.Remove(tmp.Name())
+// replace gives the file a new text, with mode and owner of like; without one it
+// is its owner's alone.
+func replace(path string, like fs.FileInfo, text string) error {
+	return auth.ReplaceFile(path, []byte(text), func(tmp *os.File) error {
+		if like == nil {
+			return nil
 		}
-	}()
-	if _, err = tmp.WriteString(text); err != nil {
-		return err
-	}
-	if like != nil {
-		if err = keepOwner(tmp, like); err != nil {
+		if err := keepOwner(tmp, like); err != nil {
 			return err
 		}
-		if err = tmp.Chmod(like.Mode().Perm()); err != nil {
-			return err
-		}
-	}
-	if err = tmp.Sync(); err != nil {
-		return err
-	}
-	if err = tmp.Close(); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
+		return tmp.Chmod(like.Mode().Perm())
+	})
 }
