@@ -43,6 +43,9 @@ func runMain(m *testing.M) int {
 	args := []string{"build", "-o", program}
 	if underRaceDetector() {
 		args = append(args, "-race")
+		if os.Getenv("GORACE") == "" { // the program sleeps at its end, for a second unless it is told otherwise
+			_ = os.Setenv("GORACE", "atexit_sleep_ms=10")
+		}
 	}
 	if out, err := exec.Command("go", append(args, "../../cmd/iotctl")...).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
