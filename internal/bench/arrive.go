@@ -20,9 +20,7 @@ func (c *Client) acked(id uint16, code mqtt.ReasonCode, phase Phase, now int64) 
 		c.sh.n.AckFails++
 	} else {
 		c.sh.n.Acked++
-		if c.s.rec.counts(s.due, now) {
-			c.sh.latency.record(phase, s.due, s.sent, now)
-		}
+		c.s.rec.record(c.sh, phase, s.due, s.sent, now)
 	}
 	s.state = slotFree
 	c.free = append(c.free, uint16(i))
@@ -108,8 +106,8 @@ func (c *Client) account(p *mqtt.Publish, now int64) {
 			return
 		}
 	}
-	if !p.Retain && c.s.rec.counts(due, now) {
-		c.sh.latency.record(PhaseE2E, due, sent, now)
+	if !p.Retain {
+		c.s.rec.record(c.sh, PhaseE2E, due, sent, now)
 	}
 	id := uint64(st.stream)
 	if made == nil || !made.own { // of whatever run

@@ -81,6 +81,32 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// Whoever ends the warm-up may be late: all that was due behind it counts, and
+// nothing before.
+func TestWarmupThatEndsLate(t *testing.T) {
+	e, err := transport.Parse(servetest.Start(t, nil).URLs()[0], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const warmup = 100 * time.Millisecond
+	var once sync.Once
+	f, err := Run(t.Context(), Options{
+		Spec: Pair(), Endpoint: e,
+		Plan: Plan{Publishers: 2, QoS: 1, SubQoS: -1, Rate: 500, Warmup: warmup, Duration: 400 * time.Millisecond, Sampling: warmup / 4},
+		Watch: func(record any) {
+			if i, ok := record.(*Interval); ok && i.Stage == StageWarmup {
+				once.Do(func() { time.Sleep(3 * warmup) })
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e2e, acks := f.Latency["e2e"].TotalCount(), f.Latency["puback"].TotalCount(); e2e != 200 || acks != 200 || f.Total.Received != 250 {
+		t.Errorf("of 250 messages, 50 of them early, %d arrivals and %d acknowledgements are measured: %+v", e2e, acks, f.Total)
+	}
+}
+
 // A search ends at a rate that meets the conditions, next to one that does not.
 func TestFindMax(t *testing.T) {
 	e, err := transport.Parse(servetest.Start(t, nil).URLs()[0], nil)

@@ -90,6 +90,7 @@ func (l *log) enter(stage Stage, step int) {
 	l.cut()
 	l.mu.Lock()
 	l.stage, l.step = stage, step
+	l.s.rec.warming.Store(stage == StageWarmup)
 	l.mu.Unlock()
 }
 

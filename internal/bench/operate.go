@@ -105,9 +105,7 @@ func (s *Session) operation(ctx context.Context, sh *shard, due int64, fn func()
 		sh.n.OperationFail++
 	} else {
 		sh.n.Operations++
-		if s.rec.counts(due, now) {
-			sh.latency.record(PhaseOperation, due, begun, now)
-		}
+		s.rec.record(sh, PhaseOperation, due, begun, now)
 	}
 	if begun-due > 1e6 {
 		sh.n.Late++

@@ -12,6 +12,7 @@ type shard struct {
 	mu      sync.Mutex
 	n       Counters
 	latency *latencies
+	early   *latencies // of what is measured, as long as the warm-up is not cut; nil: nothing
 	_       [64]byte // the next shard's lock is on another cache line
 }
 
@@ -54,6 +55,7 @@ type recorder struct {
 	// What is due from from to to counts; what is due before it is recorded only
 	// as long as the measurement has not begun. In nanoseconds of the session.
 	from, to atomic.Int64
+	warming  atomic.Bool // the interval is one of the warm-up, even if from has passed
 
 	connections atomic.Int64
 	descriptors atomic.Int64 // failures for want of descriptors since the last interval
@@ -73,10 +75,22 @@ func newRecorder(shards int) *recorder {
 // shard deals out the shards in turn.
 func (r *recorder) shard() *shard { return &r.shards[int(r.next.Add(1))%len(r.shards)] }
 
-// counts tells whether what was due at due and happened at now is recorded.
-func (r *recorder) counts(due, now int64) bool {
-	from := r.from.Load()
-	return now < from || due >= from && due < r.to.Load()
+// record enters what was due at due and happened at now, if that counts. The
+// shard's lock is held.
+func (r *recorder) record(s *shard, p Phase, due, sent, now int64) {
+	switch from := r.from.Load(); {
+	case due >= from && due < r.to.Load():
+		l := s.latency
+		if r.warming.Load() { // who ends the warm-up is late
+			if s.early == nil {
+				s.early = new(latencies)
+			}
+			l = s.early
+		}
+		l.record(p, due, sent, now)
+	case now < from:
+		s.latency.record(p, due, sent, now)
+	}
 }
 
 // phase records one duration outside of a batch.
@@ -104,6 +118,10 @@ func (r *recorder) collect() (Counters, *latencies) {
 		s.n = Counters{}
 		taken := s.latency
 		s.latency = r.spare
+		if s.early != nil && !r.warming.Load() {
+			all.take(s.early)
+			s.early = nil
+		}
 		s.mu.Unlock()
 		all.take(taken)
 		r.spare = taken
