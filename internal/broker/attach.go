@@ -36,6 +36,16 @@ type SessionOptions struct {
 	// ReceiveMaximum bounds the QoS 2 messages that the client may have open;
 	// 0 for no bound but that of the identifiers.
 	ReceiveMaximum int
+	// Unpaced is for gateways that read from many clients on one goroutine:
+	// Commit does not wait for receivers that cannot keep up.
+	Unpaced bool
+}
+
+func (o SessionOptions) withDefaults() SessionOptions {
+	if o.Window.ReceiveMaximum <= 0 {
+		o.Window.ReceiveMaximum = 65535 // [MQTT-3.1.2.11.3]
+	}
+	return o
 }
 
 // Will is the message to publish when the connection ends without goodbye.
@@ -48,6 +58,9 @@ type Will struct {
 type Resumed struct {
 	Present bool          // the session goes on from an earlier connection
 	Expiry  time.Duration // granted session expiry interval
+	// Kept is what earlier connections have kept with the session (Link.Keep), by
+	// key; nil if there is nothing. The data is not to be changed.
+	Kept map[string][]byte
 }
 
 // Attach gives a client its session: the existing one, or a new one. Another
@@ -65,9 +78,7 @@ func (b *Broker) Attach(ctx context.Context, id auth.Identity, o SessionOptions,
 	if b.cfg.MaxExpiry > 0 {
 		o.Expiry = min(o.Expiry, b.cfg.MaxExpiry)
 	}
-	if o.Window.ReceiveMaximum <= 0 {
-		o.Window.ReceiveMaximum = 65535 // [MQTT-3.1.2.11.3]
-	}
+	o = o.withDefaults()
 	for {
 		s, found, err := b.claim(o.ClientID, id.Owner(), o)
 		if err != nil {
@@ -88,7 +99,7 @@ func (b *Broker) Attach(ctx context.Context, id auth.Identity, o SessionOptions,
 			s.life.Unlock()
 			continue
 		}
-		l, err := s.attach(ctx, id, o, r, found)
+		l, kept, err := s.attach(ctx, id, o, r, found)
 		s.life.Unlock()
 		if err == nil && b.closing.Load() { // Shutdown may have missed it
 			l.Detach(Farewell{})
@@ -97,7 +108,7 @@ func (b *Broker) Attach(ctx context.Context, id auth.Identity, o SessionOptions,
 		if err != nil {
 			return nil, Resumed{}, err
 		}
-		return l, Resumed{Present: found, Expiry: o.Expiry}, nil
+		return l, Resumed{Present: found, Expiry: o.Expiry, Kept: kept}, nil
 	}
 }
 
@@ -146,21 +157,22 @@ func (s *Session) takeOver() {
 
 // attach connects a link to the session. When the store fails, everything is
 // as it was. Called with life held.
-func (s *Session) attach(ctx context.Context, id auth.Identity, o SessionOptions, r Receiver, found bool) (*Link, error) {
+func (s *Session) attach(ctx context.Context, id auth.Identity, o SessionOptions, r Receiver, found bool) (*Link, map[string][]byte, error) {
 	b := s.b
 	switch {
-	case !found && o.Expiry > 0 && b.full():
+	case !found && o.Expiry > 0 && b.Full():
 		s.end()
-		return nil, ErrFull
+		return nil, nil, ErrFull
 	case !found && o.Expiry > 0:
 		s.keep()
 	case found:
+		s.interrupted = false
 		s.takeOver()
 		if s.will != nil && (s.will.delay == 0 || s.will.isDue(time.Now())) {
 			s.fireWill()
 		}
 	}
-	l := &Link{b: b, s: s, r: r, window: o.Window, receiveMaximum: o.ReceiveMaximum, identity: id}
+	l := newLink(s, id, o, r)
 	will, since := s.will, s.since
 	// The client is back in time: a will that waits is not published.
 	s.will, s.since = nil, time.Time{} // [MQTT-3.1.3-9]
@@ -168,7 +180,11 @@ func (s *Session) attach(ctx context.Context, id auth.Identity, o SessionOptions
 		s.will = newWill(o.Will, s.id, id.Owner())
 	}
 	before := s.connect(l, id, o.Expiry)
-	if err := b.apply(ctx, s.attachOps(found)); err != nil {
+	kept, err := s.readKept(ctx, found)
+	if err == nil {
+		err = b.apply(ctx, s.attachOps(found))
+	}
+	if err != nil {
 		l.gone.Store(true)
 		s.will, s.since = will, since
 		s.connect(nil, before.identity, before.expiry)
@@ -177,15 +193,37 @@ func (s *Session) attach(ctx context.Context, id auth.Identity, o SessionOptions
 		} else {
 			s.end()
 		}
-		return nil, err
+		return nil, nil, err
 	}
+	s.connected(found)
+	return l, kept, nil
+}
+
+func newLink(s *Session, id auth.Identity, o SessionOptions, r Receiver) *Link {
+	return &Link{
+		b: s.b, s: s, r: r, window: o.Window, receiveMaximum: o.ReceiveMaximum,
+		unpaced: o.Unpaced, identity: id,
+	}
+}
+
+// readKept reads what is kept with a session that was there.
+func (s *Session) readKept(ctx context.Context, found bool) (map[string][]byte, error) {
+	if !found || !s.durable() {
+		return nil, nil
+	}
+	return s.b.cfg.Store.Kept(ctx, s.id)
+}
+
+// connected notes that a session, which may have been there without one, has a
+// connection. Called with life held.
+func (s *Session) connected(found bool) {
+	b := s.b
 	if found {
 		b.timers.stop(&s.timer)
 		b.owners.add(s.owner, -1)
 	}
 	b.stats.Connected.Add(1)
 	b.stats.ConnectedMax.raise(b.stats.Connected.Load())
-	return l, nil
 }
 
 // terms are what a connection sets for its session.
@@ -266,6 +304,7 @@ func (s *Session) unlink(l *Link, f Farewell) bool {
 		}
 	}
 	s.mu.Unlock()
+	l.waitKept()
 	b.stats.Connected.Add(-1)
 	s.since = time.Now()
 	b.owners.add(s.owner, 1)

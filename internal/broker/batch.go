@@ -24,6 +24,8 @@ type batch struct {
 	sparing  bool            // see newBatch
 	received []uint16        // new QoS 2 identifiers of a durable publisher
 	released []uint16        // those that it has let go
+	rewill   bool            // the session is to have another will:
+	will     *will           // this one, nil for none
 	matches  []*subscription // scratch of Publish
 	picks    []pick          // scratch of route
 	merged   map[*Session]int
@@ -45,7 +47,7 @@ type send struct {
 // newBatch returns a batch of the broker's own messages: wills, $SYS, and what an
 // ended session leaves to others. Nobody would hear of a refusal, so while the
 // store is full the batch is sparing: it stores nothing of them.
-func (b *Broker) newBatch() *batch { return &batch{sparing: b.full()} }
+func (b *Broker) newBatch() *batch { return &batch{sparing: b.Full()} }
 
 // begin returns the time of the batch, which is that of its first packet.
 func (bt *batch) begin() time.Time {
@@ -82,10 +84,10 @@ func (bt *batch) flush() {
 func (b *Broker) commit(ctx context.Context, bt *batch, own *Link) (crowding, error) {
 	defer bt.reset()
 	bt.flush()
-	for len(bt.ops) > 0 || len(bt.offers) > 0 || len(bt.sends) > 0 || len(bt.fetches) > 0 {
+	for len(bt.ops) > 0 || len(bt.offers) > 0 || len(bt.sends) > 0 || len(bt.fetches) > 0 || bt.rewill {
 		ops, offers, sends, fetches := bt.ops, bt.offers, bt.sends, bt.fetches
 		bt.ops, bt.offers, bt.sends, bt.fetches = nil, nil, nil, nil
-		err := b.applyOf(ctx, own, ops)
+		err := b.applyOf(ctx, own, ops, bt)
 		own.stored(bt, err) // whatever becomes of the rest
 		if err != nil {
 			b.abandon(&batch{offers: offers, fetches: fetches})
@@ -117,17 +119,28 @@ func (b *Broker) abandon(bt *batch) {
 
 // applyOf applies what the client of a session has caused. Nothing of the
 // session itself is stored after its end: it would be taken for a part of the
-// next session with that client identifier.
-func (b *Broker) applyOf(ctx context.Context, own *Link, ops []store.Op) error {
-	if own != nil && len(ops) > 0 {
-		s := own.s
-		s.applying.RLock()
-		defer s.applying.RUnlock()
-		if s.ended.Load() {
-			ops = slices.DeleteFunc(ops, func(op store.Op) bool { return isStateOf(s.id, op.Record) })
-		}
+// next session with that client identifier. Nor is what belongs to a connection
+// stored after the next has taken the session over.
+func (b *Broker) applyOf(ctx context.Context, own *Link, ops []store.Op, bt *batch) error {
+	if own == nil || len(ops) == 0 && !bt.rewill {
+		return b.apply(ctx, ops)
 	}
-	return b.apply(ctx, ops)
+	s := own.s
+	s.applying.RLock()
+	defer s.applying.RUnlock()
+	gone := own.gone.Load()
+	switch {
+	case s.ended.Load():
+		ops = slices.DeleteFunc(ops, func(op store.Op) bool { return isStateOf(s.id, op.Record) })
+	case gone:
+		ops = slices.DeleteFunc(ops, func(op store.Op) bool { return isKept(s.id, op.Record) })
+	}
+	err := b.apply(ctx, ops)
+	if bt.rewill && !gone && err == nil {
+		s.will = bt.will
+	}
+	bt.rewill, bt.will = false, nil
+	return err
 }
 
 // isStateOf reports whether a record, which is none of the queue, belongs to
@@ -139,6 +152,18 @@ func isStateOf(client string, r store.Record) bool {
 	case store.Received:
 		return r.ClientID == client
 	case store.Released:
+		return r.ClientID == client
+	}
+	return isKept(client, r)
+}
+
+// isKept reports whether a record is what a connection of that client has by
+// Keep and SetWill.
+func isKept(client string, r store.Record) bool {
+	switch r := r.(type) {
+	case store.Kept:
+		return r.ClientID == client
+	case store.Will:
 		return r.ClientID == client
 	}
 	return false

@@ -43,7 +43,8 @@ type shard struct {
 }
 
 // New returns a broker with everything that its store has kept. Run must be
-// running for expiry, delayed wills and $SYS.
+// running for expiry, delayed wills and $SYS. Between the two gateways may Restore
+// connections.
 func New(ctx context.Context, cfg Config) (*Broker, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -68,6 +69,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 
 // Run fires timers and updates $SYS until ctx ends.
 func (b *Broker) Run(ctx context.Context) error {
+	b.cutOff()
 	if b.cfg.SysInterval > 0 {
 		b.publishSys()
 		tick := time.NewTicker(b.cfg.SysInterval)

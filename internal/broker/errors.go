@@ -16,6 +16,8 @@ var (
 	// ErrNotOwner: the client identifier belongs to the session of another
 	// identity, which is left untouched.
 	ErrNotOwner = errors.New("client identifier belongs to another identity")
+	// ErrNoSession answers a Restore of what is not among Interrupted.
+	ErrNoSession = errors.New("no interrupted session")
 	// ErrNoSubscription answers an Unsubscribe of a filter that was not there.
 	ErrNoSubscription = errors.New("no subscription existed")
 )

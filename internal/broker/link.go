@@ -21,7 +21,9 @@ type Link struct {
 	identity       auth.Identity
 	window         session.Window
 	receiveMaximum int
+	unpaced        bool             // see SessionOptions
 	gone           atomic.Bool      // another connection has the session, or it ended
+	keeping        atomic.Bool      // has kept something, or changed its will
 	dirty          atomic.Bool      // in some batch's list of receivers to flush
 	batch          *batch           // nil when there is none; see begin
 	last           string           // topic of the last message
@@ -156,7 +158,7 @@ func (l *Link) Commit(ctx context.Context) error {
 	}
 	met, err := l.b.commit(ctx, l.batch, l)
 	l.done()
-	if err == nil {
+	if err == nil && !l.unpaced {
 		l.pace(met)
 	}
 	return err

@@ -10,7 +10,8 @@ import (
 )
 
 // load brings back what the store has kept. Sessions that had a connection
-// when the broker ended count as cut off now.
+// when the broker ended count as cut off now, unless they are restored: see
+// cutOff.
 func (b *Broker) load(ctx context.Context) error {
 	now := time.Now()
 	err := b.cfg.Store.Load(ctx, func(r store.Record) error {
@@ -20,21 +21,16 @@ func (b *Broker) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var ops []store.Op
 	b.each(func(s *Session) {
 		s.life.Lock()
 		defer s.life.Unlock()
 		if s.since.IsZero() {
-			s.since = now
-			ops = append(ops, store.Op{Record: s.record()})
-		}
-		if w := s.will; w != nil && w.due.IsZero() {
-			w.due = now.Add(w.delay)
-			ops = append(ops, store.Op{Record: w.record(s.id)})
+			s.since, s.interrupted = now, true
+			return
 		}
 		s.schedule()
 	})
-	return b.apply(ctx, ops)
+	return nil
 }
 
 // loadRecord takes one record; the session of a record is there, because

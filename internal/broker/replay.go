@@ -46,7 +46,7 @@ func (s *Session) pumpReplay(now time.Time, bt *batch) {
 		if qos > 0 && (waiting > 0 || inflight+len(s.storing) >= s.link.window.ReceiveMaximum) {
 			return // goes on with the next acknowledgement, or when what is being stored has been
 		}
-		if qos > 0 && s.durable() && s.b.full() {
+		if qos > 0 && s.durable() && s.b.Full() {
 			s.awaitRoom()
 			return // goes on when there is room
 		}

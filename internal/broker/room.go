@@ -9,8 +9,9 @@ import (
 	"github.com/iotctl/iotctl/internal/store"
 )
 
-// full reports whether the store takes no more messages.
-func (b *Broker) full() bool {
+// Full reports whether the store takes no more messages. What gateways keep they
+// should not let grow then.
+func (b *Broker) Full() bool {
 	s, ok := b.cfg.Store.(store.Bounded)
 	return ok && s.Room().Full
 }
@@ -19,7 +20,7 @@ func (b *Broker) full() bool {
 // full, before anybody has received it. QoS 0 is never stored, unless it is
 // retained.
 func (b *Broker) checkRoom(v message.View, bt *batch) error {
-	if !b.full() {
+	if !b.Full() {
 		return nil
 	}
 	if v.Retain && len(v.Payload) > 0 {
@@ -75,7 +76,7 @@ func (s *Session) awaitRoom() {
 func (b *Broker) feed(now time.Time) {
 	h := &b.hungry
 	h.mu.Lock()
-	if b.full() {
+	if b.Full() {
 		b.timers.set(&h.timer, now.Add(feedPeriod))
 		h.mu.Unlock()
 		return

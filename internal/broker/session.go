@@ -29,11 +29,16 @@ type Session struct {
 	// has sent, and held while the session is removed from the store.
 	applying sync.RWMutex
 	since    time.Time // when the last connection ended, zero while there is one; guarded by life
-	will     *will     // guarded by life
+	// will is guarded by life while there is no connection; the one that there is
+	// changes it with applying read-held: see SetWill.
+	will *will
 
 	// kept is set while nobody else knows the session: it is stored, also by a
 	// connection that does not let it live any longer.
 	kept bool
+	// interrupted: it had a connection when the broker before this one ended, of
+	// which the store does not know the end yet; guarded by life.
+	interrupted bool
 
 	ended  atomic.Bool // written with life and mu held
 	online atomic.Bool // link != nil and started, for the choice of shared members
@@ -155,6 +160,7 @@ func (s *Session) onTimer(now time.Time) {
 func (s *Session) end() {
 	b := s.b
 	b.timers.stop(&s.timer)
+	s.interrupted = false
 	s.mu.Lock()
 	s.ended.Store(true)
 	b.begun.raise(int64(s.out.Reserve() / 65535)) // the next begins behind it, even if the clock was set back

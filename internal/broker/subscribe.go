@@ -105,7 +105,7 @@ func (l *Link) replace(sub *subscription) (old *subscription, err error) {
 	case old != nil:
 	case s.subs.len() >= b.cfg.MaxSubscriptions:
 		return nil, ErrQuota
-	case s.durable() && b.full():
+	case s.durable() && b.Full():
 		return nil, ErrFull
 	}
 	if s.subs.len() > 0 {

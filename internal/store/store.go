@@ -4,13 +4,14 @@
 //
 // To add a store:
 //
-//  1. create store/x with Load, Queue, Apply and Close;
+//  1. create store/x with Load, Queue, Kept, Apply and Close;
 //  2. run storetest.Run over it: atomic batches, order, pages, reload;
 //  3. add one line to cmd/iotctl/builtin.go.
 //
 // The broker keeps a working copy of everything in memory but the queues, and
 // reads the store once, at start. Of a queue it keeps the head and fetches the
-// rest page by page. What must be applied before which packet may leave is the
+// rest page by page, and what gateways keep with a session it reads when a
+// client comes back. What must be applied before which packet may leave is the
 // broker's business (see broker/doc.go); what "applied" is worth (memory, a
 // synced log) is the store's.
 package store
@@ -26,14 +27,18 @@ import (
 // Store keeps records. Its methods may be called from any goroutine.
 type Store interface {
 	// Load calls fn with every record, once, at start: a session before what
-	// belongs to it, and a Backlog in place of its Queued records. It stops at
-	// the first error of fn and returns it.
+	// belongs to it, a Backlog in place of its Queued records, and no Kept. It
+	// stops at the first error of fn and returns it.
 	Load(ctx context.Context, fn func(Record) error) error
 	// Queue returns the next messages of a session's queue, in the order of
 	// Seq: those with after < Seq <= through, at most PageMessages, and no more
 	// once they exceed PageBytes. A page that is shorter than both is the last.
 	// It sees every batch whose Apply has returned.
 	Queue(ctx context.Context, client string, after, through uint64) ([]Queued, error)
+	// Kept returns the Data of what is kept with a session, by Key; nil or empty
+	// if there is nothing. It sees every batch whose Apply has returned. Data is
+	// not to be changed.
+	Kept(ctx context.Context, client string) (map[string][]byte, error)
 	// Apply carries out a batch in order, all of it or nothing, and returns
 	// when it is as durable as the store promises. The caller may reuse the
 	// slice afterwards; the records in it are never changed.
@@ -91,8 +96,8 @@ type OpKind uint8
 
 const (
 	// Put creates the record or replaces the one with the same key. What comes
-	// too late is ignored: a Subscription, Queued, Released or Received without
-	// a Session, and a Queued or Released below its First.
+	// too late is ignored: a Subscription, Queued, Released, Received or Kept
+	// without a Session, and a Queued or Released below its First.
 	Put OpKind = iota
 	// Delete removes the record with the same key, if there is one. Only the
 	// key fields of the record need to be set. Deleting a Session removes
@@ -100,8 +105,8 @@ const (
 	Delete
 )
 
-// Record is one of Session, Subscription, Queued, Released, Received, Retained
-// and Will, and from Load also Backlog.
+// Record is one of Session, Subscription, Queued, Released, Received, Kept,
+// Retained and Will, and from Load also Backlog.
 type Record interface{ record() }
 
 // Session outlives its network connection. Key: ClientID.
@@ -171,6 +176,14 @@ type Received struct {
 	PacketID uint16
 }
 
+// Kept is what a gateway keeps with a session: the store does not look into it.
+// Key: ClientID, Key.
+type Kept struct {
+	ClientID string
+	Key      string
+	Data     []byte
+}
+
 // Retained is the retained message of a topic. Key: Message.Topic.
 type Retained struct {
 	Message *message.Message
@@ -195,5 +208,6 @@ func (Queued) record()       {}
 func (Backlog) record()      {}
 func (Released) record()     {}
 func (Received) record()     {}
+func (Kept) record()         {}
 func (Retained) record()     {}
 func (Will) record()         {}

@@ -29,6 +29,7 @@ type session struct {
 	subs     map[string]store.Subscription
 	queue    queue
 	received map[uint16]store.Received
+	kept     map[string][]byte
 }
 
 // New returns an empty store.
@@ -73,6 +74,10 @@ func (s *Store) put(r store.Record) {
 		if o := s.sessions[r.ClientID]; o != nil {
 			put(&o.received, r.PacketID, r)
 		}
+	case store.Kept:
+		if o := s.sessions[r.ClientID]; o != nil {
+			put(&o.kept, r.Key, r.Data)
+		}
 	case store.Retained:
 		put(&s.retained, r.Message.Topic, r)
 	case store.Will:
@@ -96,6 +101,10 @@ func (s *Store) remove(r store.Record) {
 	case store.Received:
 		if o := s.sessions[r.ClientID]; o != nil {
 			delete(o.received, r.PacketID)
+		}
+	case store.Kept:
+		if o := s.sessions[r.ClientID]; o != nil {
+			delete(o.kept, r.Key)
 		}
 	case store.Retained:
 		delete(s.retained, r.Message.Topic)
@@ -170,6 +179,19 @@ func (s *Store) Queue(ctx context.Context, client string, after, through uint64)
 	defer s.mu.Unlock()
 	if o := s.sessions[client]; o != nil {
 		return o.queue.page(after, through), nil
+	}
+	return nil, nil
+}
+
+// Kept implements store.Store.
+func (s *Store) Kept(ctx context.Context, client string) (map[string][]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.sessions[client]; o != nil {
+		return maps.Clone(o.kept), nil
 	}
 	return nil, nil
 }

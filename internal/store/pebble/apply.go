@@ -121,6 +121,8 @@ func appendRecord(dst []byte, r store.Record, mid uint64) []byte {
 		return append(dst, entryReleased)
 	case store.Received:
 		return append(dst, version)
+	case store.Kept:
+		return append(append(dst, version), r.Data...)
 	case store.Retained:
 		return encodeMessage(dst, r.Message)
 	case store.Will:

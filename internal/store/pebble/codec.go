@@ -263,6 +263,11 @@ func decodeSubscription(client, filter string, value []byte) (store.Subscription
 	return s, r.end()
 }
 
+func decodeKept(client, key string, value []byte) (store.Kept, error) {
+	r := versioned(value)
+	return store.Kept{ClientID: client, Key: key, Data: append([]byte{}, r.take(len(r.b))...)}, r.err
+}
+
 func appendWillValue(dst []byte, w store.Will) []byte {
 	dst = append(dst, version)
 	dst = binary.AppendVarint(dst, int64(w.Delay))

@@ -86,6 +86,8 @@ func readPart(r pebble.Reader, it *pebble.Iterator, of store.Session) (store.Rec
 			return nil, errCut
 		}
 		return store.Received{ClientID: of.ClientID, PacketID: binary.BigEndian.Uint16(rest)}, nil
+	case partKept:
+		return decodeKept(of.ClientID, string(rest), it.Value())
 	}
 	return nil, errVersion
 }

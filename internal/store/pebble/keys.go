@@ -11,6 +11,7 @@ import "encoding/binary"
 //	   sid 01 filter     subscription
 //	   sid 02 seq        queue entry: message, reference to a body, or released
 //	   sid 03 packetID   inbound QoS 2 marker
+//	   sid 04 key        what a gateway keeps
 //	03 mid               body of a message that several queues hold
 //	04 topic             retained message
 //	05 client id         will
@@ -31,6 +32,7 @@ const (
 	partSubscription = 0x01
 	partQueue        = 0x02
 	partReceived     = 0x03
+	partKept         = 0x04
 )
 
 const (

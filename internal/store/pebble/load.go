@@ -49,6 +49,7 @@ func (s *Store) scan() error {
 			return s.scanEntry(o, key, rest, value, counts)
 		default:
 			o.more = true
+			o.kept = o.kept || part == partKept
 		}
 		return nil
 	})
@@ -211,7 +212,7 @@ func loadSessions(ctx context.Context, r pebble.Reader, logs map[uint64]*backlog
 			return err
 		}
 		sid, part, _, _ := sessionKey(it.Key())
-		if part != partSession { // never put
+		if part != partSession { // never put, or of the one before, and not for Load
 			ok = it.SeekGE(end(appendSession(nil, sid)))
 			continue
 		}
@@ -260,7 +261,7 @@ func loadParts(it *pebble.Iterator, sid uint64, client string, log *backlog, fn 
 	for ; ok; ok = it.Next() {
 		key := it.Key()
 		of, part, rest, _ := sessionKey(key)
-		if of != sid {
+		if of != sid || part == partKept {
 			break
 		}
 		if part != partReceived || len(rest) != 2 {

@@ -74,7 +74,8 @@ type Store struct {
 type session struct {
 	sid   uint64
 	first uint64 // place of the queue
-	more  bool   // it may have subscriptions or inbound markers
+	more  bool   // it may have subscriptions, inbound markers or what is kept
+	kept  bool   // it may have what is kept
 	queue list   // seq to mid, 0 for what is no reference
 	gone  []uint64
 }

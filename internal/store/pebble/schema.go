@@ -15,16 +15,21 @@ import (
 
 // The layout of keys and values has a number. Steps lead from one to the next,
 // never back; a store says the oldest schema whose programs may read it.
+//
+//	1  the first
+//	2  what gateways keep (partKept), which programs of schema 1 do not expect
 const (
-	schema    = 1
-	minReader = 1
+	schema    = 2
+	minReader = 2
 )
 
 // A step leads from one schema to the next, in one batch.
 type step func(*pebble.DB, *pebble.Batch) error
 
 // steps begin at schema 1.
-var steps = [schema - 1]step{}
+var steps = [schema - 1]step{
+	func(*pebble.DB, *pebble.Batch) error { return nil }, // there is nothing of it yet
+}
 
 var errNoStore = fmt.Errorf("%w, or was not written by iotctl: it has no schema", store.ErrDamaged)
 

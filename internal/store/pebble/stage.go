@@ -53,6 +53,11 @@ func (s *Store) put(g *group, r store.Record, value []byte, mid uint64) {
 			o.more = true
 			g.set(appendReceived(g.key[:0], o.sid, r.PacketID), value)
 		}
+	case store.Kept:
+		if o := s.sessions[r.ClientID]; o != nil {
+			o.more, o.kept = true, true
+			g.set(append(appendPart(g.key[:0], o.sid, partKept), r.Key...), value)
+		}
 	case store.Retained:
 		g.set(append(append(g.key[:0], familyRetained), r.Message.Topic...), value)
 	case store.Will:
@@ -81,6 +86,10 @@ func (s *Store) remove(g *group, r store.Record) {
 	case store.Received:
 		if o := s.sessions[r.ClientID]; o != nil {
 			g.delete(appendReceived(g.key[:0], o.sid, r.PacketID))
+		}
+	case store.Kept:
+		if o := s.sessions[r.ClientID]; o != nil {
+			g.delete(append(appendPart(g.key[:0], o.sid, partKept), r.Key...))
 		}
 	case store.Retained:
 		g.delete(append(append(g.key[:0], familyRetained), r.Message.Topic...))

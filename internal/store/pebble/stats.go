@@ -10,7 +10,7 @@ import (
 
 // Stats says what a store holds and costs.
 type Stats struct {
-	Sessions, Subscriptions, Received, Retained, Wills int
+	Sessions, Subscriptions, Received, Kept, Retained, Wills int
 
 	Queued      int   // messages, each counted for every queue that it is in
 	QueuedBytes int64 // the sum of Message.Size
@@ -88,6 +88,8 @@ func (st *Stats) countPart(key, value []byte) error {
 		st.Subscriptions++
 	case partReceived:
 		st.Received++
+	case partKept:
+		st.Kept++
 	case partQueue:
 		e, err := decodeEntry(value)
 		if err != nil {

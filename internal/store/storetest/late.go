@@ -37,6 +37,7 @@ func state(client string) []store.Record {
 		queued(client, 5, msg("t", "late")),
 		store.Released{ClientID: client, Seq: 6},
 		store.Received{ClientID: client, PacketID: 7},
+		store.Kept{ClientID: client, Key: "k", Data: []byte("late")},
 	}
 }
 

@@ -40,6 +40,9 @@ func Run(t *testing.T, fresh func(*testing.T) Reopen) {
 		"what has no session is ignored":          withoutSession,
 		"places below the first are ignored":      belowFirst,
 		"a session put anew begins at its place":  beginsAnew,
+		"what is kept is there by its key":        keptByKey,
+		"what is kept goes with the session":      keptWithSession,
+		"what is kept is part of its batch":       keptInBatch,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })
 	}
@@ -62,6 +65,7 @@ func records(client string) []store.Record {
 		store.Queued{ClientID: client, Seq: 1, Message: msg("a/b", "one"), QoS: 1, Retain: true, SubscriptionIDs: []uint32{1, 7}, Share: "g/a/#"},
 		store.Released{ClientID: client, Seq: 2},
 		store.Received{ClientID: client, PacketID: 65535},
+		store.Kept{ClientID: client, Key: "k", Data: []byte("of " + client)},
 		store.Retained{Message: msg("r/"+client, "kept")},
 		store.Will{ClientID: client, Message: msg("w", "gone"), Delay: time.Minute, Due: when, ExpiryInterval: time.Second},
 	}
@@ -105,11 +109,17 @@ func puts(rs ...store.Record) []store.Op {
 }
 
 // load returns what the store holds, with the messages of a queue in place of
-// its backlog, in the order of Seq.
+// its backlog, in the order of Seq, and what is kept behind what Load gives of its
+// session.
 func load(t testing.TB, s store.Store) []store.Record {
 	t.Helper()
 	var got []store.Record
+	var last string // session
 	err := s.Load(t.Context(), func(r store.Record) error {
+		if client := ownerOf(r); client != last {
+			got = append(got, kept(t, s, last)...)
+			last = client
+		}
 		b, ok := r.(store.Backlog)
 		if !ok {
 			got = append(got, r)
@@ -131,8 +141,25 @@ func load(t testing.TB, s store.Store) []store.Record {
 	if err != nil {
 		t.Fatal(err)
 	}
+	got = append(got, kept(t, s, last)...)
 	sortQueues(got)
 	return got
+}
+
+// ownerOf is the client of the session that a record belongs to, "" for none.
+func ownerOf(r store.Record) string {
+	switch r := r.(type) {
+	case store.Session:
+		return r.ClientID
+	case store.Subscription:
+		return r.ClientID
+	case store.Received:
+		return r.ClientID
+	case store.Backlog:
+		return r.ClientID
+	}
+	client, _, _ := place(r)
+	return client
 }
 
 // sortQueues brings the records of each queue into the order of Seq, whatever a
@@ -196,6 +223,7 @@ func putReplaces(t *testing.T, r Reopen) {
 		store.Released{ClientID: "c", Seq: 1}, // takes the place of Queued with that Seq
 		store.Released{ClientID: "c", Seq: 2},
 		store.Received{ClientID: "c", PacketID: 65535},
+		store.Kept{ClientID: "c", Key: "k", Data: []byte("new")},
 		store.Retained{Message: msg("r/c", "new")},
 		store.Will{ClientID: "c", Message: msg("w2", "")},
 	}
@@ -212,6 +240,7 @@ func deleteIsExact(t *testing.T, r Reopen) {
 		store.Subscription{ClientID: "c", Filter: "a"},
 		store.Queued{ClientID: "c", Seq: 1, Message: msg("t", "")},
 		store.Received{ClientID: "c", PacketID: 1},
+		store.Kept{ClientID: "c", Key: "a", Data: []byte{1}},
 		store.Retained{Message: msg("a", "")},
 	}
 	apply(t, s, puts(keep...)...)
@@ -219,6 +248,8 @@ func deleteIsExact(t *testing.T, r Reopen) {
 		store.Subscription{ClientID: "c", Filter: "b"},
 		store.Queued{ClientID: "c", Seq: 2, Message: msg("t", "")},
 		store.Received{ClientID: "c", PacketID: 2},
+		store.Kept{ClientID: "c", Key: "ab", Data: []byte{1}},
+		store.Kept{ClientID: "c", Key: "", Data: []byte{1}},
 		store.Retained{Message: msg("a/b", "")},
 		store.Will{ClientID: "c", Message: msg("w", "")},
 		store.Session{ClientID: "d"},
@@ -235,6 +266,7 @@ func deleteIsExact(t *testing.T, r Reopen) {
 		store.Queued{ClientID: "d", Seq: 1},
 		store.Released{ClientID: "d", Seq: 1},
 		store.Received{ClientID: "d", PacketID: 1},
+		store.Kept{ClientID: "d", Key: "a"},
 	} {
 		apply(t, s, store.Op{Kind: store.Delete, Record: g})
 	}
