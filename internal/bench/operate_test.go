@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,25 +10,47 @@ import (
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
-// stalling is operations that take no time until a moment, and then never end.
-type stalling struct{ after, resume time.Duration }
+// stalling is operations that take no time until a moment, and then do not end
+// before another one, nor before the measurement.
+type stalling struct {
+	after, resume time.Duration
+	measured      chan struct{}
+}
 
 func (d stalling) Open(_ context.Context, s *Session) (Load, error) {
 	return operations{s: s, workers: 4, do: func(ctx context.Context, _ int, _, _ int64) error {
-		if at := time.Duration(s.now() - s.start.Load()); at > d.after && at < d.resume && !pause(ctx, d.resume-at) {
+		at := time.Duration(s.now() - s.start.Load())
+		if at < d.after {
+			return nil
+		}
+		if at < d.resume && !pause(ctx, d.resume-at) {
 			return ctx.Err()
 		}
-		return nil
+		select {
+		case <-d.measured:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}}, nil
 }
 
-func operated(t *testing.T, d stalling, p Plan) *Final {
+func operated(t *testing.T, after, resume time.Duration, p Plan) *Final {
 	t.Helper()
 	e, err := transport.Parse(servetest.Start(t, nil).URLs()[0], nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := Run(t.Context(), Options{Spec: Spec{Name: "stalling", New: func() Scenario { return d }}, Endpoint: e, Plan: p})
+	d := stalling{after, resume, make(chan struct{})}
+	p.Sampling = time.Hour // one interval to a stage
+	f, err := Run(t.Context(), Options{
+		Spec: Spec{Name: "stalling", New: func() Scenario { return d }}, Endpoint: e, Plan: p,
+		Watch: func(record any) {
+			if i, ok := record.(*Interval); ok && i.Stage == StageMeasure && i.Duration > p.Duration/2 {
+				close(d.measured)
+			}
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,8 +59,8 @@ func operated(t *testing.T, d stalling, p Plan) *Final {
 
 // Operations that a stall at the end has held up are not left out.
 func TestStallAtTheEnd(t *testing.T) {
-	p := Plan{Rate: 1000, Duration: time.Second, Drain: 5 * time.Second}
-	f := operated(t, stalling{500 * time.Millisecond, 1500 * time.Millisecond}, p)
+	p := Plan{Rate: 1000, Duration: time.Second, Drain: time.Minute}
+	f := operated(t, 500*time.Millisecond, 1500*time.Millisecond, p)
 	h := f.Latency["op"]
 	if f.Account.Unsent != 0 || h.TotalCount() != 1000 || h.Quantile(0.9) < 700*time.Millisecond {
 		t.Errorf("%d undone, %d latencies, p90 %v", f.Account.Unsent, h.TotalCount(), h.Quantile(0.9))
@@ -47,9 +70,30 @@ func TestStallAtTheEnd(t *testing.T) {
 	}
 
 	p.Drain = 100 * time.Millisecond
-	f = operated(t, stalling{500 * time.Millisecond, time.Hour}, p)
+	f = operated(t, 500*time.Millisecond, time.Hour, p)
 	if n := f.Total.Operations; n+f.Account.Unsent != 1000 || n > 600 {
 		t.Errorf("%d done, %d undone", n, f.Account.Unsent)
+	}
+}
+
+// The summary says what has become of the operations, also of those that ended
+// behind the measurement.
+func TestSummaryOfOperations(t *testing.T) {
+	for _, c := range []struct {
+		resume, drain time.Duration
+		want          string
+	}{
+		{0, time.Minute, "operations: 10 done, 0 failed, 0 due and not done\n"},
+		{time.Hour, time.Millisecond, "10 were due and never left, 0 were not acknowledged\n"},
+	} {
+		f := operated(t, 0, c.resume, Plan{Rate: 100, Duration: 100 * time.Millisecond, Drain: c.drain})
+		var text strings.Builder
+		if err := WriteSummary(&text, &Header{Plan: Plan{Scenario: "stalling"}}, f, nil); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(text.String(), c.want) || f.Counters.Operations != 0 {
+			t.Errorf("%q is not in\n%s", c.want, text.String())
+		}
 	}
 }
 

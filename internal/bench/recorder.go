@@ -13,7 +13,7 @@ type shard struct {
 	n       Counters
 	latency *latencies
 	early   *latencies // of what is measured, as long as the warm-up is not cut; nil: nothing
-	_       [64]byte // the next shard's lock is on another cache line
+	_       [64]byte   // the next shard's lock is on another cache line
 }
 
 // latencies of each phase, from the intended time and, behind these, from the

@@ -141,13 +141,16 @@ func (p *summary) agents() {
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.3f", float64(d)/1e6) }
 
+// account is of the whole run; rates count what ended while it was measured.
 func (p *summary) account() {
-	a := &p.f.Account
-	sum := a.Sum()
-	if sum == (Tally{}) {
-		return
+	a, t := &p.f.Account, &p.f.Total
+	operations := t.Operations+t.OperationFail > 0
+	if operations {
+		p.line(moodOf(t.OperationFail+a.Unsent), "operations: %d done, %d failed, %d due and not done", t.Operations, t.OperationFail, a.Unsent)
 	}
-	if sum.Expected > 0 {
+	sum := a.Sum()
+	switch {
+	case sum.Expected > 0:
 		for qos, t := range a.QoS {
 			if t.Expected+t.Corrupted == 0 {
 				continue
@@ -156,10 +159,10 @@ func (p *summary) account() {
 			p.line(moodOf(trouble), "QoS %d: %d expected, %d arrived, %d lost, %d duplicated, %d reordered, %d corrupted%s",
 				qos, t.Expected, t.Received, t.Lost, t.Duplicated, t.Reordered, t.Corrupted, p.promise(qos, t))
 		}
-	} else {
+	case sum.Sent > 0:
 		p.line(Plain, "%d sent, nobody here subscribes", sum.Sent)
 	}
-	if a.Unsent+a.Unacked > 0 {
+	if a.Unacked > 0 || a.Unsent > 0 && !operations {
 		p.line(Bad, "%d were due and never left, %d were not acknowledged", a.Unsent, a.Unacked)
 	}
 	for _, t := range a.Worst[:min(len(a.Worst), 3)] {
