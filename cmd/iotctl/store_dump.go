@@ -36,6 +36,8 @@ says what else there is:
                 shared subscription it came by; message
   released      client, seq: a QoS 2 message whose PUBREC has come
   received      client, packet-id: a QoS 2 message whose PUBREL has not come
+  kept          client; key, data: what the gateway of its protocol keeps, data in
+                base64
   retained      message
   will          client; delay: seconds; due: when it is published, missing while
                 its connection lives; expiry: seconds; message
@@ -94,6 +96,8 @@ type dumped struct {
 	ID                uint32          `json:"id,omitempty"`
 	SubscriptionIDs   []uint32        `json:"subscription-ids,omitempty"`
 	Share             string          `json:"share,omitempty"`
+	Key               string          `json:"key,omitempty"`
+	Data              []byte          `json:"data,omitempty"`
 	Delay             float64         `json:"delay,omitempty"` // seconds
 	Due               *time.Time      `json:"due,omitempty"`
 	Message           json.RawMessage `json:"message,omitempty"`
@@ -120,6 +124,8 @@ func dumpLine(r store.Record) ([]byte, error) {
 		return json.Marshal(dumped{Type: "released", Client: &r.ClientID, Seq: r.Seq})
 	case store.Received:
 		return json.Marshal(dumped{Type: "received", Client: &r.ClientID, PacketID: r.PacketID})
+	case store.Kept:
+		return json.Marshal(dumped{Type: "kept", Client: &r.ClientID, Key: r.Key, Data: r.Data})
 	case store.Retained:
 		return json.Marshal(dumped{Type: "retained", Message: stored(r.Message)})
 	case store.Will:

@@ -30,6 +30,7 @@ func TestEveryRecordCanBeDumped(t *testing.T) {
 		},
 		{store.Released{ClientID: "c", Seq: 5}, `{"type":"released","client":"c","seq":5}`},
 		{store.Received{ClientID: "c", PacketID: 6}, `{"type":"received","client":"c","packet-id":6}`},
+		{store.Kept{ClientID: "c", Key: "k", Data: []byte("abc")}, `{"type":"kept","client":"c","key":"k","data":"YWJj"}`},
 		{store.Retained{Message: m}, `{"type":"retained","message":` + sampleJSON + `}`},
 		{store.Will{ClientID: "c", Message: m, Delay: 1500 * time.Millisecond, Due: m.Published}, `{"type":"will","client":"c","delay":1.5,"due":"2026-01-02T03:04:05Z","message":` + sampleJSON + `}`},
 		{store.Will{ClientID: "c", Message: m, ExpiryInterval: 2 * time.Second}, `{"type":"will","client":"c","expiry":2,"message":` + sampleJSON + `}`},

@@ -51,6 +51,7 @@ type storeStats struct {
 	Queued        queuedStats `json:"queued"`
 	Released      int         `json:"released"`
 	Received      int         `json:"received"`
+	Kept          int         `json:"kept"`
 	Retained      int         `json:"retained"`
 	Wills         int         `json:"wills"`
 	Disk          diskStats   `json:"disk"`
@@ -78,7 +79,7 @@ func statsOf(st *pebble.Store) storeStats {
 	return storeStats{
 		Sessions: s.Sessions, Subscriptions: s.Subscriptions,
 		Queued:   queuedStats{Messages: s.Queued, Bytes: s.QueuedBytes, Shared: s.Bodies},
-		Released: s.Released, Received: s.Received, Retained: s.Retained, Wills: s.Wills,
+		Released: s.Released, Received: s.Received, Kept: s.Kept, Retained: s.Retained, Wills: s.Wills,
 		Disk:   diskStats{Used: s.DiskBytes, Log: s.LogBytes, Written: s.WrittenBytes, Free: s.FreeBytes},
 		Schema: s.Schema, Created: s.Created,
 	}
@@ -105,6 +106,7 @@ func (s storeStats) write(w io.Writer, dir string, running bool) error {
 		{"bytes in queues", s.Queued.Bytes},
 		{"QoS 2 half sent", s.Released},
 		{"QoS 2 half received", s.Received},
+		{"kept by gateways", s.Kept},
 		{"retained messages", s.Retained},
 		{"wills", s.Wills},
 		{"bytes on disk", s.Disk.Used},
