@@ -24,6 +24,7 @@ const (
 	DefaultQueueDatagrams   = 256
 	DefaultQueueBytes       = 256 << 10
 	DefaultAllQueuesBytes   = 64 << 20
+	DefaultPacketBuffer     = 4 << 20 // ReadBufferBytes of a PacketListener
 )
 
 // ListenConfig holds the options of one listener. The zero value is usable for
@@ -69,7 +70,7 @@ type ListenConfig struct {
 
 	Nagle            bool          // false: TCP_NODELAY is set
 	KeepAlive        time.Duration // of TCP, idle time before the first probe. 0: 5 min; negative: none
-	ReadBufferBytes  int           // of the socket. 0: the system's default
+	ReadBufferBytes  int           // of the socket. 0: the system's default, or 4 MB of a PacketListener; the system may allow less
 	WriteBufferBytes int           // of the socket. 0: the system's default
 	UnixMode         fs.FileMode   // permissions of a Unix socket. 0: 0660
 
@@ -213,6 +214,9 @@ func newSettings(cfg ListenConfig, s *Scheme) (*settings, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	if s.Packets && (!s.datagrams() || s.TLS) {
+		return nil, fmt.Errorf("%s:// has packets without connections, which only plain UDP has", s.Name)
+	}
 	if s.datagrams() {
 		if err := cfg.fitDatagrams(s); err != nil {
 			return nil, err
@@ -247,6 +251,9 @@ func newSettings(cfg ListenConfig, s *Scheme) (*settings, error) {
 // fitDatagrams refuses what datagrams cannot have.
 func (c *ListenConfig) fitDatagrams(s *Scheme) error {
 	c.Acceptors = 1
+	if s.Packets && c.ReadBufferBytes == 0 {
+		c.ReadBufferBytes = DefaultPacketBuffer
+	}
 	switch {
 	case len(c.Proxies) > 0:
 		return fmt.Errorf("proxies: %s:// is UDP, which carries no PROXY protocol header", s.Name)

@@ -35,6 +35,7 @@ const (
 	DroppedLong    = "long"    // longer than the reader's buffer
 	DroppedSize    = "size"    // too long to be sent: ErrTooLong
 	DroppedGarbage = "garbage" // no DTLS, or none that could mean something now
+	DroppedUnsent  = "unsent"  // refused by the kernel, on the way out of a PacketListener
 )
 
 // ListenerCounters is a snapshot. Accepted counts connections that Accept
@@ -48,6 +49,11 @@ type ListenerCounters struct {
 	Closed       map[string]uint64 // by reason
 	Dropped      map[string]uint64 // datagrams, by one of the Dropped constants
 	AcceptErrors uint64            // EMFILE and the like
+
+	// Of a PacketListener, what it has passed on, in datagrams and bytes. It has no
+	// connections, and counts each datagram in Refused or Dropped.
+	Received, ReceivedBytes uint64
+	Sent, SentBytes         uint64
 }
 
 // tally is what a listener counts.
@@ -109,6 +115,22 @@ func (t *tally) dropped(why string) {
 		t.c.Dropped = map[string]uint64{}
 	}
 	t.c.Dropped[why]++
+}
+
+// received counts datagrams that were passed on.
+func (t *tally) received(n, bytes int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.c.Received += uint64(n)
+	t.c.ReceivedBytes += uint64(bytes)
+}
+
+// sent counts datagrams that the kernel has taken.
+func (t *tally) sent(n, bytes int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.c.Sent += uint64(n)
+	t.c.SentBytes += uint64(bytes)
 }
 
 // enter counts a connection in, or says which limit forbids it.

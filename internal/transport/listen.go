@@ -71,6 +71,9 @@ func open(ctx context.Context, e Endpoint, set *settings) (Listener, error) {
 		if err != nil {
 			return nil, err
 		}
+		if e.Scheme.Packets {
+			return newPacketListener(pc.(*net.UDPConn), e, set)
+		}
 		return newDatagramListener(pc.(*net.UDPConn), e, set)
 	}
 	inner, err := lc.Listen(ctx, family(e), e.Address())
@@ -156,22 +159,36 @@ func (l *listener) Accept() (Conn, error) {
 			}
 			continue
 		}
-		select {
-		case <-l.done:
-			return nil, net.ErrClosed
-		default:
+		if err := l.outlive(err, &backOff); err != nil {
+			return nil, err
 		}
-		if errors.Is(err, net.ErrClosed) {
-			return nil, net.ErrClosed
-		}
-		l.tally.acceptError()
-		backOff = min(max(2*backOff, minBackOff), maxBackOff)
-		l.set.Load().cfg.Logger.Warn("cannot accept connections", "listener", l.name, "error", err, "pause", backOff)
-		select {
-		case <-l.done:
-			return nil, net.ErrClosed
-		case <-time.After(backOff):
-		}
+	}
+}
+
+// outlive pauses after err, longer each time. It returns net.ErrClosed once the
+// listener is closed.
+func (l *listener) outlive(err error, backOff *time.Duration) error {
+	select {
+	case <-l.done:
+		return net.ErrClosed
+	default:
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return net.ErrClosed
+	}
+	l.tally.acceptError()
+	*backOff = min(max(2**backOff, minBackOff), maxBackOff)
+	log := l.set.Load().cfg.Logger.With("listener", l.name, "error", err, "pause", *backOff)
+	if l.endpoint.Scheme.Packets {
+		log.Warn("cannot read datagrams")
+	} else {
+		log.Warn("cannot accept connections")
+	}
+	select {
+	case <-l.done:
+		return net.ErrClosed
+	case <-time.After(*backOff):
+		return nil
 	}
 }
 

@@ -20,6 +20,8 @@ type Scheme struct {
 	Port      uint16 // when the URL names none
 	TLS       bool   // DTLS when the network is udp
 	WebSocket bool   // not with udp
+	// Packets makes listeners PacketListeners; with udp only, and without TLS.
+	Packets bool
 	// Path of the WebSocket resource when the URL names none.
 	Path string
 	// Subprotocols of the WebSocket that a server knows. A client offers the
