@@ -24,6 +24,12 @@ func (s *Server) listenerValues(values map[string]string) {
 		at := "listeners/" + topicLevel(r.name()) + "/"
 		values[at+"accepted"] = strconv.FormatUint(c.Accepted, 10)
 		values[at+"open"] = strconv.Itoa(c.Open)
+		if r.Scheme().Packets {
+			values[at+"datagrams/received"] = strconv.FormatUint(c.Received, 10)
+			values[at+"datagrams/sent"] = strconv.FormatUint(c.Sent, 10)
+			values[at+"bytes/received"] = strconv.FormatUint(c.ReceivedBytes, 10)
+			values[at+"bytes/sent"] = strconv.FormatUint(c.SentBytes, 10)
+		}
 		for why, n := range c.Refused {
 			values[at+"refused/"+topicLevel(why)] = strconv.FormatUint(n, 10)
 		}
