@@ -152,7 +152,7 @@ func TestFramesThatAreNotPublishedAreFailures(t *testing.T) {
 	}
 	f, err := Run(t.Context(), Options{
 		Spec: Frame(), Endpoint: e, Devices: d, Codec: c,
-		Plan: Plan{Clients: 2, Messages: 2, ClosedLoop: true, SubQoS: -1, Duration: 20 * time.Second, ConnectTimeout: 300 * time.Millisecond},
+		Plan: Plan{Clients: 2, Messages: 2, ClosedLoop: true, SubQoS: -1, Duration: 20 * time.Second, ConnectTimeout: 2 * time.Second},
 	})
 	if err != nil || f.Total.Operations != 0 || f.Total.OperationFail != 2 {
 		t.Errorf("%v, %+v", err, f)
