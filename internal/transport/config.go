@@ -244,7 +244,7 @@ func newSettings(cfg ListenConfig, s *Scheme) (*settings, error) {
 		return nil, fmt.Errorf("tls: %s:// needs a certificate and its key", s.Name)
 	}
 	var err error
-	set.tls, err = cfg.TLS.load()
+	set.tls, err = cfg.TLS.load(s)
 	return set, err
 }
 

@@ -87,6 +87,7 @@ type Info struct {
 	// TLS holds the peer's certificates (PeerCertificates, VerifiedChains). DTLS
 	// fills in these, Version (VersionDTLS12), CipherSuite and NegotiatedProtocol.
 	TLS         *tls.ConnectionState
+	PSKIdentity string // that a DTLS client has proved to have the key of; "" for none
 	Subprotocol string // of the WebSocket
 	Datagrams   bool   // each read and each write is one datagram
 }
@@ -159,7 +160,7 @@ func (c *conn) Info() Info {
 		i.TLS = &s
 	case *dtlsLayer:
 		s := t.state
-		i.TLS = &s
+		i.TLS, i.PSKIdentity = &s, t.identity
 	}
 	return i
 }

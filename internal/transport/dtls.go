@@ -8,12 +8,10 @@ import (
 	"io"
 	"net"
 	"os"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/pion/dtls/v3"
-	"github.com/pion/logging"
 )
 
 // VersionDTLS12 is DTLS 1.2 in tls.ConnectionState.Version, for which crypto/tls
@@ -29,6 +27,8 @@ type dtlsLayer struct {
 	*dtls.Conn
 	link  *dtlsLink
 	state tls.ConnectionState
+	// identity is what a client has proved to have the key of.
+	identity string
 }
 
 // newDTLSLayer is for a handshake that is complete.
@@ -44,6 +44,9 @@ func newDTLSLayer(c *dtls.Conn, link *dtlsLink, chains [][]*x509.Certificate) (*
 	var err error
 	if l.state.PeerCertificates, err = parseCertificates(s.PeerCertificates); err != nil {
 		return nil, err
+	}
+	if link.psk.proved {
+		l.identity = link.psk.identity
 	}
 	link.settled.Store(true)
 	return l, nil
@@ -158,7 +161,14 @@ type dtlsLink struct {
 	layer
 	settled atomic.Bool // the handshake is complete
 	cut     atomic.Bool // the listener is closed
+	idBytes int         // of the connection ids that the peer may send
 	dropped func(why string)
+
+	// Of the handshake; the library's goroutines take turns with it.
+	psk      pskProof // of a server
+	ciphered bool     // ChangeCipherSpec has come
+	finished bool     // and after it what must be Finished
+	answered bool     // the server has agreed to a handshake
 
 	// The library returns data only with a buffer to copy it to, so what it may
 	// have is told by the records that went into it.
@@ -179,9 +189,15 @@ func newDTLSLink(c *conn) *dtlsLink {
 // all that came before, but for one outcome at most, which it holds.
 func (k *dtlsLink) ReadFrom(b []byte) (int, net.Addr, error) {
 	k.report(0)
+	if k.finished && k.psk.claimed && !k.psk.proved { // the library drops what it cannot decrypt
+		_, _ = k.layer.Write(decryptError())
+		return 0, k.RemoteAddr(), k.psk.failure()
+	}
+	k.finished = false
 	for {
 		n, err := k.layer.Read(b)
-		records, ok := sound(b[:n], k.settled.Load())
+		settled := k.settled.Load()
+		records, ok := sound(b[:n], k.idBytes, settled)
 		switch {
 		case errors.Is(err, io.ErrShortBuffer): // longer than any that the library takes
 		case err != nil:
@@ -189,11 +205,33 @@ func (k *dtlsLink) ReadFrom(b []byte) (int, net.Addr, error) {
 			k.failed(err)
 			return n, k.RemoteAddr(), err
 		case ok:
+			if !settled {
+				k.follow(b[:n])
+			}
 			k.report(records)
 			return n, k.RemoteAddr(), nil
 		default:
 			k.dropped(DroppedGarbage)
 		}
+	}
+}
+
+// follow notes what a datagram of a handshake tells about keys.
+func (k *dtlsLink) follow(b []byte) {
+	exchanged := k.psk.claimed
+	for len(b) > 0 {
+		r, rest, _ := cutRecord(b, k.idBytes)
+		switch {
+		case r[0] == recordCipherSpec:
+			k.ciphered = true
+		case !r.plain():
+			k.finished = k.finished || k.ciphered && exchanged
+		case r.message() == messageClientKeyExchange:
+			exchanged = true
+		case r.message() == messageServerHello:
+			k.answered = true
+		}
+		b = rest
 	}
 }
 
@@ -257,110 +295,4 @@ func (k *dtlsLink) Close() error {
 	k.news.stop()
 	k.news.Unlock()
 	return k.layer.CloseWrite()
-}
-
-// Records of DTLS: RFC 6347 §4.1.
-const (
-	recordHeaderBytes = 13
-	recordCipherSpec  = 20
-	recordAlert       = 21
-	recordHandshake   = 22
-	recordData        = 23
-	recordCID         = 25
-	messageHello      = 1
-)
-
-// sound reports whether b consists of records that may come now: plain data
-// never does, nor a plain alert once there are keys. outcomes is how many of them
-// a reader may hear of.
-func sound(b []byte, settled bool) (outcomes int, ok bool) {
-	for len(b) > 0 {
-		if len(b) < recordHeaderBytes || b[1] != 0xfe {
-			return 0, false
-		}
-		plain := b[3] == 0 && b[4] == 0 // epoch 0
-		told := settled
-		switch b[0] {
-		case recordHandshake, recordCipherSpec:
-		case recordAlert:
-			if told = !plain; plain && settled {
-				return 0, false
-			}
-		case recordData, recordCID:
-			if told = !plain; plain {
-				return 0, false
-			}
-		default:
-			return 0, false
-		}
-		n := recordHeaderBytes + int(b[11])<<8 + int(b[12])
-		if n > len(b) {
-			return 0, false
-		}
-		if told {
-			outcomes++
-		}
-		b = b[n:]
-	}
-	return outcomes, true
-}
-
-// isPlain reports whether b begins with a record without keys.
-func isPlain(b []byte) bool { return len(b) >= recordHeaderBytes && b[3] == 0 && b[4] == 0 }
-
-// isClientHello reports whether b can be a client's first datagram.
-func isClientHello(b []byte) bool {
-	_, ok := sound(b, false)
-	return ok && b[0] == recordHandshake && len(b) > recordHeaderBytes && b[recordHeaderBytes] == messageHello
-}
-
-// fitDatagrams refuses options that DTLS cannot have. It reads no files.
-func (t *ServerTLS) fitDatagrams() error {
-	if t.MinVersion > tls.VersionTLS12 {
-		return fmt.Errorf("tls.min_version: there is DTLS 1.2 only, not %s", tls.VersionName(t.MinVersion))
-	}
-	if _, err := dtlsSuites(t.Ciphers); err != nil {
-		return fmt.Errorf("tls.ciphers: %w", err)
-	}
-	return nil
-}
-
-// dtlsSuites is nil for nil: the library's choice.
-func dtlsSuites(ids []uint16) ([]dtls.CipherSuiteID, error) {
-	known := []dtls.CipherSuiteID{
-		dtls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, dtls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-		dtls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, dtls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-		dtls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, dtls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA,
-		dtls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, dtls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-	}
-	var out []dtls.CipherSuiteID
-	for _, id := range ids {
-		if !slices.Contains(known, dtls.CipherSuiteID(id)) {
-			return nil, fmt.Errorf("%s does not exist in DTLS here", tls.CipherSuiteName(id))
-		}
-		out = append(out, dtls.CipherSuiteID(id))
-	}
-	return out, nil
-}
-
-// dtlsOptions is what both sides have in common.
-func dtlsOptions(c *tls.Config) ([]dtls.Option, error) {
-	suites, err := dtlsSuites(c.CipherSuites)
-	if err != nil {
-		return nil, err
-	}
-	o := []dtls.Option{dtls.WithLoggerFactory(&logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled})}
-	if len(suites) > 0 {
-		o = append(o, dtls.WithCipherSuites(suites...))
-	}
-	if len(c.NextProtos) > 0 {
-		o = append(o, dtls.WithSupportedProtocols(c.NextProtos...))
-	}
-	if len(c.Certificates) > 0 {
-		o = append(o, dtls.WithCertificates(c.Certificates...))
-	}
-	if c.KeyLogWriter != nil {
-		o = append(o, dtls.WithKeyLogWriter(c.KeyLogWriter))
-	}
-	return o, nil
 }

@@ -18,25 +18,37 @@ import (
 func (s *tlsServer) acceptDatagrams(ctx context.Context, c *conn) error {
 	remote := c.sock.RemoteAddr()
 	cfg := s.current.Load()
-	common, err := dtlsOptions(cfg)
+	link := newDTLSLink(c)
+	suites, err := s.source.dtlsSuites()
 	if err != nil {
 		return explainClient(remote.String(), err)
 	}
 	var chains [][]*x509.Certificate
 	options := []dtls.ServerOption{
+		dtls.WithCipherSuites(suites...),
+		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
+		dtls.WithVerifyConnection(func(*dtls.State) error {
+			link.psk.proved = link.psk.claimed
+			return nil
+		}),
 		dtls.WithClientAuth(dtls.ClientAuthType(cfg.ClientAuth)), // the numbers are those of crypto/tls
 		dtls.WithVerifyPeerCertificate(func(_ [][]byte, verified [][]*x509.Certificate) error {
 			chains = verified
 			return nil
 		}),
 	}
-	for _, o := range common {
+	for _, o := range dtlsOptions(cfg.Config) {
 		options = append(options, o)
 	}
 	if cfg.ClientCAs != nil {
 		options = append(options, dtls.WithClientCAs(cfg.ClientCAs))
 	}
-	link := newDTLSLink(c)
+	if link.psk.table = cfg.psk; cfg.psk != nil {
+		options = append(options, dtls.WithPSK(link.psk.claim))
+	}
+	if s.source.PSKHint != "" {
+		options = append(options, dtls.WithPSKIdentityHint([]byte(s.source.PSKHint)))
+	}
 	d, err := dtls.ServerWithOptions(link, remote, options...)
 	if err == nil {
 		err = d.HandshakeContext(ctx)
@@ -64,8 +76,12 @@ func (t *ClientTLS) dialDatagrams(ctx context.Context, c *conn, e Endpoint, name
 		return &Error{Op: "tls", Target: e.Address(), Problem: err.Error()[len("tls: "):], Err: err}
 	}
 	defer done()
+	key, err := t.preShared()
+	if err != nil {
+		return &Error{Op: "tls", Target: e.Address(), Problem: err.Error(), Err: err}
+	}
 	link := newDTLSLink(c)
-	d, err := dialDTLS(link, cfg)
+	d, err := t.dialDTLS(link, cfg, key)
 	if err == nil {
 		err = d.HandshakeContext(ctx)
 	}
@@ -75,18 +91,30 @@ func (t *ClientTLS) dialDatagrams(ctx context.Context, c *conn, e Endpoint, name
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return explainConnect(e.Address(), e, err)
+	case err != nil && key != nil:
+		return explainPSK(e.Address(), t.PSKIdentity, link.answered, dtlsError(err))
 	case err != nil:
 		return explainServer(e.Address(), cfg.ServerName, dtlsError(err))
 	}
 	return nil
 }
 
-func dialDTLS(link *dtlsLink, cfg *tls.Config) (*dtls.Conn, error) {
-	common, err := dtlsOptions(cfg)
+// dialDTLS begins with a key in place of certificates if there is one.
+func (t *ClientTLS) dialDTLS(link *dtlsLink, cfg *tls.Config, key []byte) (*dtls.Conn, error) {
+	suites, err := dtlsSuites(cfg.CipherSuites)
 	if err != nil {
 		return nil, err
 	}
-	options := []dtls.ClientOption{
+	var options []dtls.ClientOption
+	for _, o := range dtlsOptions(cfg) {
+		options = append(options, o)
+	}
+	if key != nil {
+		options = append(options, dtls.WithCipherSuites(pskSuites()...), dtls.WithPSKIdentityHint([]byte(t.PSKIdentity)),
+			dtls.WithPSK(func([]byte) ([]byte, error) { return key, nil }))
+		return dtls.ClientWithOptions(link, link.RemoteAddr(), options...)
+	}
+	options = append(options, dtls.WithCipherSuites(suites...),
 		dtls.WithInsecureSkipVerify(true), // verified below, as with TLS
 		dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) error {
 			if cfg.VerifyConnection == nil {
@@ -97,11 +125,7 @@ func dialDTLS(link *dtlsLink, cfg *tls.Config) (*dtls.Conn, error) {
 				return err
 			}
 			return cfg.VerifyConnection(tls.ConnectionState{PeerCertificates: certs})
-		}),
-	}
-	for _, o := range common {
-		options = append(options, o)
-	}
+		}))
 	if _, err := netip.ParseAddr(cfg.ServerName); err != nil { // RFC 6066 §3: no addresses
 		options = append(options, dtls.WithServerName(cfg.ServerName))
 	}

@@ -67,6 +67,9 @@ func (h *handshake) limited(outer context.Context, c *conn, d time.Duration, ste
 	if stop() {
 		return err
 	}
+	if errors.Is(err, errKeysDiffer) {
+		return err // the peer's silence says more than that time is up
+	}
 	e := (*Error)(nil)
 	if !errors.As(err, &e) {
 		e = &Error{Op: "handshake", Target: c.sock.RemoteAddr().String()}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,6 +30,13 @@ type ClientTLS struct {
 	MaxVersion uint16   // 0: the newest
 	Ciphers    []uint16 // of TLS 1.2; nil: Go's choice
 	ALPN       []string
+
+	// PSKIdentity and PSK, which is in hexadecimal digits, are for DTLS only: a key
+	// that both sides know, in place of certificates. The options about those mean
+	// nothing then.
+	PSKIdentity string
+	PSK         string
+
 	// KeyLogFile gets the session keys in NSS key log format, appended, for
 	// Wireshark; created with mode 0600.
 	KeyLogFile string
@@ -163,6 +171,10 @@ func (t *ClientTLS) verify(s tls.ConnectionState, roots *x509.CertPool, names []
 // dial is the client's side of TLS.
 func (t *ClientTLS) dial(c *conn, target string, names []string) error {
 	cfg, done, err := t.config(names)
+	if err == nil && t.PSK+t.PSKIdentity != "" {
+		done()
+		err = errors.New("tls: pre-shared keys are for DTLS only")
+	}
 	if err != nil {
 		return &Error{Op: "tls", Target: target, Problem: err.Error()[len("tls: "):], Err: err}
 	}

@@ -62,11 +62,22 @@ type ServerTLS struct {
 	// ALPN protocols. With a list, a client that offers others and none of
 	// these is refused; one that offers nothing is accepted. nil: not negotiated.
 	ALPN []string
+
+	// PSKFile is for DTLS only: pre-shared keys, one "identity:key" per line, the
+	// key in hexadecimal digits. Who proves an identity is in Info.PSKIdentity. With
+	// it a certificate is optional; with both, clients choose.
+	PSKFile string
+	PSKHint string // tells clients which identity to use; "" for none
+}
+
+// pskOnly reports whether there are pre-shared keys and no certificate.
+func (t *ServerTLS) pskOnly() bool {
+	return t.PSKFile != "" && t.CertFile == "" && t.KeyFile == "" && len(t.Certificates) == 0
 }
 
 func (t *ServerTLS) problems() []error {
 	var errs []error
-	if len(t.Certificates) == 0 {
+	if len(t.Certificates) == 0 && !t.pskOnly() {
 		if t.CertFile == "" {
 			errs = append(errs, errors.New("cert: no certificate file is named"))
 		}
@@ -76,6 +87,15 @@ func (t *ServerTLS) problems() []error {
 	}
 	if (t.ClientAuth == ClientCertRequest || t.ClientAuth == ClientCertRequire) && t.ClientCAFile == "" && t.ClientCAs == nil {
 		errs = append(errs, fmt.Errorf("client_ca: verify is %s, but no CA file is named", t.ClientAuth))
+	}
+	if t.pskOnly() && t.ClientAuth != ClientCertNone {
+		errs = append(errs, fmt.Errorf("client_auth: %s needs cert and key: without them there are pre-shared keys only", t.ClientAuth))
+	}
+	if t.PSKHint != "" && t.PSKFile == "" {
+		errs = append(errs, errors.New("psk_hint: no psk_file is named"))
+	}
+	if len(t.PSKHint) > maxPSKIdentityBytes {
+		errs = append(errs, fmt.Errorf("psk_hint: longer than %d bytes", maxPSKIdentityBytes))
 	}
 	if t.MaxVersion != 0 && t.MinVersion > t.MaxVersion {
 		errs = append(errs, fmt.Errorf("min_version: %s is above max_version, %s", tls.VersionName(t.MinVersion), tls.VersionName(t.MaxVersion)))
@@ -96,10 +116,16 @@ func (t *ServerTLS) Check() error {
 	return err
 }
 
+// serverConfig is what a handshake uses; immutable.
+type serverConfig struct {
+	*tls.Config
+	psk *pskTable // nil without PSKFile
+}
+
 // config reads the files; errors tell about all of them. Every call makes new session ticket keys, so that
 // sessions from before a reload are not resumed: their client certificates may
 // be no longer trusted.
-func (t *ServerTLS) config() (*tls.Config, error) {
+func (t *ServerTLS) config() (*serverConfig, error) {
 	c := &tls.Config{
 		Certificates: t.Certificates,
 		ClientCAs:    t.ClientCAs,
@@ -117,7 +143,7 @@ func (t *ServerTLS) config() (*tls.Config, error) {
 		c.ClientAuth = tls.RequestClientCert
 	}
 	var errs []error
-	if len(c.Certificates) == 0 {
+	if len(c.Certificates) == 0 && !t.pskOnly() {
 		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("tls: certificate %q with key %q: %w", t.CertFile, t.KeyFile, err))
@@ -131,7 +157,14 @@ func (t *ServerTLS) config() (*tls.Config, error) {
 		}
 		c.ClientCAs = pool
 	}
-	return c, errors.Join(errs...)
+	all := &serverConfig{Config: c}
+	if t.PSKFile != "" {
+		var err error
+		if all.psk, err = loadPSK(t.PSKFile); err != nil {
+			errs = append(errs, fmt.Errorf("tls: psk_file: %w", err))
+		}
+	}
+	return all, errors.Join(errs...)
 }
 
 // addCertificates adds every certificate of a PEM file. A file without any and
@@ -167,10 +200,13 @@ func addCertificates(pool *x509.CertPool, file string) error {
 // current when it begins.
 type tlsServer struct {
 	source  ServerTLS
-	current atomic.Pointer[tls.Config]
+	current atomic.Pointer[serverConfig]
 }
 
-func (t *ServerTLS) load() (*tlsServer, error) {
+func (t *ServerTLS) load(scheme *Scheme) (*tlsServer, error) {
+	if t.PSKFile != "" && !scheme.datagrams() {
+		return nil, fmt.Errorf("tls.psk_file: %s:// is TLS; pre-shared keys are for DTLS only", scheme.Name)
+	}
 	s := &tlsServer{source: *t}
 	return s, s.reload()
 }
@@ -186,7 +222,7 @@ func (s *tlsServer) reload() error {
 
 func (s *tlsServer) accept(c *conn) error {
 	sock := &tlsSocket{socket: c.sock.(*socket)}
-	t := tls.Server(sock, s.current.Load())
+	t := tls.Server(sock, s.current.Load().Config)
 	peer := c.RemoteAddr().String()
 	if c.proxy.IsValid() {
 		peer = c.remote.String()
