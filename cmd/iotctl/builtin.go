@@ -6,6 +6,7 @@ import (
 	"github.com/iotctl/iotctl/internal/auth/aclfile"
 	"github.com/iotctl/iotctl/internal/auth/certificate"
 	"github.com/iotctl/iotctl/internal/auth/passwordfile"
+	"github.com/iotctl/iotctl/internal/auth/psk"
 	"github.com/iotctl/iotctl/internal/bench"
 	"github.com/iotctl/iotctl/internal/dissect"
 	"github.com/iotctl/iotctl/internal/gateway"
@@ -35,6 +36,7 @@ func builtin() serve.Builtin {
 		// configuration has both; those that nobody knows ask for approval.
 		Methods: []serve.Method{
 			serve.NewMethod("certificate", "certificate", serve.WithCertificate, newCertificate),
+			serve.NewMethod("psk", "psk", serve.WithPSK, newPSK),
 			serve.NewMethod("password_file", "password", serve.Everywhere, newPasswordFile),
 			serve.NewMethod(methodPairing, "approval", serve.Strangers, newPairing),
 			serve.NewMethod("acl_file", "", serve.Nowhere, newACLFile),
@@ -82,6 +84,10 @@ func newExProto(e serve.Environment, c gatewayexproto.Config) (gateway.Gateway, 
 
 func newCertificate(_ *slog.Logger, c certificate.Config) (serve.Checks, error) {
 	return serve.Checks{Authenticator: certificate.New(c)}, nil
+}
+
+func newPSK(*slog.Logger, struct{}) (serve.Checks, error) {
+	return serve.Checks{Authenticator: psk.New()}, nil
 }
 
 func newPasswordFile(_ *slog.Logger, name serve.File) (serve.Checks, error) {

@@ -46,6 +46,7 @@ type Credentials struct {
 	HasPassword bool
 	Password    []byte
 	TLS         *tls.ConnectionState // nil without TLS
+	PSKIdentity string               // of the pre-shared key that the client has proved to have; "" for none
 	Remote      net.Addr
 	Listener    string // name of the listener
 	Protocol    string // "mqtt", "mqttsn", …

@@ -75,6 +75,7 @@ const (
 	Nowhere         Reach = iota // it only judges what identified clients may do
 	Everywhere                   // wherever the client presents a name and a password
 	WithCertificate              // on listeners that require client certificates
+	WithPSK                      // on listeners with pre-shared keys, without further configuration
 	Strangers                    // as a Doorkeeper, whoever nobody else knows
 )
 

@@ -78,6 +78,8 @@ type fileTLS struct {
 	MaxVersion tlsVersion
 	Ciphers    []cipher // of TLS 1.2
 	ALPN       []string
+	PSKFile    File // of DTLS, as PSKHint
+	PSKHint    string
 }
 
 type fileBroker struct {
@@ -257,6 +259,7 @@ func (f *fileTLS) server() *transport.ServerTLS {
 	t := &transport.ServerTLS{
 		CertFile: string(f.Cert), KeyFile: string(f.Key), ClientCAFile: string(f.ClientCA),
 		MinVersion: uint16(f.MinVersion), MaxVersion: uint16(f.MaxVersion), ALPN: f.ALPN,
+		PSKFile: string(f.PSKFile), PSKHint: f.PSKHint,
 	}
 	switch {
 	case f.ClientAuth != nil:

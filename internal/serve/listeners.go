@@ -98,7 +98,7 @@ type Port struct {
 	Transport string   `json:"transport"` // "tcp", "tls", "ws", "wss", "unix", "udp", "dtls"
 	Address   string   `json:"address"`   // "127.0.0.1:1883", or the path of a Unix socket
 	URL       string   `json:"url"`       // for clients on this machine, with the real port
-	Auth      []string `json:"auth"`      // how clients log in: "password", "certificate", "anonymous"
+	Auth      []string `json:"auth"`      // how clients log in: "password", "certificate", "psk", "anonymous"
 }
 
 // Ports describes the open listeners in the order of the configuration.

@@ -104,10 +104,10 @@ func (p *plan) planAuth(ps *problems) {
 			ps.addf("auth."+key, "unknown method")
 		}
 	}
-	implied := p.impliesCertificates()
+	certificates, keys := p.impliesCertificates(), p.haveKeys()
 	for _, m := range p.Builtin.Methods {
 		c, on := p.Methods[m.Key]
-		if !on && !(implied && m.Reach == WithCertificate) {
+		if !on && !(certificates && m.Reach == WithCertificate) && !(keys && m.Reach == WithPSK) {
 			continue
 		}
 		path := "auth." + m.Key
@@ -134,6 +134,12 @@ func (p *plan) impliesCertificates() bool {
 		}
 	}
 	return slices.ContainsFunc(p.Listeners, func(l Listener) bool { return asksCertificates(l.ListenConfig) })
+}
+
+// haveKeys reports whether a listener has pre-shared keys. They always tell who
+// a client is.
+func (p *plan) haveKeys() bool {
+	return slices.ContainsFunc(p.Listeners, func(l Listener) bool { return hasKeys(l.ListenConfig) })
 }
 
 func (p *plan) planListeners(ps *problems) {
@@ -213,14 +219,16 @@ func (nowhere) Addr() net.Addr            { return &net.IPAddr{} }
 // a way to log in, or permission in as many words.
 func (p *plan) expose(pl *planned, ps *problems) {
 	pl.door = p.auth.attends(pl.cfg.Name)
-	pl.ways = p.auth.ways(asksCertificates(pl.cfg))
+	pl.ways = p.auth.ways(pl.cfg)
 	if pl.door {
 		pl.ways = append(pl.ways, p.auth.door.word)
 	}
 	identified := len(pl.ways) > 0
 	if len(p.auth.certificate) == 0 && pl.cfg.TLS != nil && pl.cfg.TLS.ClientAuth == transport.ClientCertRequire {
-		for i, way := range pl.ways { // nobody gets as far without a certificate
-			pl.ways[i] = "certificate + " + way
+		for i, way := range pl.ways { // nobody else gets as far without a certificate
+			if !slices.Contains(p.auth.psk, way) {
+				pl.ways[i] = "certificate + " + way
+			}
 		}
 	}
 	pl.mustBeLocal = p.AllowAnonymous == nil && !identified && isLocal(pl.endpoint)
@@ -245,6 +253,9 @@ func asksCertificates(l transport.ListenConfig) bool {
 	return l.TLS != nil && (l.TLS.ClientAuth == transport.ClientCertRequest || l.TLS.ClientAuth == transport.ClientCertRequire)
 }
 
+// hasKeys reports whether l has a file of pre-shared keys.
+func hasKeys(l transport.ListenConfig) bool { return l.TLS != nil && l.TLS.PSKFile != "" }
+
 // ExposedError refuses a listener that other machines can reach and that has
 // no way to log in.
 type ExposedError struct{ URL string }
@@ -260,7 +271,7 @@ type NobodyError struct{ URL string }
 
 // Error implements error.
 func (e *NobodyError) Error() string {
-	return "nobody could log in: anonymous clients are not allowed, and no password file, client certificates or approval are set up"
+	return "nobody could log in: anonymous clients are not allowed, and no password file, client certificates, pre-shared keys or approval are set up"
 }
 
 // isLocal reports whether only this machine can reach e. Names other than
@@ -293,6 +304,7 @@ type authParts struct {
 	authorizers auth.Authorizers
 	everywhere  []string // words of methods
 	certificate []string
+	psk         []string
 	door        door
 }
 
@@ -333,14 +345,21 @@ func (a *authParts) add(m Method, c Checks) {
 		a.everywhere = append(a.everywhere, m.Word)
 	case WithCertificate:
 		a.certificate = append(a.certificate, m.Word)
+	case WithPSK:
+		a.psk = append(a.psk, m.Word)
 	}
 }
 
-// ways lists how clients can log in.
-func (a *authParts) ways(certified bool) []string {
+// ways lists how clients can log in at l.
+func (a *authParts) ways(l transport.ListenConfig) []string {
 	var all []string
-	if certified {
+	if asksCertificates(l) {
 		all = append(all, a.certificate...)
+	}
+	if hasKeys(l) {
+		if all = append(all, a.psk...); l.TLS.CertFile == "" && len(l.TLS.Certificates) == 0 {
+			return all // everybody has one
+		}
 	}
 	return append(all, a.everywhere...)
 }

@@ -43,7 +43,7 @@ func (s *Server) checkCertificates(seen fingerprints) {
 		if t == nil {
 			continue
 		}
-		now := fingerprint(t.CertFile, t.KeyFile, t.ClientCAFile)
+		now := fingerprint(t.CertFile, t.KeyFile, t.ClientCAFile, t.PSKFile)
 		before, known := seen[r]
 		seen[r] = now
 		if !known || before == now {

@@ -241,6 +241,9 @@ func newSettings(cfg ListenConfig, s *Scheme) (*settings, error) {
 		return set, nil
 	}
 	if cfg.TLS == nil {
+		if s.datagrams() {
+			return nil, fmt.Errorf("tls: %s:// needs a certificate and its key, or a psk_file", s.Name)
+		}
 		return nil, fmt.Errorf("tls: %s:// needs a certificate and its key", s.Name)
 	}
 	var err error

@@ -93,7 +93,7 @@ func (c *client) vouch(ctx context.Context, r *pb.AuthenticateRequest) (auth.Ide
 		ClientID:    r.Clientinfo.Clientid,
 		HasUsername: r.Clientinfo.Username != "", Username: r.Clientinfo.Username,
 		HasPassword: r.Password != "", Password: []byte(r.Password),
-		TLS: info.TLS, Remote: remote(c), Listener: info.Listener, Protocol: Protocol,
+		TLS: info.TLS, PSKIdentity: info.PSKIdentity, Remote: remote(c), Listener: info.Listener, Protocol: Protocol,
 	})
 	var pending *auth.Pending
 	switch {

@@ -66,7 +66,7 @@ func (d *device) refusal(r *frame.Record) []byte {
 // well where the definition says which field is the password.
 func (d *device) credentials(id string, r *frame.Record) auth.Credentials {
 	info := d.Info()
-	c := auth.Credentials{ClientID: id, TLS: info.TLS, Listener: info.Listener, Protocol: Protocol}
+	c := auth.Credentials{ClientID: id, TLS: info.TLS, PSKIdentity: info.PSKIdentity, Listener: info.Listener, Protocol: Protocol}
 	if info.Remote.IsValid() {
 		c.Remote = net.TCPAddrFromAddrPort(info.Remote)
 	}
