@@ -127,6 +127,19 @@ func (l *Link) Acked(kind session.Ack, id uint16) error {
 	return err
 }
 
+// Waiting returns how many messages at QoS 1 and 2 wait for the client, besides
+// those that it has been sent.
+func (l *Link) Waiting() int {
+	s := l.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link != l {
+		return 0
+	}
+	n, _ := s.out.Len()
+	return n
+}
+
 // Release takes the client's PUBREL for an inbound QoS 2 message.
 func (l *Link) Release(id uint16) (known bool, err error) {
 	s := l.s
