@@ -77,6 +77,7 @@ type client struct {
 	l       *Link
 	present bool
 	expiry  time.Duration
+	kept    map[string][]byte
 
 	mu      sync.Mutex
 	got     []string           // deliveries in short form, since the last call of received
@@ -250,9 +251,13 @@ func attachAs(t testing.TB, b *Broker, owner string, o SessionOptions) (*client,
 	if err != nil {
 		return nil, err
 	}
-	c.l, c.present, c.expiry = l, resumed.Present, resumed.Expiry
-	l.Start()
+	c.begin(l, resumed)
 	return c, nil
+}
+
+func (c *client) begin(l *Link, r Resumed) {
+	c.l, c.present, c.expiry, c.kept = l, r.Present, r.Expiry, r.Kept
+	l.Start()
 }
 
 func attach(t testing.TB, b *Broker, o SessionOptions) *client {

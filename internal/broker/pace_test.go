@@ -129,3 +129,17 @@ func TestAcknowledgementsDoNotWaitForACrowdedReceiver(t *testing.T) {
 		}
 	})
 }
+
+// A gateway that reads from many clients on one goroutine would have all of them
+// wait.
+func TestUnpacedPublisherDoesNotWait(t *testing.T) {
+	bubble(t, ten, func(t *testing.T, b *Broker) {
+		o, unpaced := options("s"), options("p")
+		o.Window.ReceiveMaximum, unpaced.Unpaced = 1, true
+		s, p := attach(t, b, o), attach(t, b, unpaced)
+		s.subscribe(Subscription{Filter: "a", QoS: 1})
+		if d := crowd(p, 8); d != 0 {
+			t.Errorf("waited %v", d)
+		}
+	})
+}

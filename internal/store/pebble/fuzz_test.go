@@ -28,6 +28,8 @@ func samples() [][]byte {
 		store.Queued{Message: &message.Message{}},
 		store.Released{},
 		store.Received{},
+		store.Kept{Data: []byte("abc")},
+		store.Kept{},
 		store.Retained{Message: m},
 		store.Will{Message: m, Delay: time.Minute, Due: when, ExpiryInterval: time.Second},
 		store.Will{Message: &message.Message{}},
@@ -57,6 +59,7 @@ func FuzzDecode(f *testing.F) {
 			func(b []byte) (store.Record, error) { return decodeSession(b) },
 			func(b []byte) (store.Record, error) { return decodeSubscription("c", "f", b) },
 			func(b []byte) (store.Record, error) { return decodeWill("c", b) },
+			func(b []byte) (store.Record, error) { return decodeKept("c", "k", b) },
 			func(b []byte) (store.Record, error) {
 				m, err := decodeMessage(b)
 				return store.Retained{Message: m}, err

@@ -67,7 +67,7 @@ func (w *writer) next() []store.Op {
 		}
 		return b
 	}
-	switch n := w.rng.IntN(20); {
+	switch n := w.rng.IntN(23); {
 	case n < 8: // published to one or both
 		w.seq += 1 + uint64(w.rng.IntN(3))
 		m := w.message()
@@ -93,8 +93,14 @@ func (w *writer) next() []store.Op {
 		return []store.Op{{Kind: store.Delete, Record: store.Received{ClientID: c[0], PacketID: uint16(w.rng.IntN(8))}}}
 	case n < 19:
 		return []store.Op{{Record: store.Subscription{ClientID: c[1], Filter: fmt.Sprint("f/", w.rng.IntN(5)), QoS: uint8(w.rng.IntN(3))}}}
-	default:
+	case n < 20:
 		return []store.Op{{Kind: store.Delete, Record: store.Subscription{ClientID: c[1], Filter: fmt.Sprint("f/", w.rng.IntN(5))}}}
+	default: // kept, and forgotten
+		return []store.Op{
+			{Record: store.Kept{ClientID: c[0], Key: fmt.Sprint("k", w.rng.IntN(5)), Data: fmt.Append(nil, len(w.batches))}},
+			{Kind: store.Delete, Record: store.Kept{ClientID: c[0], Key: fmt.Sprint("k", w.rng.IntN(5))}},
+			{Record: store.Kept{ClientID: c[1], Key: "both", Data: fmt.Append(nil, len(w.batches))}},
+		}
 	}
 }
 
@@ -119,6 +125,8 @@ func key(r store.Record) string {
 		return fmt.Sprintf("%s queue %d", r.ClientID, r.Seq)
 	case store.Received:
 		return fmt.Sprintf("%s received %d", r.ClientID, r.PacketID)
+	case store.Kept:
+		return fmt.Sprintf("%s kept %s", r.ClientID, r.Key)
 	}
 	panic(fmt.Sprintf("%T", r))
 }
@@ -156,7 +164,8 @@ func (st state) diff(got map[string]store.Record) string {
 	return cmp.Diff(st.must, rest)
 }
 
-// records loads everything, queues included, in place of their backlogs.
+// records loads everything, queues included, in place of their backlogs, and what
+// is kept.
 func records(t *testing.T, s *Store) map[string]store.Record {
 	t.Helper()
 	got := map[string]store.Record{}
@@ -164,6 +173,14 @@ func records(t *testing.T, s *Store) map[string]store.Record {
 		log, ok := r.(store.Backlog)
 		if !ok {
 			got[key(r)] = r
+			if o, ok := r.(store.Session); ok {
+				kept, err := s.Kept(t.Context(), o.ClientID)
+				for k, data := range kept {
+					k := store.Kept{ClientID: o.ClientID, Key: k, Data: data}
+					got[key(k)] = k
+				}
+				return err
+			}
 			return nil
 		}
 		n, last := 0, uint64(0)

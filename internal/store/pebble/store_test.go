@@ -169,6 +169,7 @@ func TestWhatHasNoSessionIsSwept(t *testing.T) {
 	g.set(append(appendPart(nil, 2, partSubscription), "a"...), appendSubscriptionValue(nil, store.Subscription{}))
 	g.set(appendQueue(nil, 2, 1), entry)
 	g.set(appendReceived(nil, 2, 1), []byte{version})
+	g.set(append(appendPart(nil, 2, partKept), "k"...), []byte{version})
 	if err := s.commit(g.batch, true); err != nil {
 		t.Fatal(err)
 	}
@@ -176,11 +177,11 @@ func TestWhatHasNoSessionIsSwept(t *testing.T) {
 		t.Fatal(err)
 	}
 	report, err := check(t.Context(), Config{Dir: "data", fs: disk})
-	if err != nil || len(report.Problems) > 0 || report.Unused != 5 {
+	if err != nil || len(report.Problems) > 0 || report.Unused != 6 {
 		t.Errorf("check: %+v, %v", report, err)
 	}
 	s = openMem(t, disk)
-	if st := s.Stats(); st.Queued != 1 || st.Released+st.Subscriptions+st.Received > 0 {
+	if st := s.Stats(); st.Queued != 1 || st.Released+st.Subscriptions+st.Received+st.Kept > 0 {
 		t.Errorf("%+v", st)
 	}
 	if got := records(t, s); len(got) != 2 {
