@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/session"
@@ -50,6 +51,7 @@ func TestReplayGoesOnWhenTheStoreHasRoomAgain(t *testing.T) {
 				t.Errorf("received %q from a full store", got)
 			}
 		}
+		synctest.Wait()     // it may be firing
 		wantTimers(t, b, 1) // that of all of them
 		st.full.Store(false)
 		time.Sleep(2 * feedPeriod)

@@ -200,7 +200,7 @@ func one(t *testing.T, b *Broker, r *rand.Rand) {
 	o.Window.ReceiveMaximum = 1 + r.IntN(5)
 	c := attach(t, b, o)
 	for range r.IntN(12) {
-		switch r.IntN(8) {
+		switch r.IntN(9) {
 		case 0:
 			c.l.Subscribe([]Subscription{
 				{Filter: fmt.Sprint("t/", r.IntN(4)), QoS: uint8(r.IntN(3))},
@@ -217,6 +217,12 @@ func one(t *testing.T, b *Broker, r *rand.Rand) {
 		case 4, 5:
 			c.setFull(false)
 			c.ack()
+		case 6:
+			c.l.Keep(fmt.Sprint("k", r.IntN(3)), []byte{1})
+			c.l.Keep(fmt.Sprint("k", r.IntN(3)), nil)
+			if err := c.l.SetWill(&Will{Message: view("t/1=changed", 1)}); err != nil && !errors.Is(err, ErrTakenOver) {
+				t.Error(err)
+			}
 		default:
 			v := view(fmt.Sprintf("t/%d=%d", r.IntN(4), r.IntN(100)), uint8(r.IntN(3)))
 			v.PacketID, v.Retain = uint16(1+r.IntN(3)), r.IntN(4) == 0
