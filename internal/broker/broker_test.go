@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -368,5 +369,16 @@ func empty(t testing.TB, b *Broker) {
 	}
 	if n := b.stats.SharedSubscriptions.Load(); n != 0 {
 		t.Errorf("%d shared subscriptions", n)
+	}
+}
+
+// poll waits until ok, for a while.
+func poll(t testing.TB, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not come true")
+		}
+		runtime.Gosched()
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -160,17 +159,6 @@ func TestTakeOverWaitsForWhatIsBeingKept(t *testing.T) {
 			w.want("will=old q1")
 		}
 		wantRecords(t, f, "session c")
-	}
-}
-
-// poll waits until ok, for a while.
-func poll(t *testing.T, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatal("it did not come true")
-		}
-		runtime.Gosched()
 	}
 }
 
