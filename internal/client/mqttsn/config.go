@@ -32,6 +32,9 @@ type Config struct {
 	Retry   time.Duration // T_retry
 	Retries int           // N_retry; below 0 none
 	Backoff float64       // what each wait is longer than the one before; below 1: as long
+	// Farewell is T_retry of the DISCONNECT that ends a connection: who leaves does
+	// not want to wait. 0: that of the others.
+	Farewell time.Duration
 	// Jitter is the part of every wait that is left to chance: 0.1 is 10 % either way.
 	Jitter float64
 	// Rand is for Jitter and the first message identifier; nil is no chance at all.
@@ -77,6 +80,9 @@ func (w *Will) check() error {
 func (c Config) withDefaults() Config {
 	if c.Retry <= 0 {
 		c.Retry = DefaultRetry
+	}
+	if c.Farewell <= 0 {
+		c.Farewell = c.Retry
 	}
 	switch {
 	case c.Retries == 0:

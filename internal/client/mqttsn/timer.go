@@ -30,6 +30,9 @@ type slot struct {
 func (c *Core) start(k slotKind, now time.Time) {
 	s := &c.slots[k]
 	s.wait, s.left = c.cfg.Retry, c.cfg.Retries
+	if c.state == StateLeaving {
+		s.wait = c.cfg.Farewell
+	}
 	s.due = now.Add(c.jittered(s.wait))
 }
 
