@@ -105,13 +105,7 @@ func (o Options) withDefaults() Options {
 	if o.ConnectTimeout == 0 {
 		o.ConnectTimeout = 10 * time.Second
 	}
-	if o.Reconnect.MinDelay <= 0 {
-		o.Reconnect.MinDelay = 500 * time.Millisecond
-	}
-	if o.Reconnect.MaxDelay <= 0 {
-		o.Reconnect.MaxDelay = 30 * time.Second
-	}
-	o.Reconnect.MaxDelay = max(o.Reconnect.MaxDelay, o.Reconnect.MinDelay)
+	o.Reconnect = o.Reconnect.withDefaults()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

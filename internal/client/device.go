@@ -128,9 +128,9 @@ func (d *Device) supervise(l *deviceLink) {
 			return
 		}
 		d.state(State{Kind: StateLost, Err: err})
-		if time.Since(l.opened) >= settledAfter {
+		if time.Since(l.opened) >= SettledAfter {
 			failures, flaps = 0, 0
-		} else if flaps++; flaps >= maxFlaps {
+		} else if flaps++; flaps >= MaxFlaps {
 			d.finish(errors.Join(ErrFlapping, err))
 			return
 		}
@@ -152,7 +152,7 @@ func (d *Device) reconnect(failures *int, last error) (*deviceLink, error) {
 			return nil, last
 		}
 		*failures++
-		delay := policy.delay(*failures)
+		delay := policy.Delay(*failures)
 		d.state(State{Kind: StateReconnecting, Err: last, Attempt: *failures, Delay: delay})
 		timer := time.NewTimer(delay)
 		select {

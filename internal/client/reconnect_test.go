@@ -218,7 +218,7 @@ func TestFlappingEnds(t *testing.T) {
 			}
 			break
 		}
-		if !errors.Is(c.Err(), ErrFlapping) || connections != maxFlaps {
+		if !errors.Is(c.Err(), ErrFlapping) || connections != MaxFlaps {
 			t.Errorf("%d connections, error %v", connections, c.Err())
 		}
 	})

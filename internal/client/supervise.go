@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// settledAfter is how long a connection must last to count as a good one.
-	settledAfter = 10 * time.Second
-	// maxFlaps is how many connections in a row may end sooner than that.
-	maxFlaps = 8
+	// SettledAfter is how long a connection must last to count as a good one.
+	SettledAfter = 10 * time.Second
+	// MaxFlaps is how many connections in a row may end sooner than that.
+	MaxFlaps = 8
 )
 
 // open makes one connection: dial, CONNECT, CONNACK. The link is in use when it
@@ -127,9 +127,9 @@ func (c *Client) supervise(l *link) {
 			return
 		}
 		c.state(State{Kind: StateLost, Err: err})
-		if time.Since(l.opened) >= settledAfter {
+		if time.Since(l.opened) >= SettledAfter {
 			failures, flaps = 0, 0
-		} else if flaps++; flaps >= maxFlaps {
+		} else if flaps++; flaps >= MaxFlaps {
 			c.finish(errors.Join(ErrFlapping, err))
 			return
 		}
@@ -150,7 +150,7 @@ func (c *Client) reconnect(failures *int, last error) (*link, error) {
 			return nil, last
 		}
 		*failures++
-		delay := policy.delay(*failures)
+		delay := policy.Delay(*failures)
 		c.state(State{Kind: StateReconnecting, Err: last, Attempt: *failures, Delay: delay})
 		timer := time.NewTimer(delay)
 		select {
@@ -170,8 +170,21 @@ func (c *Client) reconnect(failures *int, last error) (*link, error) {
 	}
 }
 
-// delay before the n-th attempt, n from 1.
-func (p ReconnectPolicy) delay(n int) time.Duration {
+// withDefaults fills in the delays.
+func (p ReconnectPolicy) withDefaults() ReconnectPolicy {
+	if p.MinDelay <= 0 {
+		p.MinDelay = 500 * time.Millisecond
+	}
+	if p.MaxDelay <= 0 {
+		p.MaxDelay = 30 * time.Second
+	}
+	p.MaxDelay = max(p.MaxDelay, p.MinDelay)
+	return p
+}
+
+// Delay is the wait before the n-th attempt, n from 1.
+func (p ReconnectPolicy) Delay(n int) time.Duration {
+	p = p.withDefaults()
 	d := p.MinDelay
 	for range n - 1 {
 		if d *= 2; d >= p.MaxDelay {
