@@ -15,6 +15,7 @@ import (
 	gatewayframe "github.com/iotctl/iotctl/internal/gateway/frame"
 	gatewayiottext "github.com/iotctl/iotctl/internal/gateway/iottext"
 	gatewaymqtt "github.com/iotctl/iotctl/internal/gateway/mqtt"
+	gatewaymqttsn "github.com/iotctl/iotctl/internal/gateway/mqttsn"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/store"
 	"github.com/iotctl/iotctl/internal/store/mem"
@@ -31,6 +32,7 @@ func builtin() serve.Builtin {
 			serve.NewGateway(gatewayiottext.Protocol, transport.TextSchemes(), newIOTText),
 			serve.NewGateway(gatewayexproto.Protocol, gatewayexproto.Schemes(), newExProto),
 			serve.NewGateway(gatewayframe.Protocol, gatewayframe.Schemes(), newFrame),
+			serve.NewGateway(gatewaymqttsn.Protocol, transport.MQTTSNSchemes(), newMQTTSN),
 		},
 		// A client with a certificate is not asked for a password, where the
 		// configuration has both; those that nobody knows ask for approval.
@@ -80,6 +82,11 @@ func newFrame(e serve.Environment, c gatewayframe.Config) (gateway.Gateway, erro
 func newExProto(e serve.Environment, c gatewayexproto.Config) (gateway.Gateway, error) {
 	c.Authenticator, c.Logger = e.Authenticator, e.Logger
 	return gatewayexproto.New(c, e.Broker)
+}
+
+func newMQTTSN(e serve.Environment, c gatewaymqttsn.Config) (gateway.Gateway, error) {
+	c.Authenticator, c.Logger = e.Authenticator, e.Logger
+	return gatewaymqttsn.New(c, e.Broker)
 }
 
 func newCertificate(_ *slog.Logger, c certificate.Config) (serve.Checks, error) {

@@ -1,0 +1,359 @@
+package mqttsn
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/auth"
+	"github.com/iotctl/iotctl/internal/codec/mqttsn"
+	"github.com/iotctl/iotctl/internal/gateway"
+)
+
+// setup is a CONNECT that is being worked off, to CONNACK.
+type setup struct {
+	from     path
+	connect  mqttsn.Connect
+	id       string // of the session
+	identity auth.Identity
+	// The will, while and after the client is asked for it.
+	testament *testament
+	asked     mqttsn.Type // WILLTOPICREQ, then WILLMSGREQ
+	attempts  int         // how often that has been sent again
+	due       time.Time   // when it is sent again
+	end       time.Time   // when the client has to have answered
+}
+
+// repeated is how long a CONNECT with nothing behind it is the same as the one
+// before. SN-6.13
+const repeated = 30 * time.Second
+
+// newcomer works off the CONNECT of somebody who is not known: who knocks is
+// remembered while the authenticator thinks.
+func (g *Gateway) newcomer(w *work, e event) {
+	t := g.terms.Load()
+	m, code, err := g.readConnect(w, e.body)
+	if isDropped(code, err) {
+		g.dropped(err)
+		return
+	}
+	switch {
+	case code != mqttsn.Accepted:
+	case !g.rates.connect(w.now):
+		code, err = mqttsn.Congestion, errors.New("connect_rate is exceeded")
+	case g.halfOpen.Load() >= int64(t.MaxHalfOpen):
+		code, err = mqttsn.Congestion, errors.New("too many clients are connecting")
+	case g.clients.n.Load() >= int64(t.MaxClients) && g.clients.named(g.sessionID(m.ClientID)) == nil:
+		code, err = mqttsn.Congestion, errors.New("there are max_clients")
+	}
+	if code != mqttsn.Accepted {
+		g.refuse(w, e.from, m.ClientID, code, err)
+		return
+	}
+	c := g.newClient(e.from)
+	c.out.count(c, e.header.Length)
+	c.post(w, e)
+}
+
+// newClient has somebody be at p who is connecting. Who was there loses the
+// address.
+func (g *Gateway) newClient(p path) *client {
+	c := &client{g: g}
+	c.heard = g.since(g.now())
+	c.out.init(p, uint16(g.rand()))
+	g.halfOpen.Add(1)
+	if old := g.clients.put(p, c); old != nil {
+		old.loseAddress(p)
+	}
+	return c
+}
+
+// sessionID is the broker's name of the client's session.
+func (g *Gateway) sessionID(clientID string) string {
+	return gateway.SessionID(Protocol, clientID, g.terms.Load().Sessions.ShareClientRegistry)
+}
+
+// readConnect reads a CONNECT and judges what does not depend on who it is.
+func (g *Gateway) readConnect(w *work, body []byte) (mqttsn.Connect, mqttsn.ReturnCode, error) {
+	m, err := mqttsn.ParseConnect(body, &w.options)
+	if err != nil {
+		return m, answerTo(err), err
+	}
+	s := &g.terms.Load().Sessions
+	switch {
+	case len(m.ClientID) > s.MaxClientID:
+		err = fmt.Errorf("the client identifier has %d bytes, more than max_client_id", len(m.ClientID))
+	case m.ClientID == "" && (!m.CleanSession || s.EmptyClientID == emptyRefuse):
+		err = errors.New("the client identifier is empty")
+	case m.KeepAlive == 0 && s.RefuseKeepAlive0:
+		err = errors.New("there is no keep alive")
+	default:
+		return m, mqttsn.Accepted, nil
+	}
+	return m, mqttsn.NotSupported, err
+}
+
+// connect works off a CONNECT from where c is.
+func (c *client) connect(w *work, e *event) {
+	g := c.g
+	m, code, err := g.readConnect(w, e.body)
+	if isDropped(code, err) {
+		g.dropped(err)
+		return
+	}
+	if c.repeats(w, &m) {
+		g.counts.duplicates.Add(1)
+		c.answerAgain(w)
+		return
+	}
+	s := &setup{from: e.from, connect: m, end: w.now.Add(g.terms.Load().Timers.WillHandshake)}
+	if code == mqttsn.Accepted {
+		code, err = g.authenticate(s)
+	}
+	if code != mqttsn.Accepted { // nothing has happened to a client that is there
+		g.refuse(w, e.from, m.ClientID, code, err)
+		if c.link == nil {
+			c.vanish()
+		}
+		return
+	}
+	if c.link == nil || c.id == s.id {
+		c.begin(w, s)
+		return
+	}
+	// Another client, or another name of the same.
+	h := g.newClient(s.from)
+	h.own()
+	h.out.count(h, e.header.Length)
+	h.begin(w, s)
+	h.disown()
+}
+
+// repeats reports whether m is a CONNECT that has been answered, or is being.
+func (c *client) repeats(w *work, m *mqttsn.Connect) bool {
+	if s := c.setup; s != nil {
+		return s.connect == *m
+	}
+	return c.link != nil && c.fresh && c.g.since(w.now)-c.heard <= repeated &&
+		c.clean == m.CleanSession && c.will == m.Will && c.keepAlive == m.KeepAlive &&
+		(c.id == c.g.sessionID(m.ClientID) || m.ClientID == "" && c.generated)
+}
+
+// answerAgain repeats what a CONNECT was answered with.
+func (c *client) answerAgain(w *work) {
+	if c.setup != nil {
+		c.prompt(w)
+		return
+	}
+	c.reply(w, mqttsn.Connack{})
+}
+
+// authenticate asks who a client is, and gives it a name if it has none. Nothing of
+// any session has been touched before the answer.
+func (g *Gateway) authenticate(s *setup) (mqttsn.ReturnCode, error) {
+	clientID := s.connect.ClientID
+	if clientID == "" {
+		clientID = fmt.Sprintf("sn-%08x%08x", g.rand(), g.rand())
+	}
+	s.id = g.sessionID(clientID)
+	id, err := g.identify(s.from, clientID)
+	if err != nil {
+		return g.denied(), err
+	}
+	s.identity = id
+	return mqttsn.Accepted, nil
+}
+
+// errNobody is for a gateway that is not configured.
+var errNobody = errors.New("nobody may connect: no authenticator is configured")
+
+// identify asks the authenticator who somebody at p is. It may wait.
+func (g *Gateway) identify(p path, clientID string) (auth.Identity, error) {
+	if g.auth == nil {
+		return auth.Identity{}, errNobody
+	}
+	t := g.terms.Load()
+	expand := func(s string) string { return strings.ReplaceAll(s, "${clientid}", clientID) }
+	o := &t.ClientinfoOverride
+	creds := auth.Credentials{
+		ClientID: clientID, HasUsername: o.Username != "", Username: expand(o.Username),
+		TLS: p.port.info.TLS, PSKIdentity: p.port.info.PSKIdentity,
+		Listener: p.port.listener, Protocol: Protocol,
+	}
+	if o.Password != "" {
+		creds.HasPassword, creds.Password = true, []byte(expand(o.Password))
+	}
+	if a := p.remote(); a.IsValid() {
+		creds.Remote = net.UDPAddrFromAddrPort(a)
+	}
+	ctx, cancel := context.WithTimeout(g.ctx, t.Timers.WillHandshake)
+	defer cancel()
+	id, verdict, err := g.auth.Authenticate(ctx, creds)
+	pending := (*auth.Pending)(nil)
+	switch {
+	case err == nil && verdict == auth.Allow:
+		id.ClientID = clientID
+		return id, nil
+	case errors.As(err, &pending):
+		return auth.Identity{}, err
+	case err != nil:
+		g.log.Error("authentication failed", "client", gateway.Clip(clientID), "err", err)
+	}
+	return auth.Identity{}, cmp.Or(err, errors.New("the client is not known, or its credentials are wrong"))
+}
+
+// begin sets a client up that has been let in: it is asked for its will first, if
+// it has one.
+func (c *client) begin(w *work, s *setup) {
+	c.setup, c.state = s, connecting
+	c.out.pause()
+	if !s.connect.Will {
+		c.complete(w)
+		return
+	}
+	s.asked = mqttsn.TypeWillTopicReq
+	c.ask(w)
+}
+
+// ask sends a request for a part of the will, and has it sent again.
+func (c *client) ask(w *work) {
+	c.setup.due = w.now.Add(c.g.terms.Load().Timers.Retry)
+	c.prompt(w)
+	c.arm(w.now)
+}
+
+func (c *client) prompt(w *work) {
+	if c.setup.asked == mqttsn.TypeWillTopicReq {
+		c.reply(w, mqttsn.WillTopicReq{})
+		return
+	}
+	c.reply(w, mqttsn.WillMsgReq{})
+}
+
+// dispatchSetup is the table of events while the client is connecting.
+func (c *client) dispatchSetup(w *work, e *event) {
+	s := c.setup
+	switch t := e.header.Type; {
+	case s == nil: // the CONNECT itself is still to come
+		c.g.counts.unexpected.Add(1)
+	case t == mqttsn.TypeWillTopic:
+		c.willTopic(w, e.body)
+	case t == mqttsn.TypeWillMsg && s.asked == mqttsn.TypeWillMsgReq:
+		c.willMsg(w, e.body)
+	case t == mqttsn.TypeDisconnect:
+		if c.link != nil { // it was connected before
+			c.leave(w)
+			return
+		}
+		c.abandon()
+		c.g.tell(w, s.from, mqttsn.Disconnect{})
+	case t == mqttsn.TypePublish && isMinusOne(e.body):
+		c.g.publishMinusOne(w, *e)
+	default:
+		c.g.counts.unexpected.Add(1)
+	}
+}
+
+// willTopic goes on with the payload, if there is a will. SN-6.3
+func (c *client) willTopic(w *work, body []byte) {
+	s := c.setup
+	if s.asked != mqttsn.TypeWillTopicReq { // sent again
+		c.g.counts.duplicates.Add(1)
+		c.prompt(w)
+		return
+	}
+	m, err := mqttsn.ParseWillTopic(body, &w.options)
+	if isGarbled(err) {
+		c.g.counts.malformed.Add(1)
+		return
+	}
+	code, err := checkWillTopic(&m, err)
+	switch {
+	case code != mqttsn.Accepted:
+		c.fail(w, code, fmt.Errorf("will topic: %w", err))
+	case m.Topic == "":
+		c.complete(w)
+	default:
+		s.testament = &testament{topic: m.Topic, qos: uint8(m.QoS), retain: m.Retain}
+		s.asked, s.attempts = mqttsn.TypeWillMsgReq, 0
+		c.ask(w)
+	}
+}
+
+// willMsg has the will complete.
+func (c *client) willMsg(w *work, body []byte) {
+	m, err := mqttsn.ParseWillMsg(body, &w.options)
+	if err != nil {
+		c.g.counts.malformed.Add(1)
+		return
+	}
+	c.setup.testament.payload = append([]byte(nil), m.Payload...)
+	c.complete(w)
+}
+
+// hurry sends again what a client that is connecting has not answered, or gives up.
+func (c *client) hurry(w *work) {
+	s, t := c.setup, &c.g.terms.Load().Timers
+	switch {
+	case s == nil: // at the authenticator, which has its own time
+	case !w.now.Before(s.end), !w.now.Before(s.due) && s.attempts >= t.Retries:
+		c.abandon()
+	case !w.now.Before(s.due):
+		s.attempts++
+		c.g.counts.retransmitted.Add(1)
+		c.ask(w)
+	}
+}
+
+// fail refuses a client that is connecting.
+func (c *client) fail(w *work, code mqttsn.ReturnCode, err error) {
+	s := c.setup
+	c.abandon()
+	c.g.refuse(w, s.from, s.connect.ClientID, code, err)
+}
+
+// abandon forgets a client that has not connected in the end. One that was connected
+// before is lost.
+func (c *client) abandon() {
+	c.g.counts.abandoned.Add(1)
+	if c.link == nil {
+		c.vanish()
+		return
+	}
+	c.setup = nil
+	c.later((*client).lose)
+}
+
+// vanish forgets a client that has no session yet.
+func (c *client) vanish() {
+	if c.state == gone {
+		return
+	}
+	c.g.halfOpen.Add(-1)
+	c.remove()
+}
+
+// remove takes the client out of the tables.
+func (c *client) remove() {
+	g := c.g
+	c.state, c.setup, c.link = gone, nil, nil
+	g.clients.remove(c.out.where(), c)
+	if c.id != "" {
+		g.clients.unname(c.id, c)
+	}
+	g.wheel.stop(c)
+}
+
+// refuse tells somebody at p that it is not connected.
+func (g *Gateway) refuse(w *work, p path, clientID string, code mqttsn.ReturnCode, err error) {
+	g.counts.denied.Add(1)
+	g.tell(w, p, mqttsn.Connack{Code: code})
+	if pending := (*auth.Pending)(nil); errors.As(err, &pending) || !g.rates.log(w.now) {
+		return
+	}
+	g.log.Info("client refused", "client", gateway.Clip(clientID), "remote", p.remote(), "listener", p.port.listener, "code", code, "err", err)
+}

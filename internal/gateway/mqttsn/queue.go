@@ -1,0 +1,129 @@
+package mqttsn
+
+import (
+	"time"
+
+	"github.com/iotctl/iotctl/internal/message"
+)
+
+// item is a delivery that waits for a client, or is on its way to it.
+type item struct {
+	next    *item
+	topic   string
+	payload []byte
+	expires time.Time // zero: never
+	id      uint16    // the broker's; 0 at QoS 0
+	qos     uint8
+	retain  bool
+	dup     bool // it may have been sent before
+	release bool // the client has received it: only PUBREL is left
+}
+
+// newItem keeps what the broker has delivered. At QoS 0 the message is lent, and
+// copied.
+func newItem(d *message.Delivery) *item {
+	it := &item{id: d.PacketID, qos: d.QoS, retain: d.Retain, dup: d.Dup, release: d.Release}
+	if m := d.Message; m != nil {
+		it.topic, it.payload, it.expires = m.Topic, m.Payload, m.Expires
+		if d.QoS == 0 {
+			it.payload = append([]byte(nil), m.Payload...)
+		}
+	}
+	return it
+}
+
+// size is what the item counts against the bound in bytes.
+func (it *item) size() int {
+	const overhead = 96
+	return overhead + len(it.topic) + len(it.payload)
+}
+
+// expired reports whether the message need not be sent any more. The client may
+// wait for one that it may have been sent.
+func (it *item) expired(now time.Time) bool {
+	return !it.expires.IsZero() && !it.dup && !it.release && !now.Before(it.expires)
+}
+
+// step says how far the exchange with the client has come that is about the first
+// item of a queue.
+type step uint8
+
+// Steps.
+const (
+	idle        step = iota // none has begun
+	registering             // REGISTER is out
+	postponed               // the client takes no REGISTER for a while
+	publishing              // PUBLISH at QoS 1 or 2 is out
+	received                // PUBREC has come; the broker is to say that PUBREL may leave
+	releasing               // PUBREL is out
+)
+
+// waits reports whether the next move is the client's.
+func (s step) waits() bool { return s == registering || s == publishing || s == releasing }
+
+// queue is what goes to a client, in its order, and the one exchange that there is
+// with it. An outbox without one has nothing to send.
+type queue struct {
+	first, last *item
+	n, bytes    int
+
+	// Of the exchange about the first item.
+	step     step
+	probe    bool      // REGISTER is to show that the address receives, and no more
+	renewals int       // how often the topic was registered again since the client did not know it
+	msgID    uint16    // of REGISTER
+	attempts int       // how often the last datagram has been sent again
+	due      time.Time // when it is sent again; zero: never
+}
+
+func (q *queue) push(it *item) {
+	if q.last == nil {
+		q.first = it
+	} else {
+		q.last.next = it
+	}
+	q.last = it
+	q.n++
+	q.bytes += it.size()
+}
+
+// pop takes the first item out, and ends its exchange.
+func (q *queue) pop() {
+	q.removeAfter(nil)
+	q.end()
+	q.renewals = 0
+}
+
+// end has no exchange be under way.
+func (q *queue) end() {
+	q.step, q.attempts, q.due, q.probe = idle, 0, time.Time{}, false
+}
+
+// removeAfter takes the item behind prev out, the first if that is nil.
+func (q *queue) removeAfter(prev *item) {
+	it := q.first
+	if prev == nil {
+		q.first = it.next
+	} else {
+		it = prev.next
+		prev.next = it.next
+	}
+	if q.last == it {
+		q.last = prev
+	}
+	q.n--
+	q.bytes -= it.size()
+}
+
+// dropOldest takes out the oldest message at QoS 0 that is not on its way. ok is
+// false if there is none.
+func (q *queue) dropOldest() (ok bool) {
+	var prev *item
+	for it := q.first; it != nil; prev, it = it, it.next {
+		if it.id == 0 && !(it == q.first && q.step != idle) {
+			q.removeAfter(prev)
+			return true
+		}
+	}
+	return false
+}

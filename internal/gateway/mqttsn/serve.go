@@ -1,0 +1,141 @@
+package mqttsn
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/transport"
+)
+
+// Reading from sockets.
+const (
+	batch       = 64       // datagrams that are read at a time
+	datagramMax = 64 << 10 // bytes
+)
+
+// servePackets reads what comes to a socket.
+func (g *Gateway) servePackets(l transport.PacketListener) error {
+	p := g.open(l)
+	defer g.close(p, l)
+	ds := transport.NewDatagrams(batch, datagramMax)
+	w := g.newWork()
+	for {
+		n, err := l.ReadBatch(ds)
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		w.begin()
+		for i := range ds[:n] {
+			g.receive(w, path{port: p, addr: ds[i].Addr}, ds[i].Data)
+		}
+		w.end()
+	}
+}
+
+// listenerName is what the listener is called in credentials.
+func listenerName(l transport.Listener) string { return cmp.Or(l.Config().Name, l.URL()) }
+
+// open returns the port of a listener: one that its clients know from before the
+// start of the gateway, or from a listener of its name that is gone.
+func (g *Gateway) open(l transport.PacketListener) *port {
+	p := g.portNamed(listenerName(l))
+	p.carrier.(*socket).open(l)
+	return p
+}
+
+// close has nothing more leave by l.
+func (*Gateway) close(p *port, l transport.PacketListener) { p.carrier.(*socket).close(l) }
+
+// portNamed is the port of the plain listener of that name, open or not.
+func (g *Gateway) portNamed(listener string) *port {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.ports[listener]
+	if p == nil {
+		p = &port{listener: listener, carrier: &socket{g: g}}
+		g.ports[listener] = p
+	}
+	return p
+}
+
+// idleAssociation is how long a DTLS association may have no client.
+const idleAssociation = 30 * time.Second
+
+// serveAssociations accepts DTLS associations, and reads from each on a goroutine of
+// its own, which its library needs anyway.
+func (g *Gateway) serveAssociations(ctx context.Context, l transport.Listener) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		conn, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		wg.Go(func() { g.serveAssociation(ctx, conn, listenerName(l)) })
+	}
+}
+
+// associationBuffers are for reading.
+var associationBuffers = sync.Pool{New: func() any { return new([datagramMax]byte) }}
+
+func (g *Gateway) serveAssociation(ctx context.Context, conn transport.Conn, listener string) {
+	defer func() { _ = conn.Close() }()
+	if conn.Handshake(ctx) != nil { // the listener counts it
+		return
+	}
+	stop := context.AfterFunc(ctx, func() {
+		g.crew.wait()
+		_ = conn.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer stop()
+	p := &port{listener: listener, carrier: association{conn, g}, info: conn.Info(), members: &members{}}
+	var lent *[datagramMax]byte
+	borrow := func() []byte {
+		lent = associationBuffers.Get().(*[datagramMax]byte)
+		return lent[:]
+	}
+	w := g.newWork()
+	for {
+		_ = conn.SetReadDeadline(time.Now().Add(idleAssociation))
+		if ctx.Err() != nil {
+			break
+		}
+		b, n, err := conn.ReadWith(borrow)
+		if err == nil {
+			w.begin()
+			g.receive(w, path{port: p}, b[:n])
+			w.end()
+		}
+		if lent != nil {
+			associationBuffers.Put(lent)
+			lent = nil
+		}
+		if err != nil && !(errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil && p.members.any()) {
+			break
+		}
+	}
+	g.ended(w, p, ctx.Err() != nil)
+}
+
+// ended sees to the clients of an association that is gone. The server's own end
+// has told them.
+func (g *Gateway) ended(w *work, p *port, shutdown bool) {
+	w.begin()
+	for _, c := range p.members.all() {
+		if !shutdown {
+			c.post(w, event{do: func(c *client, w *work) { c.cutOff(w, p) }})
+		}
+	}
+	w.end()
+}

@@ -1,0 +1,179 @@
+package mqttsn
+
+import (
+	"time"
+
+	"github.com/iotctl/iotctl/internal/codec/mqttsn"
+)
+
+// waking is about a client that is awake: what has waited for it is sent, and what
+// comes meanwhile as well, within bounds. SN-6.14
+type waking struct {
+	since   time.Time
+	backlog int // messages that have waited
+	sent    int
+	most    int           // messages that are sent in any case
+	limit   time.Duration // how long more than the backlog is sent
+	overdue bool          // nothing can leave any more
+}
+
+// over reports whether nothing more is to be sent than what is on its way.
+func (k *waking) over(now time.Time) bool {
+	switch {
+	case k.overdue:
+		return true
+	case k.sent < k.backlog:
+		return false
+	}
+	return k.sent >= k.most || now.Sub(k.since) >= k.limit
+}
+
+// pause has nothing leave any more: the client has gone to sleep. What it answers
+// late still counts.
+func (o *outbox) pause() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.hold()
+}
+
+func (o *outbox) hold() {
+	o.held, o.waking = true, nil
+	if o.queue != nil {
+		o.queue.due = time.Time{}
+	}
+}
+
+// resume has deliveries leave: the client has connected, and has been told.
+func (c *client) resume(w *work) {
+	o := &c.out
+	o.mu.Lock()
+	done := o.release(c, w)
+	o.mu.Unlock()
+	c.acked(w, done)
+}
+
+// release sends what has waited. Called with mu held.
+func (o *outbox) release(c *client, w *work) (done []ack) {
+	defer o.touch(w)
+	o.held = false
+	q := o.queue
+	if q == nil {
+		return nil
+	}
+	q.attempts = 0
+	switch {
+	case q.step == postponed:
+		q.end()
+	case q.step.waits():
+		c.g.counts.retransmitted.Add(1)
+		return o.transmit(c, w.now)
+	}
+	return o.pump(c, w.now)
+}
+
+// pingreq is a sign of life, and what wakes a client that is asleep.
+func (c *client) pingreq(w *work, body []byte) {
+	m, err := mqttsn.ParsePingreq(body, &w.options)
+	if err != nil {
+		c.garbled(w, err)
+		return
+	}
+	switch {
+	case m.ClientID != "" && m.ClientID != c.plainID() && c.state == active:
+		w.g.counts.foreignID.Add(1)
+	case m.ClientID != "" && m.ClientID != c.plainID(): // who had the address before has left it, perhaps
+		w.g.visitor(w, event{from: c.out.where(), body: body}, m.ClientID)
+	case c.state == active, m.ClientID == "" && c.state == asleep && !*w.g.terms.Load().Sleep.AnyPing:
+		c.out.send(c, w, mqttsn.Pingresp{})
+	case c.state == asleep:
+		c.wake(w)
+	case c.state == awake:
+		c.acked(w, c.out.again(c, w))
+	}
+}
+
+// wake begins to send what waits for a client that is asleep.
+func (c *client) wake(w *work) {
+	c.state = awake
+	c.acked(w, c.out.wake(c, w, c.link.Waiting()))
+}
+
+func (o *outbox) wake(c *client, w *work, waiting int) (done []ack) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := &c.g.terms.Load().Sleep
+	if o.queue != nil {
+		waiting += o.queue.n
+	}
+	o.waking = &waking{since: w.now, backlog: waiting, most: s.MaxPerWake, limit: s.WakeCap}
+	c.g.counts.woken.Add(1)
+	return o.release(c, w)
+}
+
+// again answers a PINGREQ that is repeated: with what is outstanding, if anything
+// is.
+func (o *outbox) again(c *client, w *work) (done []ack) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.release(c, w)
+}
+
+// acked tells the broker what is done with its deliveries, and has a client that is
+// awake sleep again when nothing is left.
+func (c *client) acked(w *work, done []ack) {
+	if c.link == nil {
+		return
+	}
+	for _, a := range done {
+		_ = c.link.Acked(a.kind, a.id) // it may have forgotten it, or have another link by now
+	}
+	if c.state != awake {
+		return
+	}
+	if len(done) > 0 {
+		if c.commit(w) != nil { // brings the next one
+			return
+		}
+	}
+	if c.state == awake && c.out.doze(c, w, c.link.Waiting() > 0) {
+		c.state = asleep
+	}
+}
+
+// doze ends the time that a client is awake, if nothing is left for it: it is told
+// last, and is asleep without having said so. more says that the broker has
+// something, and is about to deliver it.
+func (o *outbox) doze(c *client, w *work, more bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	k, q := o.waking, o.queue
+	switch {
+	case k == nil:
+		return true
+	case q == nil && !more, q != nil && q.step == postponed:
+	case k.over(w.now) && (q == nil || q.step == idle):
+	default:
+		return false
+	}
+	o.hold()
+	p := packets.Get().(*packet)
+	defer packets.Put(p)
+	p.body, _ = mqttsn.Pingresp{}.Append(p.body[:0])
+	o.write(c, p)
+	o.touch(w)
+	return true
+}
+
+// fed sends what has waited for a budget, which the last datagram may have brought.
+func (c *client) fed(w *work) {
+	o := &c.out
+	o.mu.Lock()
+	if q := o.queue; q == nil || q.step != idle || o.held {
+		o.mu.Unlock()
+		return
+	}
+	done := o.pump(c, w.now)
+	o.touch(w)
+	o.mu.Unlock()
+	c.acked(w, done)
+}

@@ -1,0 +1,277 @@
+package mqttsn
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/codec/mqttsn"
+)
+
+// A client's events are worked off one after the other, by whoever owns it at the
+// moment: the goroutine that reads from the socket, for what costs nothing but
+// computing, or one of the crew for what may wait for the store. So a client that is
+// idle, or asleep, has none.
+
+// event is something that has happened to a client.
+type event struct {
+	// A message, when do is nil.
+	from   path
+	header mqttsn.Header
+	body   []byte
+
+	do    func(c *client, w *work)
+	quick bool // do does not wait for the store
+	slow  bool // a message that may, whatever its type
+}
+
+// isQuick reports whether an event can be worked off without waiting for the
+// store, whatever state its client is in.
+func (e *event) isQuick() bool {
+	if e.do != nil {
+		return e.quick
+	}
+	if e.slow {
+		return false
+	}
+	switch e.header.Type {
+	case mqttsn.TypePublish:
+		const qos, retain = 0x60, 0x10
+		return len(e.body) > 0 && e.body[0]&retain == 0 && (e.body[0]&qos == 0 || e.body[0]&qos == qos)
+	case mqttsn.TypePingreq, mqttsn.TypePingresp:
+		return true
+	}
+	return false
+}
+
+// Bounds of what may wait for clients' owners. Datagrams are dropped beyond, as a
+// network would; what is none always fits.
+const (
+	inboxEvents = 64       // of one client
+	inboxBytes  = 64 << 20 // of all
+	eventBytes  = 128      // what an event costs beside its body
+)
+
+// work is what one goroutine is at, from reading a batch of datagrams to having
+// answered it.
+type work struct {
+	g       *Gateway
+	now     time.Time
+	pending []*client        // whose links have a batch to be committed
+	touched map[carrier]bool // to be flushed
+	options mqttsn.Options   // scratch for the parser
+	buf     []byte           // scratch for one message
+	head    []byte           // scratch for the head of a forwarder
+	topic   []byte           // scratch for one topic
+}
+
+func (g *Gateway) newWork() *work {
+	return &work{g: g, now: g.now(), touched: map[carrier]bool{}}
+}
+
+// begin starts a batch.
+func (w *work) begin() {
+	w.now = w.g.now()
+	w.options.NamedPublish = w.g.terms.Load().QoSMinusOne.Named
+}
+
+// end commits and sends what the batch has brought.
+func (w *work) end() {
+	for i, c := range w.pending {
+		w.pending[i] = nil
+		if !c.own() { // its owner commits then, or what waits for it
+			c.post(w, event{do: (*client).commitLater, quick: true})
+			continue
+		}
+		if c.uncommitted {
+			_ = c.commit(w)
+		}
+		c.disown()
+	}
+	w.pending = w.pending[:0]
+	w.flush()
+	if w.g.inline {
+		w.g.crew.toil(w)
+	}
+}
+
+func (w *work) flush() {
+	if len(w.touched) == 0 {
+		return
+	}
+	for k := range w.touched {
+		k.flush()
+	}
+	clear(w.touched)
+}
+
+// own makes the caller the owner, unless there is one.
+func (c *client) own() bool {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	if c.owned {
+		return false
+	}
+	c.owned = true
+	return true
+}
+
+// disown ends the ownership. What has come meanwhile is worked off by the crew.
+func (c *client) disown() {
+	c.turn.Lock()
+	more := len(c.inbox) > 0
+	c.owned = more
+	c.turn.Unlock()
+	if more {
+		c.g.crew.add(c)
+	}
+}
+
+// post has e worked off: now, if nobody owns the client and e does not wait for
+// the store; otherwise soon, by its owner. A datagram's body is copied if need be.
+func (c *client) post(w *work, e event) {
+	c.turn.Lock()
+	if !c.owned && e.isQuick() {
+		c.owned = true
+		c.turn.Unlock()
+		c.handle(w, &e)
+		if !c.uncommitted && c.link != nil {
+			c.uncommitted = true
+			w.pending = append(w.pending, c)
+		}
+		c.disown()
+		return
+	}
+	if e.do == nil {
+		if len(c.inbox) >= inboxEvents || !c.g.crew.takes(len(e.body)) {
+			c.turn.Unlock()
+			c.g.counts.crowded.Add(1)
+			return
+		}
+		e.body = append([]byte(nil), e.body...)
+	}
+	begin := c.enqueue(e)
+	c.turn.Unlock()
+	if begin {
+		c.g.crew.add(c)
+	}
+}
+
+// summon is post for those who have no work, and may hold the broker's locks.
+func (c *client) summon(e event) {
+	c.turn.Lock()
+	begin := c.enqueue(e)
+	c.turn.Unlock()
+	if begin {
+		c.g.crew.add(c)
+	}
+}
+
+// enqueue adds to the inbox; begin means that the crew has to be told. Called with
+// turn held.
+func (c *client) enqueue(e event) (begin bool) {
+	c.inbox = append(c.inbox, e)
+	begin, c.owned = !c.owned, true
+	return begin
+}
+
+// workOff works off what waits for the client's owner, which the caller has
+// become.
+func (c *client) workOff(w *work) {
+	for {
+		c.turn.Lock()
+		events := c.inbox
+		c.inbox = nil
+		c.owned = len(events) > 0
+		c.turn.Unlock()
+		if len(events) == 0 {
+			return
+		}
+		for i := range events {
+			e := &events[i]
+			if e.do == nil {
+				c.g.crew.taken(len(e.body))
+			}
+			w.begin()
+			c.handle(w, e)
+			_ = c.commit(w)
+			w.flush()
+		}
+	}
+}
+
+// crew is the goroutines that work off what may wait for the store.
+type crew struct {
+	g       *Gateway
+	waiting atomic.Int64 // bytes in inboxes
+
+	mu      sync.Mutex
+	idle    sync.Cond // nobody is working
+	queue   []*client // each once, because it is owned
+	working int
+}
+
+// maxCrew bounds them.
+const maxCrew = 1024
+
+func (cr *crew) init(g *Gateway) {
+	cr.g = g
+	cr.idle.L = &cr.mu
+}
+
+// takes reports whether there is room for another datagram.
+func (cr *crew) takes(n int) bool {
+	if cr.waiting.Add(int64(n+eventBytes)) <= inboxBytes {
+		return true
+	}
+	cr.taken(n)
+	return false
+}
+
+func (cr *crew) taken(n int) { cr.waiting.Add(-int64(n + eventBytes)) }
+
+// add has the events of c worked off, who is owned by the crew from now on.
+func (cr *crew) add(c *client) {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	cr.queue = append(cr.queue, c)
+	if cr.g.inline || cr.working == maxCrew {
+		return
+	}
+	cr.working++
+	go cr.toil(cr.g.newWork())
+}
+
+// next takes a client whose turn it is. nil ends the caller's work.
+func (cr *crew) next() *client {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	if len(cr.queue) == 0 {
+		cr.queue = nil
+		if !cr.g.inline {
+			cr.working--
+			cr.idle.Broadcast()
+		}
+		return nil
+	}
+	c := cr.queue[0]
+	cr.queue[0] = nil
+	cr.queue = cr.queue[1:]
+	return c
+}
+
+// toil works off what there is.
+func (cr *crew) toil(w *work) {
+	for c := cr.next(); c != nil; c = cr.next() {
+		c.workOff(w)
+	}
+}
+
+// wait returns when nothing is left to do.
+func (cr *crew) wait() {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	for cr.working > 0 {
+		cr.idle.Wait()
+	}
+}
