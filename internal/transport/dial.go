@@ -108,6 +108,7 @@ func (cfg *DialConfig) dialOne(ctx context.Context, e Endpoint, names []string) 
 	switch {
 	case e.Scheme.TLS, e.Scheme.WebSocket:
 	case e.Scheme.datagrams():
+		c.top = &answered{layer: c.sock, to: e}
 		return c, nil
 	default:
 		c.top = &greeting{layer: c.sock, target: e.Address(), protocol: e.Scheme.Protocol}

@@ -385,3 +385,105 @@ func TestPacketsDoNotAllocate(t *testing.T) {
 		})
 	}
 }
+
+func TestDialAPacketListener(t *testing.T) {
+	l := packets(t, "mqttsn://127.0.0.1:0", ListenConfig{}, false)
+	c, err := Dial(t.Context(), l.URL(), DialConfig{Schemes: MQTTSNSchemes()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(deadline())
+	if i := c.Info(); i.Protocol != "mqttsn" || !i.Datagrams || i.TLS != nil {
+		t.Errorf("%+v", i)
+	}
+	send(t, c, "hello")
+	ds := NewDatagrams(1, 100)
+	readAll(t, l, ds, 1)
+	if err := l.WriteBatch(ds); err != nil || receive(t, c) != "hello" {
+		t.Error(err)
+	}
+}
+
+func TestDialMQTTSNOverDTLS(t *testing.T) {
+	ca := newTestCA(t)
+	l := server(t, "mqttsns://127.0.0.1:0", ListenConfig{Schemes: MQTTSNSchemes(), TLS: ca.server})
+	if _, ok := l.(PacketListener); ok {
+		t.Error("a listener for DTLS has no packets without connections")
+	}
+	conns, dialed := accepting(t, l), make(chan error, 1)
+	var c Conn
+	go func() {
+		var err error
+		c, err = Dial(t.Context(), l.URL(), DialConfig{Schemes: MQTTSNSchemes(), TLS: &ClientTLS{RootCAs: ca.Pool()}})
+		dialed <- err
+	}()
+	srv := next(t, conns)
+	if err := errors.Join(srv.Handshake(t.Context()), <-dialed); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(deadline())
+	send(t, c, "hello")
+	if got := receive(t, srv); got != "hello" {
+		t.Errorf("%q", got)
+	}
+	send(t, srv, "answer")
+	if got := receive(t, c); got != "answer" {
+		t.Errorf("%q", got)
+	}
+	if i := srv.Info(); i.Protocol != "mqttsn" || i.Scheme != "mqttsns" || i.TLS == nil {
+		t.Errorf("%+v", i)
+	}
+}
+
+// BenchmarkPackets sends and reads 64 datagrams at a time, of 40 bytes, in one
+// goroutine, so that none is lost. The last one compares both ways in one run.
+func BenchmarkPackets(b *testing.B) {
+	const batch = 64
+	exchange := func(b *testing.B, single bool) func() {
+		l, c := packets(b, "mqttsn://127.0.0.1:0", ListenConfig{}, single), packets(b, "mqttsn://127.0.0.1:0", ListenConfig{}, single)
+		out, in := NewDatagrams(batch, 40), NewDatagrams(batch, 100)
+		for i := range out {
+			out[i].Addr, out[i].Data = l.Addr().(*net.UDPAddr).AddrPort(), out[i].Data[:40]
+		}
+		return func() {
+			if err := c.WriteBatch(out); err != nil {
+				b.Fatal(err)
+			}
+			for got := 0; got < batch; {
+				n, err := l.ReadBatch(in)
+				if err != nil {
+					b.Fatal(err)
+				}
+				got += n
+			}
+		}
+	}
+	for _, way := range []struct {
+		name   string
+		single bool
+	}{{"many", false}, {"one", true}} {
+		b.Run("calls="+way.name, func(b *testing.B) {
+			step := exchange(b, way.single)
+			b.ReportAllocs()
+			for b.Loop() {
+				step()
+			}
+			b.ReportMetric(batch*float64(b.N)/b.Elapsed().Seconds(), "datagrams/s")
+		})
+	}
+	b.Run("ratio", func(b *testing.B) {
+		many, one := exchange(b, false), exchange(b, true)
+		var spent [2]time.Duration
+		for b.Loop() {
+			begin := time.Now()
+			many()
+			middle := time.Now()
+			one()
+			spent[0] += middle.Sub(begin)
+			spent[1] += time.Since(middle)
+		}
+		b.ReportMetric(float64(spent[1])/float64(spent[0]), "one/many")
+	})
+}

@@ -49,6 +49,28 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestMQTTSNSchemes(t *testing.T) {
+	for url, want := range map[string]string{
+		"mqttsn://gateway.example": "gateway.example:1884", "mqttsns://gateway.example": "gateway.example:8883",
+		"mqttsn://[::1]:10000": "[::1]:10000", "mqttsns://": ":8883",
+	} {
+		e, err := Parse(url, MQTTSNSchemes())
+		if err != nil || e.Address() != want || e.Scheme.Protocol != "mqttsn" || !e.Scheme.datagrams() {
+			t.Errorf("%s: %+v, %v", url, e, err)
+		}
+	}
+	// No name is taken twice, so that tables can be put together.
+	seen := map[string]bool{}
+	for _, table := range [][]Scheme{MQTTSchemes(), EMQTCPSchemes(), TextSchemes(), MQTTSNSchemes()} {
+		for _, s := range table {
+			if seen[s.Name] {
+				t.Errorf("%s is there twice", s.Name)
+			}
+			seen[s.Name] = true
+		}
+	}
+}
+
 func TestParseErrorsKeepPasswordsToThemselves(t *testing.T) {
 	for _, url := range []string{
 		"mqtt://user:sec?ret@h", "mqtt://user:sec/ret@h", "mqtt://user:sec%ret@h", "mqtt://user:secret@h:99999",

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -430,8 +431,42 @@ func TestDialUDPWhereNobodyListens(t *testing.T) {
 	}
 	defer c.Close()
 	_ = c.SetDeadline(deadline())
-	_, _ = c.Write([]byte("x"))
-	if _, err := c.Read(make([]byte, 9)); err == nil || isTimeout(err) {
-		t.Errorf("%v", err)
+	refused := func(err error) {
+		t.Helper()
+		e, want := asError(t, err), "connect "+c.RemoteAddr().String()+": connection refused"
+		if !errors.Is(err, syscall.ECONNREFUSED) || e.Error() != want || !strings.Contains(e.Hint, "is the broker running") {
+			t.Errorf("%v; hint: %s", err, e.Hint)
+		}
+	}
+	buf := make([]byte, 9)
+	for name, call := range map[string]func() error{
+		"Read":     func() error { _, err := c.Read(buf); return err },
+		"ReadWith": func() error { _, _, err := c.ReadWith(func() []byte { return buf }); return err },
+		"Write":    func() error { _, err := c.Write(buf); return err },
+		"TryWrite": func() error { _, err := c.TryWrite(buf); return err },
+	} {
+		send(t, c, "x") // is answered at once on this machine
+		err := call()
+		if err == nil {
+			t.Errorf("%s: no error", name)
+			continue
+		}
+		refused(err)
+	}
+	// Something listens there at last.
+	srv, err := net.ListenPacket("udp", strings.TrimPrefix(url, "frame+udp://"))
+	if err != nil {
+		t.Skip(err) // another has the port
+	}
+	defer srv.Close()
+	send(t, c, "hello")
+	_ = srv.SetDeadline(deadline())
+	n, from, err := srv.ReadFrom(buf)
+	if err != nil || string(buf[:n]) != "hello" {
+		t.Fatalf("%q, %v", buf[:n], err)
+	}
+	_, _ = srv.WriteTo([]byte("answer"), from)
+	if got := receive(t, c); got != "answer" {
+		t.Errorf("%q", got)
 	}
 }

@@ -58,3 +58,42 @@ func (s *udpSocket) SetReadDeadline(t time.Time) error {
 	}
 	return s.udp.SetReadDeadline(t)
 }
+
+// answered is the topmost storey of a plain connection that was dialed over UDP.
+// It explains what a host says by ICMP about something that was sent, which comes
+// out of a later call. The connection lives: something may listen there soon.
+type answered struct {
+	layer
+	to Endpoint
+}
+
+// Read implements net.Conn.
+func (a *answered) Read(b []byte) (int, error) {
+	n, err := a.layer.Read(b)
+	return n, a.explain(err)
+}
+
+// ReadWith implements Conn.
+func (a *answered) ReadWith(borrow func() []byte) ([]byte, int, error) {
+	b, n, err := a.layer.ReadWith(borrow)
+	return b, n, a.explain(err)
+}
+
+// Write implements net.Conn.
+func (a *answered) Write(b []byte) (int, error) {
+	n, err := a.layer.Write(b)
+	return n, a.explain(err)
+}
+
+// TryWrite implements Conn.
+func (a *answered) TryWrite(b []byte) (int, error) {
+	n, err := a.layer.TryWrite(b)
+	return n, a.explain(err)
+}
+
+func (a *answered) explain(err error) error {
+	if err == nil || !isPeerError(err) {
+		return err
+	}
+	return explainConnect(a.to.Address(), a.to, err)
+}
