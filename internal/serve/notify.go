@@ -9,6 +9,14 @@ import (
 	"time"
 )
 
+// How long a message may wait for room in the queue of a supervisor that does not
+// read. Without the first ones the service would be taken for one that has failed;
+// nobody needs the last one.
+const (
+	notifyTimeout   = 10 * time.Second
+	stoppingTimeout = time.Second
+)
+
 // Notifier tells systemd how the service is (sd_notify(3)). nil tells nobody.
 type Notifier struct {
 	addr     *net.UnixAddr
@@ -42,23 +50,27 @@ func (n *Notifier) Interval() time.Duration {
 }
 
 // Ready says that clients can connect, after start and after a reload.
-func (n *Notifier) Ready(status string) error { return n.send("READY=1", "STATUS="+status) }
+func (n *Notifier) Ready(status string) error {
+	return n.send(notifyTimeout, "READY=1", "STATUS="+status)
+}
 
 // Reloading says that a reload has begun; Ready ends it.
 func (n *Notifier) Reloading() error {
 	if n == nil {
 		return nil
 	}
-	return n.send("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", monotonic().Microseconds()))
+	return n.send(notifyTimeout, "RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", monotonic().Microseconds()))
 }
 
 // Stopping says that the end has begun.
-func (n *Notifier) Stopping() error { return n.send("STOPPING=1", "STATUS=closing connections") }
+func (n *Notifier) Stopping() error {
+	return n.send(stoppingTimeout, "STOPPING=1", "STATUS=closing connections")
+}
 
-// Alive feeds the watchdog.
-func (n *Notifier) Alive() error { return n.send("WATCHDOG=1") }
+// Alive feeds the watchdog. It waits no longer than until the next time.
+func (n *Notifier) Alive() error { return n.send(n.Interval(), "WATCHDOG=1") }
 
-func (n *Notifier) send(lines ...string) error {
+func (n *Notifier) send(timeout time.Duration, lines ...string) error {
 	if n == nil {
 		return nil
 	}
@@ -67,6 +79,7 @@ func (n *Notifier) send(lines ...string) error {
 		return fmt.Errorf("notify systemd: %w", err)
 	}
 	defer c.Close()
+	_ = c.SetWriteDeadline(time.Now().Add(timeout))
 	if _, err = c.Write([]byte(strings.Join(lines, "\n"))); err != nil {
 		return fmt.Errorf("notify systemd: %w", err)
 	}

@@ -253,6 +253,23 @@ func TestWatchdogIsFed(t *testing.T) {
 	}
 }
 
+func TestASupervisorThatDoesNotReadHoldsUpNothing(t *testing.T) {
+	n, sock := notifySocket(t, filepath.Join(t.TempDir(), "notify"), 2*time.Millisecond)
+	p := startProcess(t, write(t, filepath.Join(t.TempDir(), "c.yaml"), oneListener), n)
+	for end := time.Now().Add(patience); !strings.Contains(p.log.String(), "i/o timeout"); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("there is always room for another message")
+		}
+	}
+	p.signal(syscall.SIGTERM)
+	if err := p.wait(); err != nil {
+		t.Error(err)
+	}
+	if got := read(t, sock); !strings.HasPrefix(got, "READY=1\n") {
+		t.Errorf("after start: %q", got)
+	}
+}
+
 func TestNotifierWithoutSystemd(t *testing.T) {
 	for _, env := range []map[string]string{{}, {"NOTIFY_SOCKET": "relative"}, {"NOTIFY_SOCKET": "@"}, {"WATCHDOG_USEC": "5"}} {
 		n := serve.NewNotifier(func(k string) string { return env[k] })
