@@ -28,8 +28,12 @@ func inNetwork(t *testing.T, run func(t *testing.T)) {
 		return
 	}
 	ip, err := exec.LookPath("ip")
-	if err != nil {
-		t.Skip("the program ip is not installed")
+	switch {
+	case err == nil:
+	case os.Getenv("IOTCTL_REQUIRE_TOOLS") == "1":
+		t.Fatal("ip is not installed")
+	default:
+		t.Skip("ip is not installed")
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -189,6 +193,54 @@ func TestGroupsOverACable(t *testing.T) {
 		}
 		if d := heard(t, g); string(d.Data) != "hello" {
 			t.Errorf("%q", d.Data)
+		}
+	})
+}
+
+// The cable is slow, and the socket holds a few datagrams only.
+func TestWritersWaitForTheKernel(t *testing.T) {
+	inNetwork(t, func(t *testing.T) {
+		slow := exec.CommandContext(t.Context(), "tc", "qdisc", "add", "dev", "v0", "root", "tbf", "rate", "8mbit", "burst", "3000", "limit", "1000000")
+		if out, err := slow.CombinedOutput(); err != nil {
+			t.Skipf("there are no slow cables here: %v %s", err, out)
+		}
+		for name, single := range map[string]bool{"many": false, "one": true} {
+			t.Run(name, func(t *testing.T) {
+				l, sender := packets(t, "mqttsn://:0", ListenConfig{}, single), packets(t, "mqttsn://:0", ListenConfig{WriteBufferBytes: 5000}, single)
+				g := joined(t, l, "[ff02::1883]:1883", "v1")["v1"]
+				const writers, each = 3, 70
+				var wg sync.WaitGroup
+				for w := range writers {
+					wg.Go(func() {
+						ds := NewDatagrams(each, 1000)
+						for i := range ds {
+							ds[i].Addr = netip.MustParseAddrPort("[ff02::1883%v0]:1883")
+							ds[i].Data = ds[i].Data[:1000]
+							ds[i].Data[0], ds[i].Data[1] = byte(w), byte(i)
+						}
+						if err := sender.WriteBatch(ds); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				var seen [writers]int
+				ds := NewDatagrams(5, 1000)
+				for range writers * each {
+					n, err := g.ReadBatch(ds[:1])
+					if err != nil {
+						t.Fatalf("%v, after %v", err, seen)
+					}
+					w, i := ds[0].Data[0], ds[0].Data[1]
+					if n != 1 || len(ds[0].Data) != 1000 || int(i) != seen[w] {
+						t.Fatalf("%d bytes, %d of writer %d after %v", len(ds[0].Data), i, w, seen)
+					}
+					seen[w]++
+				}
+				wg.Wait()
+				if c := sender.Counters(); c.Sent != writers*each || c.SentBytes != 1000*writers*each {
+					t.Errorf("%+v", c)
+				}
+			})
 		}
 	})
 }
