@@ -36,6 +36,7 @@ const (
 	DroppedSize    = "size"    // too long to be sent: ErrTooLong
 	DroppedGarbage = "garbage" // no DTLS, or none that could mean something now
 	DroppedUnsent  = "unsent"  // refused by the kernel, on the way out of a PacketListener
+	DroppedBuffer  = "buffer"  // the socket's buffer was full, of a PacketListener on Linux: ReadBufferBytes
 )
 
 // ListenerCounters is a snapshot. Accepted counts connections that Accept

@@ -215,3 +215,20 @@ func (m *mmsg) send(fd uintptr) {
 		return
 	}
 }
+
+// kernelDrops is how many datagrams the kernel has received and not kept for the
+// socket, modulo 2^32; nearly always for want of room.
+func kernelDrops(udp *net.UDPConn) (n uint64, ok bool) {
+	raw, err := udp.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	err = raw.Control(func(fd uintptr) {
+		var info [9]uint32 // of sock_diag(7)
+		size := uint32(unsafe.Sizeof(info))
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+		n, ok = uint64(info[8]), errno == 0 && size == uint32(unsafe.Sizeof(info))
+	})
+	return n, ok && err == nil
+}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -91,6 +92,8 @@ type packetListener struct {
 	*listener
 	packetReader
 	udp *net.UDPConn
+
+	lost atomic.Uint64 // datagrams that the kernel had no room for, as it last said
 
 	sending sync.Mutex // to groups, for which the socket is set up each time
 
@@ -203,6 +206,21 @@ func (l *packetListener) unsent(to netip.AddrPort, err error) error {
 	}
 	l.tally.dropped(DroppedSize)
 	return fmt.Errorf("%w: %w", ErrTooLong, err)
+}
+
+// Counters implements Listener.
+func (l *packetListener) Counters() ListenerCounters {
+	c := l.listener.Counters()
+	if n, ok := kernelDrops(l.udp); ok {
+		l.lost.Store(n)
+	}
+	if n := l.lost.Load(); n > 0 {
+		if c.Dropped == nil {
+			c.Dropped = map[string]uint64{}
+		}
+		c.Dropped[DroppedBuffer] = n
+	}
+	return c
 }
 
 // wsaConnReset is what Windows reports for a socket that has sent to a closed
