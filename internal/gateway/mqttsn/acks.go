@@ -1,8 +1,6 @@
 package mqttsn
 
 import (
-	"slices"
-
 	"github.com/iotctl/iotctl/internal/codec/mqttsn"
 	"github.com/iotctl/iotctl/internal/session"
 )
@@ -68,9 +66,11 @@ func (o *outbox) regack(c *client, w *work, m mqttsn.Regack) (r registered, ok b
 		c.g.counts.unwanted.Add(1)
 		r.kept, r.refused = t.name, true
 		o.topics.refuse(t)
-		r.done = o.giveUp(nil)
+		r.done = o.giveUp()
 	}
-	r.done = append(r.done, o.pump(c, w.now)...)
+	if len(r.done) == 0 {
+		r.done = o.pump(c, w.now)
+	}
 	return r, true
 }
 
@@ -120,8 +120,7 @@ func (o *outbox) puback(c *client, w *work, m mqttsn.Puback) (done []ack, ok boo
 	if m.Code != mqttsn.Accepted {
 		c.g.counts.declined.Add(1)
 	}
-	done = o.giveUp(nil)
-	return append(done, o.pump(c, w.now)...), true
+	return o.giveUp(), true
 }
 
 // published reports whether the first item's PUBLISH is one that the client may
@@ -179,22 +178,21 @@ func (c *client) pubcomp(w *work, body []byte) {
 		c.garbled(w, err)
 		return
 	}
-	done, ok := c.out.pubcomp(c, w, m.MsgID)
+	done, ok := c.out.pubcomp(m.MsgID)
 	c.answered(w, done, ok)
 }
 
-func (o *outbox) pubcomp(c *client, w *work, msgID uint16) (done []ack, ok bool) {
+func (o *outbox) pubcomp(msgID uint16) (done []ack, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	q := o.queue
 	if q == nil || !q.first.release || o.wireID(q.first.id) != msgID {
 		return nil, false
 	}
-	defer o.touch(w)
 	o.proved = true
 	done = []ack{{session.Pubcomp, q.first.id}}
 	o.pop()
-	return slices.Concat(done, o.pump(c, w.now)), true
+	return done, true
 }
 
 // answered is what the acknowledgements have in common.

@@ -144,8 +144,8 @@ type Sleep struct {
 	Drop        string // which goes when there are too many: oldest, or newest. "": oldest
 	// AnyPing wakes a client by a PINGREQ that does not say who it is, too; nil: it does.
 	AnyPing *bool
-	// MaxPerWake and WakeCap bound what one PINGREQ brings besides what has waited for
-	// it: so many messages in all, for so long. 0: 100, 30 s.
+	// MaxPerWake and WakeCap bound what one PINGREQ brings; the rest waits for the next.
+	// 0: 100 messages, 30 s.
 	MaxPerWake int
 	WakeCap    time.Duration
 }

@@ -61,36 +61,36 @@ func (o *outbox) registrable(it *item) result {
 	return unpaid
 }
 
-// pump sends what may leave. It returns what of the broker's has been given up.
-// Called with mu held.
+// pump sends what may leave. If it gives something of the broker's up, it ends with
+// that: what the broker has next may belong before the rest. Called with mu held.
 func (o *outbox) pump(c *client, now time.Time) (done []ack) {
 	defer o.arm(c)
-	for q := o.queue; q != nil && q.step == idle && !o.held; q = o.queue {
+	for q := o.queue; q != nil && q.step == idle && !o.held && len(done) == 0; q = o.queue {
 		it := q.first
 		if it.release {
 			q.step = releasing
-			return append(done, o.transmit(c, now)...)
+			return o.transmit(c, now)
 		}
 		if o.waking != nil && o.waking.over(now) {
 			return done
 		}
 		if it.expired(now) {
 			c.g.counts.expired.Add(1)
-			done = o.giveUp(done)
+			done = o.giveUp()
 			continue
 		}
 		again := it.dup
 		switch o.publish(c, it) {
 		case hopeless:
-			done = o.giveUp(done)
+			done = o.giveUp()
 			continue
 		case unpaid:
-			return done
+			return nil
 		case unknown:
 			if o.register(c, now) {
-				return done
+				return nil
 			}
-			done = o.giveUp(done)
+			done = o.giveUp()
 			continue
 		case published:
 		}
@@ -164,7 +164,10 @@ func (o *outbox) transmit(c *client, now time.Time) (done []ack) {
 			}
 			fallthrough
 		case hopeless: // since the settings have changed
-			return append(o.giveUp(nil), o.pump(c, now)...)
+			if done := o.giveUp(); len(done) > 0 {
+				return done
+			}
+			return o.pump(c, now)
 		case published:
 		}
 	case releasing:
@@ -191,17 +194,17 @@ func (o *outbox) pop() {
 	}
 }
 
-// giveUp takes out the first item, and adds to done what the broker is told.
-func (o *outbox) giveUp(done []ack) []ack {
+// giveUp takes out the first item, and returns what the broker is told.
+func (o *outbox) giveUp() []ack {
 	it := o.queue.first
 	o.pop()
 	switch {
 	case it.qos == 1:
-		return append(done, ack{session.Puback, it.id})
+		return []ack{{session.Puback, it.id}}
 	case it.qos == 2 && !it.release:
-		return append(done, ack{session.PubrecError, it.id})
+		return []ack{{session.PubrecError, it.id}}
 	}
-	return done
+	return nil
 }
 
 // due is when something is to be done about what the client does not answer.

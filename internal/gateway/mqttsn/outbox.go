@@ -25,6 +25,7 @@ type outbox struct {
 	base   uint16  // of the MsgIds of PUBLISH; see wireID
 	msgID  uint16  // of the last REGISTER; 0: there was none
 	proved bool    // the address receives what it is sent
+	noted  bool    // and that has been kept with the session
 	held   bool    // nothing leaves: the client is asleep, or not connected yet
 }
 
@@ -39,6 +40,7 @@ type ack struct {
 func (o *outbox) init(p path, base uint16) {
 	o.path, o.base, o.held = p, base, true
 	o.proved = p.secure()
+	o.noted = o.proved
 }
 
 // secure reports whether nobody can pretend to be there.

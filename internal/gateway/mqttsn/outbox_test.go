@@ -49,8 +49,11 @@ func TestOutboxDialogues(t *testing.T) {
 			publish ab 0 w
 			C 070d 6162 03e8 00
 			G 080c 02 6162 0000 "y"
-			G 080c 02 6162 0000 "w"
-			G 080c 42 6364 03e9 "z"`,
+			G 080c 42 6364 03e9 "z"
+			C 040f 03e9
+			G 0410 03e9
+			C 040e 03e9
+			G 080c 02 6162 0000 "w"`,
 		"PUBLISH again, with DUP": `
 			publish ab 1 x
 			G 080c 22 6162 03e8 "x"
@@ -229,9 +232,9 @@ func TestOutboxDialogues(t *testing.T) {
 			publish ab 1 y
 			publish ab 0 z
 			C 070d 6162 03e8 00
-			G 080c 02 6162 0000 "z"
 			G 080c 22 6162 03e9 "y"
 			C 070d 6162 03e9 00
+			G 080c 02 6162 0000 "z"
 			G 0217`,
 		"who is silent while awake sleeps again": `
 			C 0418 003c
@@ -346,13 +349,15 @@ func TestWakeIsBounded(t *testing.T) {
 		C 070d 6162 03e8 00
 		G 080c 22 6162 03e9 "2"
 		C 070d 6162 03e9 00
-		G 080c 22 6162 03ea "3"  # what has waited is sent in any case
-		C 070d 6162 03ea 00
 		G 0217
 		C 0516 "dev"
-		G 080c 22 6162 03eb "4"
+		G 080c 22 6162 03ea "3"
 		publish ab 0 5
+		C 070d 6162 03ea 00
+		G 080c 22 6162 03eb "4"
 		C 070d 6162 03eb 00
+		G 0217
+		C 0516 "dev"
 		G 080c 02 6162 0000 "5"
 		G 0217`)
 	r = newRig(t, nil)

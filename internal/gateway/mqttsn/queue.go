@@ -12,6 +12,7 @@ type item struct {
 	topic   string
 	payload []byte
 	expires time.Time // zero: never
+	since   time.Time // when the broker got it
 	id      uint16    // the broker's; 0 at QoS 0
 	qos     uint8
 	retain  bool
@@ -24,7 +25,7 @@ type item struct {
 func newItem(d *message.Delivery) *item {
 	it := &item{id: d.PacketID, qos: d.QoS, retain: d.Retain, dup: d.Dup, release: d.Release}
 	if m := d.Message; m != nil {
-		it.topic, it.payload, it.expires = m.Topic, m.Payload, m.Expires
+		it.topic, it.payload, it.expires, it.since = m.Topic, m.Payload, m.Expires, m.Published
 		if d.QoS == 0 {
 			it.payload = append([]byte(nil), m.Payload...)
 		}
@@ -76,13 +77,25 @@ type queue struct {
 	due      time.Time // when it is sent again; zero: never
 }
 
+// push adds an item: behind all others, or at QoS 1 and 2 where it has its place. The
+// broker has held it back until the one before was done, while messages at QoS 0
+// that are younger have come.
 func (q *queue) push(it *item) {
-	if q.last == nil {
-		q.first = it
-	} else {
-		q.last.next = it
+	prev := q.last
+	if it.qos > 0 {
+		prev = nil
+		for p := q.first; p != nil && (p.id != 0 || p.since.Before(it.since) || p == q.first && q.step != idle); p = p.next {
+			prev = p
+		}
 	}
-	q.last = it
+	if prev == nil {
+		it.next, q.first = q.first, it
+	} else {
+		it.next, prev.next = prev.next, it
+	}
+	if q.last == prev {
+		q.last = it
+	}
 	q.n++
 	q.bytes += it.size()
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/broker"
+	"github.com/iotctl/iotctl/internal/codec/mqttsn"
 	"github.com/iotctl/iotctl/internal/gateway"
 )
 
@@ -16,6 +17,8 @@ const keptState = "s"
 // stored is what outlives the process of a client that is connected, or asleep.
 type stored struct {
 	asleep, clean, will, generated, secure bool
+	proved                                 bool   // see outbox
+	proved                                 bool   // see outbox
 	keepAlive, sleep                       uint16 // seconds
 	base                                   uint16 // see outbox
 	addr                                   netip.AddrPort
@@ -32,13 +35,15 @@ const (
 	bitGenerated
 	bitSecure
 	bitForwarded
+	bitProved
+	bitProved
 )
 
 // encode is the flags, three numbers of two bytes, and texts, each behind a length of
 // two bytes.
 func (s *stored) encode() []byte {
 	var flags byte
-	for i, set := range []bool{s.asleep, s.clean, s.will, s.generated, s.secure, s.node.forwarded} {
+	for i, set := range []bool{s.asleep, s.clean, s.will, s.generated, s.secure, s.node.forwarded, s.proved} {
 		if set {
 			flags |= 1 << i
 		}
@@ -64,10 +69,10 @@ func decodeStored(b []byte) (stored, error) {
 	}
 	s := stored{
 		asleep: b[0]&bitAsleep != 0, clean: b[0]&bitClean != 0, will: b[0]&bitWill != 0,
-		generated: b[0]&bitGenerated != 0, secure: b[0]&bitSecure != 0,
+		generated: b[0]&bitGenerated != 0, secure: b[0]&bitSecure != 0, proved: b[0]&bitProved != 0,
 		keepAlive: binary.BigEndian.Uint16(b[1:]), sleep: binary.BigEndian.Uint16(b[3:]), base: binary.BigEndian.Uint16(b[5:]),
 	}
-	s.node.forwarded = b[0]&bitForwarded != 0
+	s.node.forwarded, s.proved = b[0]&bitForwarded != 0, b[0]&bitProved != 0
 	b = b[numbers:]
 	var addr string
 	for _, text := range []*string{&addr, &s.node.id, &s.listener, &s.method, &s.username} {
@@ -86,11 +91,11 @@ func decodeStored(b []byte) (stored, error) {
 // keepState has the store keep what a restart needs to go on with the client, with
 // the next commit.
 func (c *client) keepState() {
-	p, base := c.out.whereFrom()
+	p, base, proved := c.out.whereFrom()
 	id := c.link.Identity()
 	s := stored{
-		asleep: c.state == asleep || c.state == awake, clean: c.clean, will: c.will, generated: c.generated, secure: c.secure,
-		keepAlive: c.keepAlive, sleep: c.sleep, base: base,
+		asleep: c.state == asleep || c.state == awake, clean: c.clean, will: c.will, generated: c.generated, secure: c.secure, proved: proved,
+		keepAlive: c.keepAlive, sleep: c.sleep, base: base, proved: proved,
 		method: id.Method, username: id.Username,
 	}
 	if !p.port.secure() && p.port != nowhere {
@@ -99,11 +104,13 @@ func (c *client) keepState() {
 	c.link.Keep(keptState, s.encode())
 }
 
-// whereFrom is the path of the client, and where its MsgIds begin.
-func (o *outbox) whereFrom() (p path, base uint16) {
+// whereFrom is the path of the client, where its MsgIds begin, and whether it has
+// shown that it is there.
+func (o *outbox) whereFrom() (p path, base uint16, proved bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.path, o.base
+	o.noted = o.proved
+	return o.path, o.base, o.proved
 }
 
 // setBase has the MsgIds go on where those of the session began. Nothing has been
@@ -153,7 +160,7 @@ func (g *Gateway) restoreClient(id string) error {
 	who.Method, who.Username = s.method, s.username
 	_ = link.SetIdentity(who) // of the same owner
 	c.standing = standing{
-		state: active, clean: s.clean, will: s.will, generated: s.generated, secure: s.secure,
+		state: active, clean: s.clean, will: s.will, generated: s.generated, secure: s.secure, proved: s.proved,
 		keepAlive: s.keepAlive, sleep: s.sleep, heard: g.since(g.now()), link: link,
 		testament: decodeTestament(resumed.Kept[keptWill]),
 	}
@@ -166,6 +173,10 @@ func (g *Gateway) restoreClient(id string) error {
 	if s.addr.IsValid() {
 		p := path{port: g.portNamed(s.listener), addr: s.addr, node: s.node}
 		c.out.move(p)
+		if s.proved {
+			c.out.validated()
+		}
+		c.out.count(c, mqttsn.Connect{ClientID: c.plainID()}.Size()) // which it has sent once
 		if old := g.clients.put(p, c); old != nil {
 			old.loseAddress(p)
 		}

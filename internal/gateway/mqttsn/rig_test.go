@@ -17,18 +17,19 @@ import (
 // rig is an outbox with a broker that is a few lines: it gives one message at QoS 1
 // and 2 at a time. There is no other goroutine and no clock.
 type rig struct {
-	t    testing.TB
-	g    *Gateway
-	c    *client
-	w    *work
-	air  *sink
-	now  time.Time
-	wait []*message.Message // at the broker
-	out  *message.Delivery  // with the outbox
-	next uint16             // packet identifier
-	done []ack              // what the broker was told, to be looked at
-	kept map[string][]byte
-	lost bool
+	t     testing.TB
+	g     *Gateway
+	c     *client
+	w     *work
+	air   *sink
+	now   time.Time
+	wait  []*message.Message // at the broker
+	out   *message.Delivery  // with the outbox
+	next  uint16             // packet identifier
+	done  []ack              // what the broker was told, to be looked at
+	kept  map[string][]byte
+	clock time.Duration // makes messages come one after the other
+	lost  bool
 }
 
 // sink is a carrier that keeps what is sent.
@@ -98,7 +99,8 @@ func (r *rig) restart() {
 
 // publish has the broker deliver a message, as soon as it can.
 func (r *rig) publish(topic string, qos uint8, payload string) {
-	m := &message.Message{Topic: topic, Payload: []byte(payload), QoS: qos}
+	r.clock++
+	m := &message.Message{Topic: topic, Payload: []byte(payload), QoS: qos, Published: r.now.Add(r.clock)}
 	if qos == 0 {
 		r.c.out.deliver(r.c, &message.Delivery{Message: m})
 		clear(m.Payload) // lent
@@ -137,18 +139,20 @@ func (r *rig) told() {
 
 // acked is what the owner does with the result of an acknowledgement.
 func (r *rig) acked(done []ack) {
-	for _, a := range done {
-		r.done = append(r.done, a)
-		if r.out == nil || r.out.PacketID != a.id {
-			r.t.Fatalf("the broker is told %v of %d, with %+v under way", a.kind, a.id, r.out)
+	for len(done) > 0 {
+		if len(done) > 1 || r.out == nil || r.out.PacketID != done[0].id {
+			r.t.Fatalf("the broker is told %v, with %+v under way", done, r.out)
 		}
+		a := done[0]
+		r.done = append(r.done, a)
 		if a.kind == session.Pubrec {
 			r.out = &message.Delivery{PacketID: a.id, QoS: 2, Release: true, Dup: r.out.Dup}
 			r.deliver()
-			continue
+		} else {
+			r.out = nil
+			r.give()
 		}
-		r.out = nil
-		r.give()
+		done = r.c.out.proceed(r.c, r.w)
 	}
 	if r.c.state == awake && r.c.out.doze(r.c, r.w, len(r.wait) > 0) {
 		r.c.state = asleep
@@ -189,13 +193,13 @@ func (r *rig) receive(b []byte) {
 		m, err := mqttsn.ParsePubcomp(body, o12)
 		r.check(err)
 		var ok bool
-		done, ok = o.pubcomp(r.c, r.w, m.MsgID)
+		done, ok = o.pubcomp(m.MsgID)
 		r.noted(ok)
 	case mqttsn.TypePingreq:
 		switch r.c.state {
 		case asleep:
 			r.c.state = awake
-			done = o.wake(r.c, r.w, len(r.wait))
+			done = o.wake(r.c, r.w)
 		case awake:
 			done = o.again(r.c, r.w)
 		default:
@@ -228,8 +232,8 @@ func (r *rig) noted(ok bool) {
 
 // fed is what client.fed does.
 func (r *rig) fed() {
-	if q := r.c.out.queue; q != nil && q.step == idle && !r.c.out.held {
-		r.acked(r.c.out.pump(r.c, r.now))
+	if done := r.c.out.proceed(r.c, r.w); len(done) > 0 {
+		r.acked(done)
 	}
 }
 

@@ -10,22 +10,15 @@ import (
 // comes meanwhile as well, within bounds. SN-6.14
 type waking struct {
 	since   time.Time
-	backlog int // messages that have waited
-	sent    int
-	most    int           // messages that are sent in any case
-	limit   time.Duration // how long more than the backlog is sent
-	overdue bool          // nothing can leave any more
+	sent    int // messages
+	most    int
+	limit   time.Duration
+	overdue bool // nothing can leave any more
 }
 
 // over reports whether nothing more is to be sent than what is on its way.
 func (k *waking) over(now time.Time) bool {
-	switch {
-	case k.overdue:
-		return true
-	case k.sent < k.backlog:
-		return false
-	}
-	return k.sent >= k.most || now.Sub(k.since) >= k.limit
+	return k.overdue || k.sent >= k.most || now.Sub(k.since) >= k.limit
 }
 
 // pause has nothing leave any more: the client has gone to sleep. What it answers
@@ -95,17 +88,14 @@ func (c *client) pingreq(w *work, body []byte) {
 // wake begins to send what waits for a client that is asleep.
 func (c *client) wake(w *work) {
 	c.state = awake
-	c.acked(w, c.out.wake(c, w, c.link.Waiting()))
+	c.acked(w, c.out.wake(c, w))
 }
 
-func (o *outbox) wake(c *client, w *work, waiting int) (done []ack) {
+func (o *outbox) wake(c *client, w *work) (done []ack) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	s := &c.g.terms.Load().Sleep
-	if o.queue != nil {
-		waiting += o.queue.n
-	}
-	o.waking = &waking{since: w.now, backlog: waiting, most: s.MaxPerWake, limit: s.WakeCap}
+	o.waking = &waking{since: w.now, most: s.MaxPerWake, limit: s.WakeCap}
 	c.g.counts.woken.Add(1)
 	return o.release(c, w)
 }
@@ -124,16 +114,14 @@ func (c *client) acked(w *work, done []ack) {
 	if c.link == nil {
 		return
 	}
-	for _, a := range done {
-		_ = c.link.Acked(a.kind, a.id) // it may have forgotten it, or have another link by now
-	}
-	if c.state != awake {
-		return
-	}
-	if len(done) > 0 {
-		if c.commit(w) != nil { // brings the next one
+	for len(done) > 0 {
+		for _, a := range done {
+			_ = c.link.Acked(a.kind, a.id) // it may have forgotten it, or have another link by now
+		}
+		if c.state == awake && c.commit(w) != nil { // brings the next one
 			return
 		}
+		done = c.out.proceed(c, w)
 	}
 	if c.state == awake && c.out.doze(c, w, c.link.Waiting() > 0) {
 		c.state = asleep
@@ -166,14 +154,37 @@ func (o *outbox) doze(c *client, w *work, more bool) bool {
 
 // fed sends what has waited for a budget, which the last datagram may have brought.
 func (c *client) fed(w *work) {
-	o := &c.out
-	o.mu.Lock()
-	if q := o.queue; q == nil || q.step != idle || o.held {
-		o.mu.Unlock()
-		return
+	done, proved := c.out.fed(c, w)
+	if len(done) > 0 || c.state == awake {
+		c.acked(w, done)
 	}
-	done := o.pump(c, w.now)
+	if proved && c.link != nil { // soon: the store may have to be waited for
+		c.later(func(c *client, _ *work) {
+			if c.link != nil {
+				c.keepState()
+			}
+		})
+	}
+}
+
+// fed is proceed; proved says that the address has been found to receive what it is
+// sent.
+func (o *outbox) fed(c *client, w *work) (done []ack, proved bool) {
+	done = o.proceed(c, w)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	proved = o.proved && !o.noted
+	o.noted = o.proved
+	return done, proved
+}
+
+// proceed sends what may leave by now.
+func (o *outbox) proceed(c *client, w *work) (done []ack) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if q := o.queue; q == nil || q.step != idle || o.held {
+		return nil
+	}
 	o.touch(w)
-	o.mu.Unlock()
-	c.acked(w, done)
+	return o.pump(c, w.now)
 }
