@@ -80,6 +80,7 @@ type fileTLS struct {
 	ALPN       []string
 	PSKFile    File // of DTLS, as PSKHint
 	PSKHint    string
+	CIDLength  int // of DTLS; 0: the default
 }
 
 type fileBroker struct {
@@ -259,7 +260,7 @@ func (f *fileTLS) server() *transport.ServerTLS {
 	t := &transport.ServerTLS{
 		CertFile: string(f.Cert), KeyFile: string(f.Key), ClientCAFile: string(f.ClientCA),
 		MinVersion: uint16(f.MinVersion), MaxVersion: uint16(f.MaxVersion), ALPN: f.ALPN,
-		PSKFile: string(f.PSKFile), PSKHint: f.PSKHint,
+		PSKFile: string(f.PSKFile), PSKHint: f.PSKHint, CIDBytes: f.CIDLength,
 	}
 	switch {
 	case f.ClientAuth != nil:

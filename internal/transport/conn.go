@@ -82,7 +82,7 @@ type Info struct {
 	Listener string         // ListenConfig.Name; "" when dialed
 	Scheme   string         // of the URL: "mqtts"
 	Protocol string         // spoken inside: "mqtt"
-	Remote   netip.AddrPort // of the peer, or of the client in the PROXY header; zero for Unix sockets
+	Remote   netip.AddrPort // of the peer, or of the client in the PROXY header; zero for Unix sockets. A DTLS client with a connection id may change it
 	Proxy    netip.AddrPort // of the proxy that sent a PROXY header
 	// TLS holds the peer's certificates (PeerCertificates, VerifiedChains). DTLS
 	// fills in these, Version (VersionDTLS12), CipherSuite and NegotiatedProtocol.
@@ -160,7 +160,7 @@ func (c *conn) Info() Info {
 		i.TLS = &s
 	case *dtlsLayer:
 		s := t.state
-		i.TLS, i.PSKIdentity = &s, t.identity
+		i.TLS, i.PSKIdentity, i.Remote = &s, t.identity, addrPort(t.RemoteAddr())
 	}
 	return i
 }
@@ -278,12 +278,15 @@ func (c *conn) ChargeMessages(n int) {
 func (c *conn) LocalAddr() net.Addr { return c.sock.LocalAddr() }
 
 // RemoteAddr implements net.Conn. It is the client's address once a PROXY
-// header has named it.
+// header has named it, and the newest one of a DTLS client.
 func (c *conn) RemoteAddr() net.Addr {
-	if c.settled() && c.proxy.IsValid() {
+	if !c.settled() {
+		return c.sock.RemoteAddr()
+	}
+	if c.proxy.IsValid() {
 		return net.TCPAddrFromAddrPort(c.remote)
 	}
-	return c.sock.RemoteAddr()
+	return c.top.RemoteAddr()
 }
 
 // SetDeadline implements net.Conn.

@@ -76,6 +76,7 @@ func (l *dtlsLayer) Read(b []byte) (int, error) {
 		)
 		switch {
 		case n > 0:
+			l.link.arrive()
 			return n, nil
 		case errors.Is(err, io.EOF) && l.link.cut.Load():
 			return 0, ErrListenerClosed
@@ -159,21 +160,26 @@ func (l *dtlsLayer) Close() error {
 // without those that a stranger could have sent in its name to disturb.
 type dtlsLink struct {
 	layer
-	settled atomic.Bool // the handshake is complete
-	cut     atomic.Bool // the listener is closed
-	idBytes int         // of the connection ids that the peer may send
+	owner   *dtls.Conn
+	peer    *peer        // the layer, of a listener
+	from    *net.UDPAddr // of the last datagram of a peer
+	settled atomic.Bool  // the handshake is complete
+	cut     atomic.Bool  // the listener is closed
+	idBytes int          // of the connection ids that the peer may send
 	dropped func(why string)
 
 	// Of the handshake; the library's goroutines take turns with it.
 	psk      pskProof // of a server
 	ciphered bool     // ChangeCipherSpec has come
-	finished bool     // and after it what must be Finished
+	finished bool     // and after it, in the last datagram, what must be Finished
+	hidden   bool     // that had a connection id
 	answered bool     // the server has agreed to a handshake
 
 	// The library returns data only with a buffer to copy it to, so what it may
 	// have is told by the records that went into it.
 	news     alarm // guards what follows
 	outcomes int   // of records, that no read has been made for: that many, or fewer
+	moving   bool  // the library has a record that tells a new address, perhaps
 	ended    bool  // the library reads no more
 }
 
@@ -182,20 +188,23 @@ func newDTLSLink(c *conn) *dtlsLink {
 	if c.ln != nil {
 		k.dropped = c.ln.tally.dropped
 	}
+	if p, ok := c.sock.(*peer); ok {
+		k.peer, k.idBytes, k.from = p, p.in.idBytes, net.UDPAddrFromAddrPort(p.addr)
+	}
 	return k
 }
 
 // ReadFrom implements net.PacketConn. When it is called, the library has done with
 // all that came before, but for one outcome at most, which it holds.
 func (k *dtlsLink) ReadFrom(b []byte) (int, net.Addr, error) {
-	k.report(0)
+	k.report(0, false)
 	if k.finished && k.psk.claimed && !k.psk.proved { // the library drops what it cannot decrypt
 		_, _ = k.layer.Write(decryptError())
-		return 0, k.RemoteAddr(), k.psk.failure()
+		return 0, nil, k.psk.failure()
 	}
 	k.finished = false
 	for {
-		n, err := k.layer.Read(b)
+		n, from, err := k.read(b)
 		settled := k.settled.Load()
 		records, ok := sound(b[:n], k.idBytes, settled)
 		switch {
@@ -203,21 +212,36 @@ func (k *dtlsLink) ReadFrom(b []byte) (int, net.Addr, error) {
 		case err != nil:
 			k.cut.Store(errors.Is(err, ErrListenerClosed))
 			k.failed(err)
-			return n, k.RemoteAddr(), err
+			return n, from, err
 		case ok:
 			if !settled {
-				k.follow(b[:n])
+				records -= k.follow(b[:n])
 			}
-			k.report(records)
-			return n, k.RemoteAddr(), nil
+			k.report(records, records == 1 && addrPort(from) != addrPort(k.owner.RemoteAddr()))
+			return n, from, nil
 		default:
 			k.dropped(DroppedGarbage)
 		}
 	}
 }
 
-// follow notes what a datagram of a handshake tells about keys.
-func (k *dtlsLink) follow(b []byte) {
+// read reads a datagram and tells where it comes from. The library takes that for
+// the peer's address if a verified record with a connection id is the newest.
+func (k *dtlsLink) read(b []byte) (int, net.Addr, error) {
+	if k.peer == nil {
+		n, err := k.layer.Read(b)
+		return n, k.RemoteAddr(), err
+	}
+	n, from, err := k.peer.readFrom(b)
+	if err == nil && from != k.from.AddrPort() {
+		k.from = net.UDPAddrFromAddrPort(from)
+	}
+	return n, k.from, err
+}
+
+// follow notes what a datagram of a handshake tells about keys. It returns how
+// many records with a connection id are no data.
+func (k *dtlsLink) follow(b []byte) (hidden int) {
 	exchanged := k.psk.claimed
 	for len(b) > 0 {
 		r, rest, _ := cutRecord(b, k.idBytes)
@@ -226,6 +250,9 @@ func (k *dtlsLink) follow(b []byte) {
 			k.ciphered = true
 		case !r.plain():
 			k.finished = k.finished || k.ciphered && exchanged
+			if r[0] == recordCID && !k.hidden { // the first is Finished
+				k.hidden, hidden = true, 1
+			}
 		case r.message() == messageClientKeyExchange:
 			exchanged = true
 		case r.message() == messageServerHello:
@@ -233,12 +260,17 @@ func (k *dtlsLink) follow(b []byte) {
 		}
 		b = rest
 	}
+	return hidden
 }
 
 // report counts what a datagram may lead to.
-func (k *dtlsLink) report(records int) {
+func (k *dtlsLink) report(records int, moving bool) {
 	k.news.Lock()
 	defer k.news.Unlock()
+	if k.moving != moving {
+		k.moving = moving
+		k.news.ring()
+	}
 	if records == 0 {
 		k.outcomes = min(k.outcomes, 1)
 		return
@@ -277,6 +309,17 @@ func (k *dtlsLink) await() error {
 	}
 }
 
+// arrive waits until an answer to what has been read goes to where that came from:
+// the library returns data before it has noted a new address. It notes it at once
+// if there is one record, for which it needs nobody.
+func (k *dtlsLink) arrive() {
+	k.news.Lock()
+	defer k.news.Unlock()
+	for k.moving && !k.ended {
+		k.news.wait()
+	}
+}
+
 // claim is called before each read, which takes one outcome.
 func (k *dtlsLink) claim() {
 	k.news.Lock()
@@ -285,7 +328,18 @@ func (k *dtlsLink) claim() {
 }
 
 // WriteTo implements net.PacketConn.
-func (k *dtlsLink) WriteTo(b []byte, _ net.Addr) (int, error) { return k.layer.Write(b) }
+func (k *dtlsLink) WriteTo(b []byte, to net.Addr) (int, error) {
+	var err error
+	if out := unwrapAlert(b); k.peer == nil {
+		_, err = k.layer.Write(out)
+	} else {
+		_, err = k.peer.writeTo(out, addrPort(to))
+	}
+	if err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
 
 // Close implements net.PacketConn. The layer closes the connection below, since
 // close_notify may come before the connection is closed here.

@@ -206,6 +206,7 @@ func TestDialDTLSWhereNobodyListens(t *testing.T) {
 
 func TestDTLSClientStartsAgainFromItsPort(t *testing.T) {
 	ca := newTestCA(t)
+	ca.server.CIDBytes = -1
 	l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server})
 	first, old := dtlsPair(t, l, conns, ca.client)
 	address := first.LocalAddr().String()

@@ -21,6 +21,21 @@ func (t *ServerTLS) fitDatagrams() error {
 	return nil
 }
 
+// Lengths of connection ids.
+const (
+	minCIDBytes     = 4
+	maxCIDBytes     = 32
+	defaultCIDBytes = 8
+)
+
+// idBytes is the length of connection ids, 0 for none.
+func (t *ServerTLS) idBytes() int {
+	if t.CIDBytes == 0 {
+		return defaultCIDBytes
+	}
+	return max(t.CIDBytes, 0)
+}
+
 // dtlsSuites are those that the server's keys and certificates are for.
 func (t *ServerTLS) dtlsSuites() ([]dtls.CipherSuiteID, error) {
 	if t.pskOnly() {

@@ -99,6 +99,17 @@ func isClientHello(b []byte) bool {
 	return ok && r.message() == messageClientHello
 }
 
+// unwrapAlert removes the connection id from an alert without keys, where it does
+// not belong: the library puts it there when a handshake fails late.
+func unwrapAlert(b []byte) []byte {
+	const inner = 3 // level, description, and the type of the record
+	tail := len(b) - inner
+	if len(b) < recordHeaderBytes+inner || b[0] != recordCID || !record(b).plain() || b[tail-2] != 0 || b[tail-1] != inner || b[len(b)-1] != recordAlert {
+		return b
+	}
+	return append(append([]byte{recordAlert}, b[1:recordHeaderBytes-2]...), 0, 2, b[tail], b[tail+1])
+}
+
 // decryptError is the fatal alert of that name: RFC 5246 §7.2. Its number is above
 // those of the handshake's own records.
 func decryptError() []byte {

@@ -49,8 +49,11 @@ func (s *tlsServer) acceptDatagrams(ctx context.Context, c *conn) error {
 	if s.source.PSKHint != "" {
 		options = append(options, dtls.WithPSKIdentityHint([]byte(s.source.PSKHint)))
 	}
+	if link.idBytes > 0 {
+		options = append(options, dtls.WithConnectionIDGenerator(func() []byte { return link.peer.in.name(link.peer) }))
+	}
 	d, err := dtls.ServerWithOptions(link, remote, options...)
-	if err == nil {
+	if link.owner = d; err == nil {
 		err = d.HandshakeContext(ctx)
 	}
 	if err == nil {
@@ -82,7 +85,7 @@ func (t *ClientTLS) dialDatagrams(ctx context.Context, c *conn, e Endpoint, name
 	}
 	link := newDTLSLink(c)
 	d, err := t.dialDTLS(link, cfg, key)
-	if err == nil {
+	if link.owner = d; err == nil {
 		err = d.HandshakeContext(ctx)
 	}
 	if err == nil {
@@ -105,7 +108,9 @@ func (t *ClientTLS) dialDTLS(link *dtlsLink, cfg *tls.Config, key []byte) (*dtls
 	if err != nil {
 		return nil, err
 	}
-	var options []dtls.ClientOption
+	// The server gives a connection id, and needs none: this side does not move
+	// between its addresses.
+	options := []dtls.ClientOption{dtls.WithConnectionIDGenerator(dtls.OnlySendCIDGenerator())}
 	for _, o := range dtlsOptions(cfg) {
 		options = append(options, o)
 	}

@@ -68,6 +68,11 @@ type ServerTLS struct {
 	// it a certificate is optional; with both, clients choose.
 	PSKFile string
 	PSKHint string // tells clients which identity to use; "" for none
+
+	// CIDBytes is the length of the connection ids of DTLS, by which a client keeps
+	// its connection when its address changes, from 4 to 32. 0: 8; negative: there
+	// are none. It belongs to the socket and does not change with it open.
+	CIDBytes int
 }
 
 // pskOnly reports whether there are pre-shared keys and no certificate.
@@ -96,6 +101,9 @@ func (t *ServerTLS) problems() []error {
 	}
 	if len(t.PSKHint) > maxPSKIdentityBytes {
 		errs = append(errs, fmt.Errorf("psk_hint: longer than %d bytes", maxPSKIdentityBytes))
+	}
+	if t.CIDBytes > 0 && (t.CIDBytes < minCIDBytes || t.CIDBytes > maxCIDBytes) {
+		errs = append(errs, fmt.Errorf("cid_length: %d is not from %d to %d; -1: no connection ids", t.CIDBytes, minCIDBytes, maxCIDBytes))
 	}
 	if t.MaxVersion != 0 && t.MinVersion > t.MaxVersion {
 		errs = append(errs, fmt.Errorf("min_version: %s is above max_version, %s", tls.VersionName(t.MinVersion), tls.VersionName(t.MaxVersion)))

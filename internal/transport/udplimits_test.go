@@ -53,11 +53,11 @@ func TestAQueueThatIsNeverEmptyDoesNotGrow(t *testing.T) {
 	p := &peer{in: &datagrams{tally: &tally{}}}
 	cfg := ListenConfig{}.withDefaults()
 	for i := range 10_000 {
-		p.push([]byte{byte(i)}, &cfg)
+		p.push([]byte{byte(i)}, p.addr, &cfg)
 		if i < 5 {
 			continue
 		}
-		if got, err := p.pop(); err != nil || got[0] != byte(i-5) {
+		if got, err := p.pop(); err != nil || got.b[0] != byte(i-5) {
 			t.Fatalf("%d: %v, %v", i, got, err)
 		}
 	}

@@ -34,10 +34,13 @@ type datagrams struct {
 
 	queued atomic.Int64 // bytes in all queues
 
+	idBytes int // of connection ids; 0: there are none
+
 	mu    sync.Mutex // before peer.reads
 	peers map[netip.AddrPort]*peer
-	ended bool        // the listener is closed
-	last  *time.Timer // closes the socket, whoever still has it
+	ids   map[string]*peer // by connection id
+	ended bool             // the listener is closed
+	last  *time.Timer      // closes the socket, whoever still has it
 }
 
 // farewellTime is how long peers may write after their listener has closed.
@@ -50,7 +53,10 @@ func newDatagramListener(sock *net.UDPConn, e Endpoint, set *settings) (*listene
 		return nil, err
 	}
 	tune(sock, &set.cfg)
-	d := &datagrams{sock: sock, raw: raw, addr: sock.LocalAddr(), peers: map[netip.AddrPort]*peer{}}
+	d := &datagrams{sock: sock, raw: raw, addr: sock.LocalAddr(), peers: map[netip.AddrPort]*peer{}, ids: map[string]*peer{}}
+	if set.tls != nil {
+		d.idBytes = set.tls.source.idBytes()
+	}
 	l := newListener(d, e, set)
 	d.tally = &l.tally
 	l.take = func() (*conn, error) { return d.takePeer(l) }
@@ -71,7 +77,7 @@ func (d *datagrams) takePeer(l *listener) (*conn, error) {
 		d.tally.dropped(DroppedEmpty)
 		return nil, nil
 	}
-	if d.pass(from, b, &set.cfg) {
+	if d.passNamed(from, b, set) || d.pass(from, b, &set.cfg) {
 		return nil, nil
 	}
 	// No state for what can be no beginning.
@@ -83,7 +89,7 @@ func (d *datagrams) takePeer(l *listener) (*conn, error) {
 	if c == nil {
 		return nil, nil
 	}
-	p := &peer{in: d, addr: from}
+	p := newPeer(d, from)
 	c.begin(p, set)
 	if !d.enter(p, b, &set.cfg) {
 		_ = c.CloseReason("listener-closed")
@@ -101,14 +107,14 @@ func (d *datagrams) pass(from netip.AddrPort, b []byte, cfg *ListenConfig) bool 
 	case p == nil:
 		return false
 	case !p.settled || !isPlain(b):
-		p.push(b, cfg)
+		p.push(b, from, cfg)
 	case p.heir == nil && isClientHello(b):
 		return false // the client has started again
 	case p.heir == nil:
-		p.push(b, cfg)
+		p.push(b, from, cfg)
 	}
 	if p.heir != nil { // whose keys are right will be seen
-		p.heir.push(b, cfg)
+		p.heir.push(b, from, cfg)
 	}
 	return true
 }
@@ -124,13 +130,14 @@ func (d *datagrams) enter(p *peer, b []byte, cfg *ListenConfig) bool {
 	} else {
 		d.peers[p.addr] = p
 	}
-	p.push(b, cfg)
+	p.push(b, p.addr, cfg)
 	return true
 }
 
 // settle is for a peer whose DTLS handshake is complete. It takes the place of
 // the one that its client had before, which a stranger's ClientHello alone
-// cannot end: RFC 6347 §4.2.8.
+// cannot end: RFC 6347 §4.2.8. A client with a connection id may be anywhere from
+// now on, and another one may have its address: it has a place of its own.
 func (d *datagrams) settle(p *peer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -139,12 +146,19 @@ func (d *datagrams) settle(p *peer) {
 		d.peers[p.addr], p.elder, e.heir = p, nil, nil
 		e.end(&e.replaced)
 	}
+	if p.id != "" {
+		delete(d.peers, p.addr)
+	}
 }
 
 // leave forgets p. The last one closes the socket behind itself.
 func (d *datagrams) leave(p *peer) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	p.left = true
+	if p.id != "" {
+		delete(d.ids, p.id)
+	}
 	switch {
 	case p.elder != nil:
 		p.elder.heir, p.elder = nil, nil
@@ -158,7 +172,7 @@ func (d *datagrams) leave(p *peer) error {
 }
 
 func (d *datagrams) closeLocked() error {
-	if !d.ended || len(d.peers) > 0 {
+	if !d.ended || len(d.peers)+len(d.ids) > 0 {
 		return nil
 	}
 	if d.last != nil && !d.last.Stop() {
@@ -188,7 +202,10 @@ func (d *datagrams) Close() error {
 			p.heir.end(&p.heir.alone)
 		}
 	}
-	if len(d.peers) > 0 {
+	for _, p := range d.ids {
+		p.end(&p.alone)
+	}
+	if len(d.peers)+len(d.ids) > 0 {
 		d.last = time.AfterFunc(farewellTime, func() { _ = d.sock.Close() })
 	}
 	return d.closeLocked()

@@ -13,16 +13,19 @@ import (
 // way in, and the shared socket on the way out.
 type peer struct {
 	in   *datagrams
-	addr netip.AddrPort
+	addr netip.AddrPort // where it began
 
 	// Guarded by in.mu, and for DTLS only: settled says that the handshake is
 	// complete, elder is the connection that the client had before this one, which is
-	// its heir and not settled.
+	// its heir and not settled. id is the connection id that the client is to use,
+	// left says that it is of no use any more.
 	settled     bool
 	elder, heir *peer
+	id          string
+	left        bool
 
-	reads    alarm    // guards what follows; rings when a read has something to look at
-	queue    [][]byte // queue[next:] waits
+	reads    alarm     // guards what follows; rings when a read has something to look at
+	queue    []arrival // queue[next:] waits
 	next     int
 	bytes    int       // in it
 	until    time.Time // deadline of writes
@@ -31,12 +34,21 @@ type peer struct {
 	alone    bool // the listener is closed
 	replaced bool // the client has a new connection
 
-	wmu sync.Mutex // held by whoever writes
+	wmu sync.Mutex     // held by whoever writes
+	to  netip.AddrPort // where the peer is now
 	out sender
 }
 
+// arrival is a datagram that waits.
+type arrival struct {
+	b    []byte
+	from netip.AddrPort
+}
+
+func newPeer(in *datagrams, addr netip.AddrPort) *peer { return &peer{in: in, addr: addr, to: addr} }
+
 // push queues a copy of b, or drops it.
-func (p *peer) push(b []byte, cfg *ListenConfig) {
+func (p *peer) push(b []byte, from netip.AddrPort, cfg *ListenConfig) {
 	p.reads.Lock()
 	defer p.reads.Unlock()
 	waiting := len(p.queue) - p.next
@@ -54,7 +66,7 @@ func (p *peer) push(b []byte, cfg *ListenConfig) {
 		p.queue, p.next = p.queue[:copy(p.queue, p.queue[p.next:])], 0
 		clear(p.queue[waiting:cap(p.queue)])
 	}
-	p.queue = append(p.queue, append([]byte(nil), b...))
+	p.queue = append(p.queue, arrival{append([]byte(nil), b...), from})
 	if waiting == 0 {
 		p.reads.ring()
 	}
@@ -64,37 +76,37 @@ func (p *peer) push(b []byte, cfg *ListenConfig) {
 const keptQueue = 8
 
 // pop waits for a datagram.
-func (p *peer) pop() ([]byte, error) {
+func (p *peer) pop() (arrival, error) {
 	p.reads.Lock()
 	defer p.reads.Unlock()
 	for {
 		switch {
 		case p.closed:
-			return nil, net.ErrClosed
+			return arrival{}, net.ErrClosed
 		case p.finished, p.replaced:
-			return nil, io.EOF
+			return arrival{}, io.EOF
 		case p.reads.late():
-			return nil, os.ErrDeadlineExceeded
+			return arrival{}, os.ErrDeadlineExceeded
 		case p.next < len(p.queue):
 			return p.popLocked(), nil
 		case p.alone:
-			return nil, ErrListenerClosed
+			return arrival{}, ErrListenerClosed
 		}
 		p.reads.wait()
 	}
 }
 
-func (p *peer) popLocked() []byte {
-	b := p.queue[p.next]
-	p.queue[p.next] = nil
-	p.bytes -= len(b)
-	p.in.queued.Add(-int64(len(b)))
+func (p *peer) popLocked() arrival {
+	d := p.queue[p.next]
+	p.queue[p.next] = arrival{}
+	p.bytes -= len(d.b)
+	p.in.queued.Add(-int64(len(d.b)))
 	if p.next++; p.next == len(p.queue) {
 		if p.queue, p.next = p.queue[:0], 0; cap(p.queue) > keptQueue {
 			p.queue = nil
 		}
 	}
-	return b
+	return d
 }
 
 // Read implements net.Conn.
@@ -103,7 +115,17 @@ func (p *peer) Read(b []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return p.fill(b, d)
+	return p.fill(b, d.b)
+}
+
+// readFrom is Read that tells where the datagram came from.
+func (p *peer) readFrom(b []byte) (int, netip.AddrPort, error) {
+	d, err := p.pop()
+	if err != nil {
+		return 0, netip.AddrPort{}, err
+	}
+	n, err := p.fill(b, d.b)
+	return n, d.from, err
 }
 
 // ReadWith implements Conn.
@@ -113,7 +135,7 @@ func (p *peer) ReadWith(borrow func() []byte) ([]byte, int, error) {
 		return nil, 0, err
 	}
 	b := borrow()
-	n, err := p.fill(b, d)
+	n, err := p.fill(b, d.b)
 	return b, n, err
 }
 
@@ -130,9 +152,24 @@ func (p *peer) fill(b, datagram []byte) (int, error) {
 func (p *peer) Write(b []byte) (int, error) {
 	p.wmu.Lock()
 	defer p.wmu.Unlock()
+	return p.write(b)
+}
+
+// writeTo is Write to where the peer is from now on.
+func (p *peer) writeTo(b []byte, to netip.AddrPort) (int, error) {
+	p.wmu.Lock()
+	defer p.wmu.Unlock()
+	if to != p.to {
+		p.to, p.out = to, sender{}
+	}
+	return p.write(b)
+}
+
+// write is called with wmu held.
+func (p *peer) write(b []byte) (int, error) {
 	sent, err := p.send(b)
 	if !sent && err == nil {
-		_, err = p.in.sock.WriteToUDPAddrPort(b, p.addr)
+		_, err = p.in.sock.WriteToUDPAddrPort(b, p.to)
 	}
 	if err != nil {
 		return 0, err
@@ -207,7 +244,7 @@ func (p *peer) emptyLocked() {
 // LocalAddr implements net.Conn.
 func (p *peer) LocalAddr() net.Addr { return p.in.addr }
 
-// RemoteAddr implements net.Conn.
+// RemoteAddr implements net.Conn. DTLS knows where a peer is that has moved.
 func (p *peer) RemoteAddr() net.Addr { return net.UDPAddrFromAddrPort(p.addr) }
 
 // SetDeadline implements net.Conn.

@@ -56,9 +56,9 @@ func (s *sender) step(fd uintptr) {
 	}
 }
 
-// sockaddr is the peer's address in the family of the socket.
+// sockaddr is where the peer is, in the family of the socket.
 func sockaddr(p *peer) (unix.Sockaddr, error) {
-	a, port := p.addr.Addr(), int(p.addr.Port())
+	a, port := p.to.Addr(), int(p.to.Port())
 	if local, ok := p.in.addr.(*net.UDPAddr); ok && local.IP.To4() != nil && a.Is4() {
 		return &unix.SockaddrInet4{Port: port, Addr: a.As4()}, nil
 	}
