@@ -68,7 +68,7 @@ func (c *client) attach(w *work, s *setup) {
 		c.fail(w, g.codeOf(err), err)
 		return
 	}
-	if c.accept(w, s, true) {
+	if c.accept(w, s) {
 		link.Start()
 	}
 }
@@ -103,9 +103,10 @@ func (c *client) settleWill(s *setup, attached bool) error {
 	return c.link.SetWill(c.testament.will())
 }
 
-// accept makes the client active and says so. forget: it may not know its topic
-// identifiers any more. ok is false if that could not be stored.
-func (c *client) accept(w *work, s *setup, forget bool) (ok bool) {
+// accept makes the client active and says so. Whoever connects may have forgotten
+// its topic identifiers, even if it has only slept. ok is false if that could not be
+// stored.
+func (c *client) accept(w *work, s *setup) (ok bool) {
 	m := &s.connect
 	c.clean, c.will, c.generated, c.keepAlive = m.CleanSession, m.Will, m.ClientID == "", m.KeepAlive
 	c.sleep, c.request, c.secure = 0, 0, s.from.port.secure()
@@ -118,9 +119,7 @@ func (c *client) accept(w *work, s *setup, forget bool) (ok bool) {
 	}
 	c.g.counts.connected.Add(1)
 	c.reply(w, mqttsn.Connack{})
-	if forget {
-		c.out.forget()
-	}
+	c.out.forget()
 	c.resume(w)
 	c.arm(w.now)
 	return true
@@ -139,6 +138,9 @@ func (c *client) adopt(w *work, s *setup) {
 	old := c.out.where()
 	moved := old != s.from
 	before := c.state
+	if c.setup != nil {
+		before = c.setup.before
+	}
 	owner := c.link.Identity()
 	var err error
 	switch {
@@ -171,7 +173,7 @@ func (c *client) adopt(w *work, s *setup) {
 		c.renew(w, s, moved)
 		return
 	}
-	c.state, c.setup = connecting, s
+	s.before, c.state, c.setup = before, connecting, s
 	if moved {
 		c.out.move(s.from)
 		c.out.count(c, s.connect.Size())
@@ -185,7 +187,7 @@ func (c *client) adopt(w *work, s *setup) {
 		return
 	}
 	g.counts.resumed.Add(1)
-	c.accept(w, s, !slept)
+	c.accept(w, s)
 }
 
 // renew gives the client a new session in the place of the one that it has. A will

@@ -56,7 +56,6 @@ type standing struct {
 	will      bool          // the flag of CONNECT
 	generated bool          // the client has not named itself
 	secure    bool          // it has come by DTLS
-	proved    bool          // the store knows that the address receives
 	pseudo    bool          // see minusone.go
 	fresh     bool          // nothing has come since CONNACK
 	keepAlive uint16        // seconds; 0: there is none

@@ -41,7 +41,7 @@ func answerTo(err error) mqttsn.ReturnCode {
 // isGarbled reports whether a message could not be read.
 func isGarbled(err error) bool {
 	m := (*mqttsn.Malformed)(nil)
-	return err != nil && (!errors.As(err, &m) || m.Class == mqttsn.Garbled)
+	return errors.As(err, &m) && m.Class == mqttsn.Garbled
 }
 
 // isDropped reports whether a message is illegal and no code says so.

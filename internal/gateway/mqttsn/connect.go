@@ -20,6 +20,7 @@ type setup struct {
 	connect  mqttsn.Connect
 	id       string // of the session
 	identity auth.Identity
+	before   state // of a client that was connected
 	// The will, while and after the client is asked for it.
 	testament *testament
 	asked     mqttsn.Type // WILLTOPICREQ, then WILLMSGREQ
@@ -209,6 +210,10 @@ func (g *Gateway) identify(p path, clientID string) (auth.Identity, error) {
 // begin sets a client up that has been let in: it is asked for its will first, if
 // it has one.
 func (c *client) begin(w *work, s *setup) {
+	s.before = c.state
+	if c.setup != nil {
+		s.before = c.setup.before
+	}
 	c.setup, c.state = s, connecting
 	c.out.pause()
 	if !s.connect.Will {
@@ -245,17 +250,27 @@ func (c *client) dispatchSetup(w *work, e *event) {
 	case t == mqttsn.TypeWillMsg && s.asked == mqttsn.TypeWillMsgReq:
 		c.willMsg(w, e.body)
 	case t == mqttsn.TypeDisconnect:
-		if c.link != nil { // it was connected before
-			c.leave(w)
-			return
-		}
-		c.abandon()
-		c.g.tell(w, s.from, mqttsn.Disconnect{})
+		c.disconnectSetup(w, e.body)
 	case t == mqttsn.TypePublish && isMinusOne(e.body):
 		c.g.publishMinusOne(w, *e)
 	default:
 		c.g.counts.unexpected.Add(1)
 	}
+}
+
+// disconnectSetup forgets a client that does not want to connect any more.
+func (c *client) disconnectSetup(w *work, body []byte) {
+	if _, err := mqttsn.ParseDisconnect(body, &w.options); err != nil {
+		c.g.dropped(err)
+		return
+	}
+	if c.link != nil { // it was connected before
+		c.leave(w)
+		return
+	}
+	p := c.setup.from
+	c.abandon()
+	c.g.tell(w, p, mqttsn.Disconnect{})
 }
 
 // willTopic goes on with the payload, if there is a will. SN-6.3

@@ -78,7 +78,7 @@ func (g *Gateway) Counters() map[string]uint64 {
 		"dropped/half_open":     n.halfOpen.Load(),
 		"dropped/minus_one_off": n.minusOneOff.Load(),
 		"dropped/minus_one_bad": n.minusOneBad.Load(),
-		"dropped/foreign_i_d":   n.foreignID.Load(),
+		"dropped/foreign_id":    n.foreignID.Load(),
 		"dropped/moved":         n.moved.Load(),
 		"dropped/refused":       n.refused.Load(),
 

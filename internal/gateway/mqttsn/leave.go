@@ -86,21 +86,30 @@ func (c *client) closed(w *work, r broker.Reason) {
 // nowhere is where a client is that has lost its address.
 var nowhere = &port{carrier: discard{}}
 
-// loseAddress notes that p belongs to somebody else. The client may turn up
-// elsewhere, until it has been silent for too long. It is called by whoever has
+// loseAddress notes that p belongs to somebody else. It is called by whoever has
 // found out, not by the owner.
 func (c *client) loseAddress(p path) {
 	if c.out.leave(p) {
-		c.later(func(c *client, _ *work) {
-			if c.out.where().port != nowhere || c.state == gone {
-				return
-			}
-			c.out.pause()
-			if c.state == awake {
-				c.state = asleep
-			}
-		})
+		c.later((*client).addressLost)
 	}
+}
+
+// addressLost has the client wait until it turns up elsewhere, or has been silent for
+// too long. A session that ends with its connection and is not asleep ends at once.
+func (c *client) addressLost(w *work) {
+	switch {
+	case c.out.where().port != nowhere || c.state == gone:
+		return
+	case c.link == nil:
+		c.vanish()
+		return
+	case c.clean && c.state == active:
+		c.lose(w)
+		return
+	case c.state == awake:
+		c.state = asleep
+	}
+	c.out.pause()
 }
 
 // leave has the client be nowhere, if it is at p. What is on its way to it must not

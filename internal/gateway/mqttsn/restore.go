@@ -18,7 +18,6 @@ const keptState = "s"
 type stored struct {
 	asleep, clean, will, generated, secure bool
 	proved                                 bool   // see outbox
-	proved                                 bool   // see outbox
 	keepAlive, sleep                       uint16 // seconds
 	base                                   uint16 // see outbox
 	addr                                   netip.AddrPort
@@ -35,7 +34,6 @@ const (
 	bitGenerated
 	bitSecure
 	bitForwarded
-	bitProved
 	bitProved
 )
 
@@ -69,7 +67,7 @@ func decodeStored(b []byte) (stored, error) {
 	}
 	s := stored{
 		asleep: b[0]&bitAsleep != 0, clean: b[0]&bitClean != 0, will: b[0]&bitWill != 0,
-		generated: b[0]&bitGenerated != 0, secure: b[0]&bitSecure != 0, proved: b[0]&bitProved != 0,
+		generated: b[0]&bitGenerated != 0, secure: b[0]&bitSecure != 0,
 		keepAlive: binary.BigEndian.Uint16(b[1:]), sleep: binary.BigEndian.Uint16(b[3:]), base: binary.BigEndian.Uint16(b[5:]),
 	}
 	s.node.forwarded, s.proved = b[0]&bitForwarded != 0, b[0]&bitProved != 0
@@ -94,7 +92,7 @@ func (c *client) keepState() {
 	p, base, proved := c.out.whereFrom()
 	id := c.link.Identity()
 	s := stored{
-		asleep: c.state == asleep || c.state == awake, clean: c.clean, will: c.will, generated: c.generated, secure: c.secure, proved: proved,
+		asleep: c.state == asleep || c.state == awake, clean: c.clean, will: c.will, generated: c.generated, secure: c.secure,
 		keepAlive: c.keepAlive, sleep: c.sleep, base: base, proved: proved,
 		method: id.Method, username: id.Username,
 	}
@@ -160,7 +158,7 @@ func (g *Gateway) restoreClient(id string) error {
 	who.Method, who.Username = s.method, s.username
 	_ = link.SetIdentity(who) // of the same owner
 	c.standing = standing{
-		state: active, clean: s.clean, will: s.will, generated: s.generated, secure: s.secure, proved: s.proved,
+		state: active, clean: s.clean, will: s.will, generated: s.generated, secure: s.secure,
 		keepAlive: s.keepAlive, sleep: s.sleep, heard: g.since(g.now()), link: link,
 		testament: decodeTestament(resumed.Kept[keptWill]),
 	}

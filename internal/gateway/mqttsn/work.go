@@ -194,7 +194,6 @@ func (c *client) workOff(w *work) {
 			}
 			w.begin()
 			c.handle(w, e)
-			c.keepProof()
 			_ = c.commit(w)
 			w.flush()
 		}
