@@ -51,6 +51,12 @@ ip -6 address add fd00:9::1/64 dev v0 nodad
 ip -6 address add fd00:9:1::1/64 dev v1 nodad
 ip link set v0 up
 ip link set v1 up
+for v in v0 v1; do # the kernel takes its time
+	for try in $(seq 500); do
+		ip -6 route show table local | grep -q "^multicast ff00::/8 dev $v " && break
+		sleep 0.01
+	done
+done
 exec "$@"`
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", script, "sh", self, "-test.v", "-test.timeout=60s", "-test.run=^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), is+"="+t.Name(), "IP="+ip)
