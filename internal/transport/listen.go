@@ -40,7 +40,8 @@ type Listener interface {
 }
 
 // Listen opens the socket that rawURL names. Port 0 picks a free one. The host
-// may be empty for all addresses, and so may [::]; 0.0.0.0 is all of IPv4 only.
+// may be empty for all addresses, and so may [::]; 0.0.0.0 is all of IPv4 only. With
+// a scheme that has Packets, the result is a PacketListener.
 func Listen(ctx context.Context, rawURL string, cfg ListenConfig) (Listener, error) {
 	e, err := Parse(rawURL, cfg.Schemes)
 	if err != nil {
