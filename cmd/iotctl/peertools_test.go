@@ -69,7 +69,7 @@ func (c clients) command(ctx context.Context, program string, args ...string) *e
 	return cmd
 }
 
-const commandTimeout = 20 * time.Second
+const commandTimeout = 30 * time.Second
 
 // run executes a program to its end.
 func (c clients) run(t *testing.T, stdin, program string, args ...string) outcome {

@@ -31,7 +31,7 @@ import (
 // be what that prints. Commands that run until they are interrupted stay for
 // the rest of their section. YAML blocks go through serve --test-config.
 
-const readmePatience = 20 * time.Second
+const readmePatience = 30 * time.Second
 
 // prelude lets commands use a port of the test's instead of the default one.
 const prelude = `set -eu

@@ -50,7 +50,7 @@ func TestServeConfigIsValid(t *testing.T) {
 }
 
 // servePatience bounds waits for a server in a process of its own.
-const servePatience = 20 * time.Second
+const servePatience = 30 * time.Second
 
 // TestServeScripts runs testdata/script/serve*.txtar and store*.txtar. Beside testscript's own
 // commands they have

@@ -13,7 +13,7 @@ import (
 	"github.com/iotctl/iotctl/internal/client/iottext"
 )
 
-const devicePatience = 10 * time.Second
+const devicePatience = 30 * time.Second
 
 // server is the other side of a device, by hand: each connection is given to
 // serve.

@@ -73,7 +73,7 @@ func TestEachFrameIsADatagram(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
 	for _, step := range []struct {
 		say  string
 		hear []string
@@ -129,7 +129,7 @@ func TestMessagesTooLongForADatagramAreDropped(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer nc.Close()
-			_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+			_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
 			hears := func(want string) {
 				t.Helper()
 				buf := make([]byte, 1<<16)

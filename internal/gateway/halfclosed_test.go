@@ -51,7 +51,7 @@ func TestLastWordsReachAClientThatHasEndedItsSide(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
 		if _, err := io.WriteString(nc, "x"); err != nil {
 			t.Fatal(err)
 		}

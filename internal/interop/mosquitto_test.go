@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 func TestMosquittoClients(t *testing.T) {
 	tool(t, "mosquitto_pub")

@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds waits for what is on its way.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // client is a raw MQTT 5.0 client.
 type client struct {

@@ -70,7 +70,7 @@ func echoed(t *testing.T, url string, tls *transport.ClientTLS) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	_, _ = c.Write([]byte("hello"))
 	b := make([]byte, 100)
 	if n, err := c.Read(b); err != nil || string(b[:n]) != "hello" {

@@ -37,7 +37,7 @@ type Broker struct {
 }
 
 // patience is for what must happen soon; only failing tests wait as long.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 type suite struct {
 	version   mqtt.Version

@@ -28,7 +28,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // until waits for something to become true.
 func until(t testing.TB, what string, ok func() bool) {

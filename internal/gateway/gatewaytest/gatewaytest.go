@@ -18,7 +18,7 @@ import (
 )
 
 // Patience is how long the suite, and a Client, wait for what has to come.
-const Patience = 10 * time.Second
+const Patience = 30 * time.Second
 
 // Message is what the broker sees of a device.
 type Message struct {

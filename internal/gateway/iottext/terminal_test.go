@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what has to come.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // site is a broker with the gateway, on a free port.
 type site struct {

@@ -20,7 +20,7 @@ type raw struct {
 }
 
 // patience is how long a test waits for what has to come.
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 func dial(t *testing.T, addr string, v mqtt.Version) *raw {
 	t.Helper()
