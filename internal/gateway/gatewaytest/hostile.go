@@ -29,7 +29,7 @@ func cut(t *testing.T, s Subject) {
 			st := open(t, s, setting{readBytes: n})
 			seen := st.watchUplink(t, "a")
 			a := st.connect(t, "a")
-			for i, length := range []int{1, 2, 10, 200, s.PayloadBytes, 1} {
+			for i, length := range []int{1, 2, 10, 200, 40_000, 1} { // the long one is longer than a buffer
 				payload := text(i, min(length, s.PayloadBytes))
 				a.Send(payload)
 				st.expect(t, seen, "a", payload)
@@ -74,13 +74,18 @@ func slowClient(t *testing.T, st *stage) {
 		c.receives(t, "one")
 	}
 	slow.nc.stall()
-	length := min(1024, st.s.PayloadBytes)
+	length := min(4096, st.s.PayloadBytes)
 	before := heap()
-	for i := range 12 << 20 / length { // far above what one connection may hold
-		payload := text(i, length)
-		st.publish(t, st.s.Downlink("slow", payload))
-		st.publish(t, st.s.Downlink("good", payload))
-		good.receives(t, payload)
+	const batch = 8
+	for i := 0; i < 12<<20/length; i += batch { // far above what one connection may hold
+		for k := range batch {
+			payload := text(i+k, length)
+			st.publish(t, st.s.Downlink("slow", payload))
+			st.publish(t, st.s.Downlink("good", payload))
+		}
+		for k := range batch {
+			good.receives(t, text(i+k, length))
+		}
 	}
 	if grown := heap() - before; grown > slowGrowth {
 		t.Errorf("the heap has grown by %d bytes for one slow client", grown)
