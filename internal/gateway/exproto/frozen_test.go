@@ -80,7 +80,7 @@ func (r *relay) connections() int {
 }
 
 func TestAFrozenConnectionToTheHandlerIsReplaced(t *testing.T) {
-	limit := time.Second
+	limit := 2 * time.Second
 	h := &handler{do: func(h *handler, e told) error {
 		if e.what == "bytes" {
 			return h.send(e.conn, e.bytes)

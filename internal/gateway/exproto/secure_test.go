@@ -123,11 +123,20 @@ func TestAHandlerThatIsNotTrustedIsNotUsed(t *testing.T) {
 	h := &handler{options: []grpc.ServerOption{grpc.Creds(credentials.NewTLS(&tls.Config{
 		Certificates: []tls.Certificate{ca.Server(t, nil, "127.0.0.1")}, MinVersion: tls.VersionTLS12,
 	}))}}
-	s := start(t, options{nobody: true, gateway: exproto.Config{Handler: exproto.HandlerConfig{
-		Address: "https://" + h.serve(t, "127.0.0.1:0"), ConnectTimeout: 200 * time.Millisecond,
-	}}})
-	s.device().closed()
-	until(t, "the log tells", func() bool { return s.log.count("strangers") > 0 })
+	address := "https://" + h.serve(t, "127.0.0.1:0")
+	for limit := 200 * time.Millisecond; ; limit *= 2 {
+		s := start(t, options{nobody: true, gateway: exproto.Config{Handler: exproto.HandlerConfig{
+			Address: address, ConnectTimeout: limit,
+		}}})
+		s.device().closed()
+		until(t, "the log tells", func() bool { return s.log.count("the handler fails") > 0 })
+		if s.log.count("strangers") > 0 {
+			return
+		}
+		if limit > patience { // else the handshake was not done within the limit
+			t.Fatalf("the log does not say why:\n%s", s.log.String())
+		}
+	}
 }
 
 func TestTheAdapterWantsCertificates(t *testing.T) {

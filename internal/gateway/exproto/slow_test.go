@@ -10,24 +10,29 @@ import (
 )
 
 func TestACallbackHasADeadline(t *testing.T) {
-	limit := 2 * time.Second // in which a busy machine answers OnSocketCreated
+	limit := time.Second
 	hang := make(chan struct{})
-	s := start(t, options{
-		gateway: exproto.Config{Handler: exproto.HandlerConfig{Timeout: &limit}},
-		handler: &handler{do: func(_ *handler, e told) error {
-			if e.what == "bytes" {
-				<-hang
-			}
-			return nil
-		}},
-	})
 	defer close(hang)
-	d := s.device()
-	d.send("x")
-	d.closed()
-	s.h.wait(t, "closed", 1)
-	if s.log.count("has not answered OnReceivedBytes within 2s") == 0 {
-		t.Error("the log does not say why")
+	for {
+		s := start(t, options{
+			gateway: exproto.Config{Handler: exproto.HandlerConfig{Timeout: &limit}},
+			handler: &handler{do: func(_ *handler, e told) error {
+				if e.what == "bytes" {
+					<-hang
+				}
+				return nil
+			}},
+		})
+		d := s.device()
+		d.send("x")
+		d.closed()
+		s.h.wait(t, "closed", 1)
+		if s.log.count("has not answered OnReceivedBytes within 1s") > 0 {
+			return
+		}
+		if s.log.count("has not answered OnSocketCreated within 1s") == 0 { // a busy machine: once more
+			t.Fatalf("the log does not say why:\n%s", s.log.String())
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ func TestWhoCallsNothingIsSentAway(t *testing.T) {
 	file := t.TempDir() + "/token"
 	write(t, file, "t0ken")
 	s := start(t, options{gateway: exproto.Config{Adapter: exproto.AdapterConfig{
-		TokenFile: exproto.File(file), Timeout: 300 * time.Millisecond,
+		TokenFile: exproto.File(file), Timeout: time.Second,
 	}}})
 	known := dialAdapter(t, s.g.AdapterURL(), grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithUnaryInterceptor(bearer("t0ken")))

@@ -92,7 +92,7 @@ func TestAHandlerThatHangsInTheTimerLosesTheDevice(t *testing.T) {
 }
 
 func TestASecondTimerReplacesTheFirst(t *testing.T) {
-	s := start(t, options{gateway: exproto.Config{KeepaliveMultiplier: 0.5}, handler: &handler{do: func(h *handler, e told) error {
+	s := start(t, options{gateway: exproto.Config{KeepaliveMultiplier: 1}, handler: &handler{do: func(h *handler, e told) error {
 		switch e.what {
 		case "created":
 			return errors.Join(h.startTimer(e.conn, 1), h.startTimer(e.conn, 10_000))
