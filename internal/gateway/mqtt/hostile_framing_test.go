@@ -86,7 +86,7 @@ func connectBytes(t *testing.T, v mqtt.Version) []byte {
 }
 
 func TestHostile_01_ConnectAndSendNothing(t *testing.T) {
-	const limit = 300 * time.Millisecond
+	const limit = time.Second
 	hostile(t, arena{gw: gw.Config{ConnectTimeout: limit}}, func(h *hall) {
 		const n = 200
 		began := time.Now()
@@ -113,12 +113,12 @@ func TestHostile_01_ConnectAndSendNothing(t *testing.T) {
 }
 
 func TestHostile_02_OneByteAtATime(t *testing.T) {
-	const limit = 300 * time.Millisecond
+	const limit = time.Second
 	hostile(t, arena{gw: gw.Config{ConnectTimeout: limit}}, func(h *hall) {
 		nc := h.socket()
 		began := time.Now()
 		var err error
-		for _, c := range connectBytes(t, mqtt.V5) { // takes 2 s at this rate
+		for _, c := range connectBytes(t, mqtt.V5) { // takes 2 s at this rate, or longer
 			_ = nc.SetReadDeadline(time.Now().Add(40 * time.Millisecond))
 			_, _ = nc.Write([]byte{c})
 			if _, err = nc.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -126,7 +126,7 @@ func TestHostile_02_OneByteAtATime(t *testing.T) {
 			}
 		}
 		took := time.Since(began)
-		if errors.Is(err, os.ErrDeadlineExceeded) || took < limit || took > 4*limit {
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) || took < limit {
 			t.Errorf("%v after %v, want the end at the CONNECT deadline of %v, whatever trickles in", err, took, limit)
 		}
 	})

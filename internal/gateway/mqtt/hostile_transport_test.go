@@ -351,7 +351,7 @@ func TestHostile_91_WebSocket(t *testing.T) {
 		})
 	})
 	t.Run("upgrades", func(t *testing.T) {
-		hostile(t, arena{url: "ws://127.0.0.1:0", gw: gw.Config{ConnectTimeout: 300 * time.Millisecond}}, func(h *hall) {
+		hostile(t, arena{url: "ws://127.0.0.1:0", gw: gw.Config{ConnectTimeout: time.Second}}, func(h *hall) {
 			for want, lines := range map[int][][]string{
 				101: {{"Sec-WebSocket-Protocol: chat, mqtt"}, {"Sec-WebSocket-Protocol: mqtt", "Origin: http://127.0.0.1"}},
 				400: {nil, {"Sec-WebSocket-Protocol: chat"}},
@@ -413,7 +413,7 @@ func TestHostile_91_WebSocket(t *testing.T) {
 		})
 	})
 	t.Run("empty frames", func(t *testing.T) {
-		hostile(t, arena{url: "ws://127.0.0.1:0", gw: gw.Config{ConnectTimeout: 300 * time.Millisecond}}, func(h *hall) {
+		hostile(t, arena{url: "ws://127.0.0.1:0", gw: gw.Config{ConnectTimeout: time.Second}}, func(h *hall) {
 			// They are no sign of life: the CONNECT deadline ends them.
 			p := h.page()
 			empty := bytes.Repeat(masked(ws.OpBinary, true, nil), 1000)

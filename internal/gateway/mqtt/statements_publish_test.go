@@ -124,6 +124,7 @@ func TestStatement_3_3_2_2_WildcardsInTopicName(t *testing.T) {
 }
 
 func TestStatement_3_3_2_6_ExpiryCountsDown(t *testing.T) {
+	t.Parallel()
 	s := start(t, broker.Config{}, gw.Config{})
 	p := online(t, s.addr, mqtt.V5, "p")
 	send := func(payload string, expiry uint32, retain bool) {
