@@ -173,20 +173,20 @@ func (s *Session) attach(ctx context.Context, id auth.Identity, o SessionOptions
 		}
 	}
 	l := newLink(s, id, o, r)
-	will, since := s.will, s.since
+	will, away := s.will, s.away
 	// The client is back in time: a will that waits is not published.
-	s.will, s.since = nil, time.Time{} // [MQTT-3.1.3-9]
+	s.will, s.away = nil, nil // [MQTT-3.1.3-9]
 	if o.Will != nil {
 		s.will = newWill(o.Will, s.id, id.Owner())
 	}
-	before := s.connect(l, id, o.Expiry)
+	before := s.connect(l, l.identity, o.Expiry)
 	kept, err := s.readKept(ctx, found)
 	if err == nil {
 		err = b.apply(ctx, s.attachOps(found))
 	}
 	if err != nil {
 		l.gone.Store(true)
-		s.will, s.since = will, since
+		s.will, s.away = will, away
 		s.connect(nil, before.identity, before.expiry)
 		if found {
 			s.settle() // a connection that it had has been taken over
@@ -195,14 +195,14 @@ func (s *Session) attach(ctx context.Context, id auth.Identity, o SessionOptions
 		}
 		return nil, nil, err
 	}
-	s.connected(found)
+	s.connected(away)
 	return l, kept, nil
 }
 
 func newLink(s *Session, id auth.Identity, o SessionOptions, r Receiver) *Link {
 	return &Link{
-		b: s.b, s: s, r: r, window: o.Window, receiveMaximum: o.ReceiveMaximum,
-		unpaced: o.Unpaced, identity: id,
+		s: s, r: r, window: o.Window, receiveMaximum: o.ReceiveMaximum,
+		unpaced: o.Unpaced, identity: &id,
 	}
 }
 
@@ -214,12 +214,12 @@ func (s *Session) readKept(ctx context.Context, found bool) (map[string][]byte, 
 	return s.b.cfg.Store.Kept(ctx, s.id)
 }
 
-// connected notes that a session, which may have been there without one, has a
-// connection. Called with life held.
-func (s *Session) connected(found bool) {
+// connected notes that a session has a connection. away is what it had without
+// one, nil if it is new. Called with life held.
+func (s *Session) connected(away *absence) {
 	b := s.b
-	if found {
-		b.timers.stop(&s.timer)
+	if away != nil {
+		b.timers.stop(&away.timer)
 		b.owners.add(s.owner, -1)
 	}
 	b.stats.Connected.Add(1)
@@ -228,12 +228,12 @@ func (s *Session) connected(found bool) {
 
 // terms are what a connection sets for its session.
 type terms struct {
-	identity auth.Identity
+	identity *auth.Identity
 	expiry   time.Duration
 }
 
 // connect sets the link of the session and its terms; it returns those before.
-func (s *Session) connect(l *Link, id auth.Identity, expiry time.Duration) (before terms) {
+func (s *Session) connect(l *Link, id *auth.Identity, expiry time.Duration) (before terms) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before = terms{s.identity, s.expiry}
@@ -306,7 +306,7 @@ func (s *Session) unlink(l *Link, f Farewell) bool {
 	s.mu.Unlock()
 	l.waitKept()
 	b.stats.Connected.Add(-1)
-	s.since = time.Now()
+	s.leave(time.Now())
 	b.owners.add(s.owner, 1)
 	if !f.Abnormal {
 		s.will = nil
@@ -328,7 +328,7 @@ func (s *Session) settle() {
 	case w.delay == 0:
 		s.fireWill()
 	default:
-		w.due = s.since.Add(w.delay)
+		w.due = s.away.since.Add(w.delay)
 		ops = append(ops, store.Op{Record: w.record(s.id)})
 	}
 	s.b.applyQuietly(ops)

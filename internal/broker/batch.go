@@ -29,6 +29,8 @@ type batch struct {
 	matches  []*subscription // scratch of Publish
 	picks    []pick          // scratch of route
 	merged   map[*Session]int
+	actions  []session.Action // scratch of whoever calls Session.run
+	lent     message.Message  // scratch of publish
 }
 
 // offer is a message for a durable session, stored under seq.
@@ -180,5 +182,5 @@ func (bt *batch) reset() {
 	if cap(matches) > scratchMax {
 		matches, picks, dirty, merged = nil, nil, nil, nil
 	}
-	*bt = batch{matches: matches, picks: picks, dirty: dirty, merged: merged}
+	*bt = batch{matches: matches, picks: picks, dirty: dirty, merged: merged, actions: bt.actions}
 }

@@ -11,11 +11,15 @@ import (
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/message"
 	"github.com/iotctl/iotctl/internal/router"
+	"github.com/iotctl/iotctl/internal/session"
+	"github.com/iotctl/iotctl/internal/store"
 )
 
 // Broker routes messages between sessions.
 type Broker struct {
 	cfg      Config
+	plain    *session.Terms                  // of sessions that are not durable
+	paged    *session.Terms                  // of those that are
 	authz    atomic.Pointer[auth.Authorizer] // replaced on reload
 	stats    Stats
 	subs     router.Tree[*subscription]
@@ -55,6 +59,8 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 		groups:  map[string]*group{},
 		started: time.Now(),
 	}
+	b.plain = session.NewTerms(b.cfg.Queue, session.Head{})
+	b.paged = session.NewTerms(b.cfg.Queue, session.Head{Messages: store.PageMessages, Bytes: store.PageBytes})
 	b.SetAuthorizer(cfg.Authorizer)
 	b.timers.wake = make(chan struct{}, 1)
 	b.hungry.timer.fire = b.feed
@@ -191,7 +197,7 @@ func (b *Broker) Revoke(ids []auth.Identity) (ended int) {
 	b.each(func(s *Session) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		id := s.identity
+		id := *s.identity
 		if id.Username = ""; s.link != nil && gone[id] {
 			links = append(links, s.link)
 		}

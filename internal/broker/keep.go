@@ -37,9 +37,9 @@ func (l *Link) SetWill(w *Will) error {
 	var next *will
 	if w != nil {
 		switch {
-		case !l.b.mayPublish(&l.identity, string(w.Message.Topic)):
+		case !l.s.b.mayPublish(l.identity, string(w.Message.Topic)):
 			return ErrNotAuthorized
-		case s.durable() && l.b.Full():
+		case s.durable() && l.s.b.Full():
 			return ErrFull
 		}
 		next = newWill(w, s.id, s.owner)

@@ -15,26 +15,24 @@ import (
 // Link is the connection of the moment of a session. Its methods belong to the
 // goroutine that reads from the client, except Writable.
 type Link struct {
-	b              *Broker
 	s              *Session
 	r              Receiver
-	identity       auth.Identity
+	identity       *auth.Identity // never changed, but replaced
 	window         session.Window
 	receiveMaximum int
-	unpaced        bool             // see SessionOptions
-	gone           atomic.Bool      // another connection has the session, or it ended
-	keeping        atomic.Bool      // has kept something, or changed its will
-	dirty          atomic.Bool      // in some batch's list of receivers to flush
-	batch          *batch           // nil when there is none; see begin
-	last           string           // topic of the last message
-	lent           *message.Message // scratch of publish
+	unpaced        bool        // see SessionOptions
+	gone           atomic.Bool // another connection has the session, or it ended
+	keeping        atomic.Bool // has kept something, or changed its will
+	dirty          atomic.Bool // in some batch's list of receivers to flush
+	batch          *batch      // nil when there is none; see begin
+	last           string      // topic of the last message
 }
 
 // ClientID returns the client identifier.
 func (l *Link) ClientID() string { return l.s.id }
 
 // Identity returns who the client is.
-func (l *Link) Identity() auth.Identity { return l.identity }
+func (l *Link) Identity() auth.Identity { return *l.identity }
 
 // SetIdentity notes the result of a re-authentication. The owner of the
 // session cannot change. // [MQTT-4.12.1-1]
@@ -42,9 +40,9 @@ func (l *Link) SetIdentity(id auth.Identity) error {
 	if id.Owner() != l.s.owner {
 		return ErrNotOwner
 	}
-	l.identity = id
+	l.identity = &id
 	l.s.mu.Lock()
-	l.s.identity = id
+	l.s.identity = &id
 	l.s.mu.Unlock()
 	return nil
 }
@@ -76,8 +74,8 @@ func (l *Link) Start() {
 	if s.link == l {
 		s.online.Store(true)
 		s.in.Resume()
-		s.filterLocked(l.b, bt)
-		s.run(s.out.Resume(now, l.window, s.actions[:0]), bt)
+		s.filterLocked(l.s.b, bt)
+		s.run(s.out.Resume(now, l.window, bt.actions[:0]), bt)
 		s.pumpReplay(now, bt)
 	}
 	s.mu.Unlock()
@@ -88,7 +86,7 @@ func (l *Link) Start() {
 // the next one gets it.
 func (l *Link) settle(err error) {
 	if err != nil {
-		l.b.cfg.Logger.Error("store", "client", l.s.id, "err", err)
+		l.s.b.cfg.Logger.Error("store", "client", l.s.id, "err", err)
 		l.r.Close(ReasonUnavailable)
 	}
 }
@@ -97,16 +95,17 @@ func (l *Link) settle(err error) {
 // returned false. It may be called from any goroutine.
 func (l *Link) Writable() {
 	s := l.s
-	var bt batch
+	bt := batches.Get().(*batch)
+	defer batches.Put(bt)
 	now := bt.begin()
 	s.mu.Lock()
 	if s.link == l {
 		s.moved()
-		s.run(s.out.Unblocked(now, s.actions[:0]), &bt)
-		s.pumpReplay(now, &bt)
+		s.run(s.out.Unblocked(now, bt.actions[:0]), bt)
+		s.pumpReplay(now, bt)
 	}
 	s.mu.Unlock()
-	_, err := l.b.commit(context.Background(), &bt, l)
+	_, err := l.s.b.commit(context.Background(), bt, l)
 	l.settle(err)
 }
 
@@ -121,7 +120,7 @@ func (l *Link) Acked(kind session.Ack, id uint16) error {
 		return ErrTakenOver
 	}
 	s.moved()
-	actions, err := s.out.Acked(now, kind, id, s.actions[:0])
+	actions, err := s.out.Acked(now, kind, id, bt.actions[:0])
 	s.run(actions, bt)
 	s.pumpReplay(now, bt)
 	return err
@@ -169,7 +168,7 @@ func (l *Link) Commit(ctx context.Context) error {
 	if l.batch == nil {
 		return nil
 	}
-	met, err := l.b.commit(ctx, l.batch, l)
+	met, err := l.s.b.commit(ctx, l.batch, l)
 	l.done()
 	if err == nil && !l.unpaced {
 		l.pace(met)
@@ -226,7 +225,7 @@ func (l *Link) Detach(f Farewell) {
 	if bt := l.batch; bt != nil {
 		bt.flush() // what others rely on, if the batch is not committed any more
 		l.stored(bt, ErrEnded)
-		l.b.abandon(bt)
+		l.s.b.abandon(bt)
 		bt.reset()
 		l.done()
 	}
@@ -264,10 +263,11 @@ func (l *Link) Publish(v message.View) (matched int, err error) {
 }
 
 func (l *Link) publish(v message.View, bt *batch) (matched int, err error) {
-	b, s, now := l.b, l.s, bt.now
+	s, now := l.s, bt.now
+	b := s.b
 	b.stats.PublishReceived.Add(1)
 	b.stats.PublishBytesReceived.Add(uint64(len(v.Payload)))
-	if err := b.checkPublish(&l.identity, v.Topic); err != nil {
+	if err := b.checkPublish(l.identity, v.Topic); err != nil {
 		b.stats.dropped(session.DropNotAllowed)
 		return 0, err
 	}
@@ -300,12 +300,9 @@ func (l *Link) publish(v message.View, bt *batch) (matched int, err error) {
 	case v.QoS > 0:
 		m = v.Copy(l.topic(v.Topic), now, s.id, s.owner)
 	default: // nobody keeps it
-		if l.lent == nil {
-			l.lent = new(message.Message)
-		}
-		v.Lend(l.lent, l.topic(v.Topic), now, s.id, s.owner)
-		matched = b.routeMatches(l.lent, s, bt)
-		*l.lent = message.Message{}
+		v.Lend(&bt.lent, l.topic(v.Topic), now, s.id, s.owner)
+		matched = b.routeMatches(&bt.lent, s, bt)
+		bt.lent = message.Message{}
 		return matched, nil
 	}
 	return b.routeMatches(m, s, bt), nil

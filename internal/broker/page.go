@@ -34,7 +34,7 @@ func (s *Session) fetch(ctx context.Context, bt *batch) {
 	case after >= through: // goes on when what is being stored has been
 		s.out.Unfetched()
 	default:
-		s.run(s.out.Page(bt.begin(), s.page(page, through), s.actions[:0]), bt)
+		s.run(s.out.Page(bt.begin(), s.page(page, through), bt.actions[:0]), bt)
 		s.pumpReplay(bt.begin(), bt)
 	}
 }

@@ -281,7 +281,7 @@ func TestFullStoreRefusesWhatItWouldHaveToKeep(t *testing.T) {
 		}
 		c.subscribe(Subscription{Filter: "new"})
 		o := durable("other")
-		if _, _, err := b.Attach(t.Context(), c.l.identity, o, &client{t: t}); !errors.Is(err, ErrFull) {
+		if _, _, err := b.Attach(t.Context(), c.l.Identity(), o, &client{t: t}); !errors.Is(err, ErrFull) {
 			t.Errorf("a new durable session: %v", err)
 		}
 		s.want("a=4", "r=2")

@@ -24,8 +24,9 @@ func (b *Broker) load(ctx context.Context) error {
 	b.each(func(s *Session) {
 		s.life.Lock()
 		defer s.life.Unlock()
-		if s.since.IsZero() {
-			s.since, s.interrupted = now, true
+		if s.away == nil {
+			s.leave(now)
+			s.interrupted = true
 			return
 		}
 		s.schedule()
@@ -40,8 +41,10 @@ func (b *Broker) loadRecord(r store.Record) {
 	case store.Session:
 		s := newSession(b, r.ClientID, r.Owner)
 		s.expiry = r.Expiry
-		s.identity = auth.Identity{Name: r.Owner, ClientID: r.ClientID, Username: r.Owner}
-		s.since = r.Ended
+		s.identity = &auth.Identity{Name: r.Owner, ClientID: r.ClientID, Username: r.Owner}
+		if !r.Ended.IsZero() {
+			s.leave(r.Ended)
+		}
 		s.begin(r.First)
 		s.before = r.Sent
 		s.out.Skip(r.Sent) // what comes now has not been sent
@@ -63,12 +66,12 @@ func (b *Broker) loadRecord(r store.Record) {
 			return
 		}
 		s.subs.put(sub)
-		s.shared = s.shared || sub.share != ""
+		s.shared = s.shared || sub.share() != ""
 		s.several.Store(s.subs.len() > 1)
 		b.addSub(sub)
 	case store.Backlog:
 		if s := b.lookup(r.ClientID); s != nil {
-			if s.since.IsZero() { // nobody knows what the last connection was sent
+			if s.away == nil { // nobody knows what the last connection was sent
 				s.before = r.Last
 			}
 			s.out.Restore(r.First, r.Last, r.Messages, r.Bytes)

@@ -22,7 +22,7 @@ type replay struct {
 // list looks up what is retained.
 func (rp *replay) list(b *Broker) {
 	rp.listed = true
-	rp.left = slices.DeleteFunc(b.retained.Match(nil, rp.sub.topic), func(r *retained) bool { return r.seq > rp.until })
+	rp.left = slices.DeleteFunc(b.retained.Match(nil, rp.sub.topic()), func(r *retained) bool { return r.seq > rp.until })
 }
 
 // pumpReplay sends retained messages while the client takes them; they wait
@@ -78,7 +78,7 @@ func (s *Session) stillRetained(r *retained, now time.Time) bool {
 // replayOne sends or queues a retained message. Where a live QoS 0 message
 // would be dropped because the client is slow, it returns false.
 func (s *Session) replayOne(r *retained, sub *subscription, qos uint8, bt *batch) bool {
-	d := message.Delivery{Message: r.message, QoS: qos, Retain: true, SubscriptionIDs: sub.ids}
+	d := message.Delivery{Message: r.message, QoS: qos, Retain: true, SubscriptionIDs: sub.ids()}
 	if qos > 0 {
 		s.enqueue(d, bt)
 		return true
@@ -97,7 +97,7 @@ func (s *Session) replayOne(r *retained, sub *subscription, qos uint8, bt *batch
 // everything at once costs one list.
 func (l *Link) requestRetained(sub *subscription) {
 	s := l.s
-	rp := replay{sub: sub, until: l.b.kept.seq.Load()}
+	rp := replay{sub: sub, until: l.s.b.kept.seq.Load()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dropReplay(sub)
@@ -117,7 +117,7 @@ func (l *Link) listFirst() {
 	}
 	rp := s.replay[0]
 	s.mu.Unlock()
-	rp.list(l.b)
+	rp.list(l.s.b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.link == l && len(s.replay) > 0 && s.replay[0].sub == rp.sub && !s.replay[0].listed {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/store"
@@ -68,9 +67,10 @@ func (b *Broker) Restore(ctx context.Context, client string, id func(owner strin
 		return nil, Resumed{}, err
 	}
 	l := newLink(s, identity, o.withDefaults(), r)
-	s.interrupted, s.since = false, time.Time{}
-	s.connect(l, identity, s.expiry)
-	s.connected(true)
+	away := s.away
+	s.interrupted, s.away = false, nil
+	s.connect(l, l.identity, s.expiry)
+	s.connected(away)
 	return l, Resumed{Present: true, Expiry: s.expiry, Kept: kept}, nil
 }
 
@@ -97,7 +97,7 @@ func (b *Broker) cutOffSome(some []*Session) {
 		s.interrupted = false
 		ops = append(ops, store.Op{Record: s.record()})
 		if w := s.will; w != nil {
-			w.due = s.since.Add(w.delay)
+			w.due = s.away.since.Add(w.delay)
 			ops = append(ops, store.Op{Record: w.record(s.id)})
 		}
 		s.schedule()

@@ -71,7 +71,7 @@ func (b *Broker) routeMatches(m *message.Message, publisher *Session, bt *batch)
 			if sub = sub.group.pick(m); sub == nil {
 				continue
 			}
-			bt.picks = append(bt.picks, pick{sub.s, sub.qos, sub.retainAsPublished, sub.ids, sub.share})
+			bt.picks = append(bt.picks, pick{sub.s, sub.qos, sub.retainAsPublished, sub.ids(), sub.share()})
 			continue
 		}
 		if sub.noLocal && sub.s == publisher {
@@ -87,7 +87,7 @@ func (b *Broker) routeMatches(m *message.Message, publisher *Session, bt *batch)
 			}
 			bt.merged[sub.s] = len(bt.picks)
 		}
-		bt.picks = append(bt.picks, pick{s: sub.s, qos: sub.qos, retain: sub.retainAsPublished, ids: sub.ids})
+		bt.picks = append(bt.picks, pick{s: sub.s, qos: sub.qos, retain: sub.retainAsPublished, ids: sub.ids()})
 	}
 	for i := range bt.picks {
 		b.deliver(m, &bt.picks[i], m.Retain && bt.picks[i].retain, bt)
@@ -101,7 +101,7 @@ func (p *pick) merge(sub *subscription) {
 	if len(p.ids) == 1 {
 		p.ids = p.ids[:1:1] // the subscription's own; longer ones have been made here
 	}
-	p.ids = append(p.ids, sub.ids...)
+	p.ids = append(p.ids, sub.ids()...)
 }
 
 // deliver gives one message to one session. Called without locks.
@@ -140,7 +140,7 @@ func (b *Broker) deliver(m *message.Message, p *pick, retain bool, bt *batch) {
 
 // mayReceive asks the authorizer for the session. Called with mu held.
 func (s *Session) mayReceive(topic string) bool {
-	return s.b.authz.Load() == nil || s.b.allowed(&s.identity, auth.Receive, topic)
+	return s.b.authz.Load() == nil || s.b.allowed(s.identity, auth.Receive, topic)
 }
 
 // enqueue offers a QoS 1 or 2 message: at once, or after it has been stored
@@ -183,7 +183,7 @@ func (s *Session) abandon(seq uint64, bt *batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.offered(seq)
-	s.run(s.out.Continue(s.actions[:0]), bt)
+	s.run(s.out.Continue(bt.actions[:0]), bt)
 }
 
 // offered notes that a message is not being stored any more. Called with mu held.
@@ -194,7 +194,7 @@ func (s *Session) offered(seq uint64) {
 }
 
 func (s *Session) offerLocked(seq uint64, d message.Delivery, bt *batch) {
-	s.run(s.out.Offer(bt.begin(), seq, d, s.actions[:0]), bt)
+	s.run(s.out.Offer(bt.begin(), seq, d, bt.actions[:0]), bt)
 	bt.crowding.met(s)
 }
 
@@ -222,9 +222,9 @@ func (s *Session) run(actions []session.Action, bt *batch) {
 		}
 	}
 	clear(actions)
-	s.actions = actions[:0]
+	bt.actions = actions[:0]
 	if cap(actions) > 64 {
-		s.actions = nil
+		bt.actions = nil
 	}
 }
 
@@ -256,6 +256,6 @@ func (s *Session) sendStored(p send, bt *batch) {
 		return
 	}
 	if s.out.Blocked() || !s.send(&p.a, bt) {
-		s.run(s.out.Refused(p.a, s.actions[:0]), bt)
+		s.run(s.out.Refused(p.a, bt.actions[:0]), bt)
 	}
 }

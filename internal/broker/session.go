@@ -22,13 +22,12 @@ type Session struct {
 	b     *Broker
 	id    string
 	owner string
-	timer timer // session expiry or delayed will, whichever is first
 
 	life sync.Mutex // see doc.go
 	// applying is read-held by those who store what the session's own client
 	// has sent, and held while the session is removed from the store.
 	applying sync.RWMutex
-	since    time.Time // when the last connection ended, zero while there is one; guarded by life
+	away     *absence // nil while there is a connection; guarded by life
 	// will is guarded by life while there is no connection; the one that there is
 	// changes it with applying read-held: see SetWill.
 	will *will
@@ -47,23 +46,28 @@ type Session struct {
 	several atomic.Bool
 
 	mu       sync.Mutex
-	identity auth.Identity
-	link     *Link // nil without a connection
+	identity *auth.Identity // never changed, but replaced
+	link     *Link          // nil without a connection
 	expiry   time.Duration
-	out      *session.Outbound
+	out      session.Outbound
 	in       session.Inbound
 	storer   *Link         // whose batch has changed in, which is not stored yet
 	stored   chan struct{} // closed then, if another connection waits for it
 	first    uint64        // the places below belong to earlier sessions
 	subs     holdings
-	storing  []uint64         // places of messages in batches that have not been committed, in order
-	before   uint64           // the places up to here may have been sent before the broker started
-	replay   []replay         // retained messages that have not been sent yet
-	actions  []session.Action // scratch
-	progress uint64           // counts what the client takes
-	shared   bool             // there is, or was, a shared one among subs
-	awaiting bool             // replay waits for room in the store
-	stuck    bool             // somebody has waited for it in vain
+	storing  []uint64 // places of messages in batches that have not been committed, in order
+	before   uint64   // the places up to here may have been sent before the broker started
+	replay   []replay // retained messages that have not been sent yet
+	progress uint64   // counts what the client takes
+	shared   bool     // there is, or was, a shared one among subs
+	awaiting bool     // replay waits for room in the store
+	stuck    bool     // somebody has waited for it in vain
+}
+
+// absence is what a session has while it has no connection.
+type absence struct {
+	since time.Time // when the last one ended
+	timer timer     // session expiry or delayed will, whichever is first
 }
 
 // will is the will message of the connection of the moment, or one that waits
@@ -76,9 +80,27 @@ type will struct {
 }
 
 func newSession(b *Broker, id, owner string) *Session {
-	s := &Session{b: b, id: id, owner: owner, out: session.NewOutbound(b.cfg.Queue)}
-	s.timer.fire = s.onTimer
+	s := &Session{b: b, id: id, owner: owner, identity: &nobody}
+	s.out.SetTerms(b.plain)
 	return s
+}
+
+// nobody has had a session yet.
+var nobody auth.Identity
+
+// leave notes that there is no connection any more, since a time. Called with
+// life held.
+func (s *Session) leave(since time.Time) {
+	s.away = &absence{since: since, timer: timer{fire: s.onTimer}}
+}
+
+// since is when the last connection ended, zero while there is one. Called with
+// life held.
+func (s *Session) since() time.Time {
+	if s.away == nil {
+		return time.Time{}
+	}
+	return s.away.since
 }
 
 // begin sets where the queue begins. Nobody else knows the session yet.
@@ -94,7 +116,7 @@ func (s *Session) durable() bool { return s.kept }
 // keep makes a new session durable.
 func (s *Session) keep() {
 	s.kept = true
-	s.out.SetPaged(session.Head{Messages: store.PageMessages, Bytes: store.PageBytes})
+	s.out.SetTerms(s.b.paged)
 }
 
 // outlives reports whether the session outlives its connection. Called with mu
@@ -106,7 +128,7 @@ func (s *Session) record() store.Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return store.Session{
-		ClientID: s.id, Owner: s.owner, Expiry: s.expiry, Ended: s.since,
+		ClientID: s.id, Owner: s.owner, Expiry: s.expiry, Ended: s.since(),
 		First: s.first, Sent: max(s.before, s.out.Sent()),
 	}
 }
@@ -115,22 +137,22 @@ func (s *Session) record() store.Session {
 func (s *Session) schedule() {
 	var at time.Time
 	if s.expiry != Never {
-		at = s.since.Add(s.expiry)
+		at = s.away.since.Add(s.expiry)
 	}
 	if w := s.will; w != nil && !w.due.IsZero() && (at.IsZero() || w.due.Before(at)) {
 		at = w.due
 	}
 	if at.IsZero() {
-		s.b.timers.stop(&s.timer)
+		s.b.timers.stop(&s.away.timer)
 		return
 	}
-	s.b.timers.set(&s.timer, at)
+	s.b.timers.set(&s.away.timer, at)
 }
 
 // expired reports whether the session has outlived its last connection by its
 // session expiry interval. Called with life held.
 func (s *Session) expired(now time.Time) bool {
-	return !s.since.IsZero() && s.expiry != Never && !now.Before(s.since.Add(s.expiry))
+	return s.away != nil && s.expiry != Never && !now.Before(s.away.since.Add(s.expiry))
 }
 
 // isDue reports whether the delay of a will has passed.
@@ -140,7 +162,7 @@ func (w *will) isDue(now time.Time) bool { return !w.due.IsZero() && !now.Before
 func (s *Session) onTimer(now time.Time) {
 	s.life.Lock()
 	defer s.life.Unlock()
-	if s.ended.Load() || s.since.IsZero() {
+	if s.ended.Load() || s.away == nil {
 		return
 	}
 	if s.expired(now) {
@@ -159,7 +181,9 @@ func (s *Session) onTimer(now time.Time) {
 // // [MQTT-3.1.3-9] Called with life held.
 func (s *Session) end() {
 	b := s.b
-	b.timers.stop(&s.timer)
+	if s.away != nil {
+		b.timers.stop(&s.away.timer)
+	}
 	s.interrupted = false
 	s.mu.Lock()
 	s.ended.Store(true)
@@ -219,7 +243,7 @@ func (b *Broker) forget(s *Session) {
 		b.sessions.Add(-1)
 	}
 	sh.mu.Unlock()
-	if !s.since.IsZero() {
+	if s.away != nil {
 		b.owners.add(s.owner, -1)
 	}
 }
@@ -243,7 +267,7 @@ func (s *Session) publishWill(bt *batch) {
 	if stored {
 		bt.op(store.Delete, store.Will{ClientID: s.id})
 	}
-	if !s.b.allowed(&id, auth.Publish, w.message.Topic) {
+	if !s.b.allowed(id, auth.Publish, w.message.Topic) {
 		s.b.stats.dropped(session.DropNotAllowed)
 		return
 	}
@@ -260,8 +284,8 @@ func (s *Session) filterLocked(b *Broker, bt *batch) {
 	if b.authz.Load() == nil {
 		return
 	}
-	allowed := func(m *message.Message) bool { return b.allowed(&s.identity, auth.Receive, m.Topic) }
-	s.run(s.out.Filter(bt.begin(), allowed, s.actions[:0]), bt)
+	allowed := func(m *message.Message) bool { return b.allowed(s.identity, auth.Receive, m.Topic) }
+	s.run(s.out.Filter(bt.begin(), allowed, bt.actions[:0]), bt)
 }
 
 // ownerCount counts the sessions without a connection per identity.

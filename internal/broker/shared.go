@@ -52,11 +52,11 @@ type group struct {
 func (b *Broker) joinGroup(sub *subscription) {
 	b.shared.Lock()
 	defer b.shared.Unlock()
-	g := b.groups[sub.share]
+	g := b.groups[sub.share()]
 	if g == nil {
-		g = &group{name: sub.share, strategy: b.cfg.Shared, seed: b.seed}
-		g.entry = &subscription{group: g, topic: sub.topic}
-		b.groups[sub.share] = g
+		g = &group{name: sub.share(), strategy: b.cfg.Shared, seed: b.seed}
+		g.entry = &subscription{group: g, filter: sub.topic()}
+		b.groups[sub.share()] = g
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -69,14 +69,14 @@ func (b *Broker) joinGroup(sub *subscription) {
 	g.members = append(g.members, sub)
 	b.stats.SharedSubscriptions.Add(1)
 	if len(g.members) == 1 {
-		b.subs.Insert(sub.topic, g.entry)
+		b.subs.Insert(sub.topic(), g.entry)
 	}
 }
 
 func (b *Broker) leaveGroup(sub *subscription) {
 	b.shared.Lock()
 	defer b.shared.Unlock()
-	g := b.groups[sub.share]
+	g := b.groups[sub.share()]
 	if g == nil {
 		return
 	}
@@ -92,8 +92,8 @@ func (b *Broker) leaveGroup(sub *subscription) {
 	}
 	b.stats.SharedSubscriptions.Add(-1)
 	if len(g.members) == 0 {
-		b.subs.Remove(sub.topic, g.entry)
-		delete(b.groups, sub.share)
+		b.subs.Remove(sub.topic(), g.entry)
+		delete(b.groups, sub.share())
 	}
 }
 
@@ -155,5 +155,5 @@ func (b *Broker) redeliver(d message.Delivery, bt *batch) {
 		return
 	}
 	b.stats.Redelivered.Add(1)
-	b.deliver(d.Message, &pick{sub.s, sub.qos, sub.retainAsPublished, sub.ids, sub.share}, d.Retain, bt)
+	b.deliver(d.Message, &pick{sub.s, sub.qos, sub.retainAsPublished, sub.ids(), sub.share()}, d.Retain, bt)
 }

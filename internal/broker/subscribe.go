@@ -29,18 +29,36 @@ type Grant struct {
 type subscription struct {
 	s                 *Session
 	filter            string // as the client wrote it
-	topic             string // without $share/group/
-	share             string // "group/filter" when shared
+	from              uint16 // where its topic begins, above 0 when shared
 	qos               uint8
 	noLocal           bool
 	retainAsPublished bool
 	retainHandling    uint8
-	ids               []uint32
-	group             *group // set on the group's own entry in the router
+	id                *[1]uint32 // subscription identifier, nil for none
+	group             *group     // set on the group's own entry in the router
+}
+
+// topic is the filter without $share/group/.
+func (sub *subscription) topic() string { return sub.filter[sub.from:] }
+
+// share is "group/filter" of a shared subscription, "" of others.
+func (sub *subscription) share() string {
+	if sub.from == 0 {
+		return ""
+	}
+	return sub.filter[len("$share/"):]
+}
+
+// ids are the subscription identifiers that go with a message.
+func (sub *subscription) ids() []uint32 {
+	if sub.id == nil {
+		return nil
+	}
+	return sub.id[:]
 }
 
 func newSub(s *Session, w Subscription) (*subscription, error) {
-	group, topic, shared, err := router.SplitShared(w.Filter)
+	_, topic, _, err := router.SplitShared(w.Filter)
 	if err != nil {
 		return nil, err
 	}
@@ -48,14 +66,11 @@ func newSub(s *Session, w Subscription) (*subscription, error) {
 		return nil, err
 	}
 	sub := &subscription{
-		s: s, filter: w.Filter, topic: topic, qos: w.QoS, noLocal: w.NoLocal,
+		s: s, filter: w.Filter, from: uint16(len(w.Filter) - len(topic)), qos: w.QoS, noLocal: w.NoLocal,
 		retainAsPublished: w.RetainAsPublished, retainHandling: w.RetainHandling,
 	}
-	if shared {
-		sub.share = group + "/" + topic
-	}
 	if w.ID != 0 {
-		sub.ids = []uint32{w.ID}
+		sub.id = &[1]uint32{w.ID}
 	}
 	return sub, nil
 }
@@ -72,19 +87,20 @@ func (l *Link) Subscribe(wanted []Subscription) []Grant {
 }
 
 func (l *Link) subscribe(w Subscription) error {
-	b, s := l.b, l.s
+	s := l.s
+	b := s.b
 	sub, err := newSub(s, w)
 	if err != nil {
 		return err
 	}
-	if !b.allowed(&l.identity, auth.Subscribe, sub.topic) { // shared ones too
+	if !b.allowed(l.identity, auth.Subscribe, sub.topic()) { // shared ones too
 		return ErrNotAuthorized
 	}
 	old, err := l.replace(sub)
 	if err != nil {
 		return err
 	}
-	if sub.share == "" && (w.RetainHandling == 0 || w.RetainHandling == 1 && old == nil) {
+	if sub.share() == "" && (w.RetainHandling == 0 || w.RetainHandling == 1 && old == nil) {
 		l.requestRetained(sub)
 	}
 	return nil
@@ -94,7 +110,8 @@ func (l *Link) subscribe(w Subscription) error {
 // router changes under the session's lock, so that the end of the session finds
 // all of them there.
 func (l *Link) replace(sub *subscription) (old *subscription, err error) {
-	b, s := l.b, l.s
+	s := l.s
+	b := s.b
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.link != l {
@@ -112,7 +129,7 @@ func (l *Link) replace(sub *subscription) (old *subscription, err error) {
 		s.several.Store(true)
 	}
 	s.subs.put(sub)
-	s.shared = s.shared || sub.share != ""
+	s.shared = s.shared || sub.share() != ""
 	// New before old: no message is missed, and one that meets both is
 	// merged into one delivery. // [MQTT-3.8.4-3]
 	b.addSub(sub)
@@ -168,7 +185,7 @@ func (l *Link) unsubscribe(filter string) error {
 		return ErrNoSubscription
 	}
 	s.subs.remove(filter)
-	l.b.removeSub(sub)
+	l.s.b.removeSub(sub)
 	s.dropReplay(sub)
 	if s.durable() {
 		bt, _ := l.begin()
@@ -182,26 +199,26 @@ func (sub *subscription) record() store.Subscription {
 		ClientID: sub.s.id, Filter: sub.filter, QoS: sub.qos, NoLocal: sub.noLocal,
 		RetainAsPublished: sub.retainAsPublished, RetainHandling: sub.retainHandling,
 	}
-	if len(sub.ids) > 0 {
-		r.ID = sub.ids[0]
+	if sub.id != nil {
+		r.ID = sub.id[0]
 	}
 	return r
 }
 
 func (b *Broker) addSub(sub *subscription) {
 	b.stats.Subscriptions.Add(1)
-	if sub.share != "" {
+	if sub.share() != "" {
 		b.joinGroup(sub)
 		return
 	}
-	b.subs.Insert(sub.topic, sub)
+	b.subs.Insert(sub.topic(), sub)
 }
 
 func (b *Broker) removeSub(sub *subscription) {
 	b.stats.Subscriptions.Add(-1)
-	if sub.share != "" {
+	if sub.share() != "" {
 		b.leaveGroup(sub)
 		return
 	}
-	b.subs.Remove(sub.topic, sub)
+	b.subs.Remove(sub.topic(), sub)
 }

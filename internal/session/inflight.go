@@ -1,47 +1,78 @@
 package session
 
-// inflight finds the deliveries under way by their packet identifiers. The
-// identifiers of a window lie close together, so the lower bits of each say
-// where it is; the table grows until no two of them meet.
+// inflight are the deliveries under way, in the order of sending, found by their
+// packet identifiers. The identifiers of a window lie close together, so the lower
+// bits of each say where it is in a table, which grows until no two of them meet.
+// A few are found without.
 type inflight struct {
-	slots []*entry // a power of two, or nil
-	n     int
+	first, last *entry // [MQTT-4.6.0-1]
+	slots       *[]*entry
+	n           int32
 }
 
-// maxSlots is enough for all identifiers.
-const maxSlots = 1 << 16
+const (
+	// fewInflight is up to how many do without a table.
+	fewInflight = 4
+	// maxSlots is enough for all identifiers.
+	maxSlots = 1 << 16
+	// keptSlots is the largest table that is kept while nothing is in flight.
+	keptSlots = 64
+)
 
 func (f *inflight) get(id uint16) *entry {
-	if len(f.slots) == 0 {
+	if f.slots != nil {
+		if e := (*f.slots)[f.slot(id)]; e != nil && e.d.PacketID == id {
+			return e
+		}
 		return nil
 	}
-	if e := f.slots[int(id)&(len(f.slots)-1)]; e != nil && e.d.PacketID == id {
-		return e
+	for e := f.first; e != nil; e = e.next {
+		if e.d.PacketID == id {
+			return e
+		}
 	}
 	return nil
 }
 
 // put adds an entry whose identifier is not there.
 func (f *inflight) put(e *entry) {
-	if f.slots == nil {
-		f.slots = make([]*entry, 4)
+	e.prev = f.last
+	if f.last == nil {
+		f.first = e
+	} else {
+		f.last.next = e
 	}
-	for f.slots[f.slot(e)] != nil {
-		f.grow()
-	}
-	f.slots[f.slot(e)] = e
+	f.last = e
 	f.n++
+	switch {
+	case f.slots != nil:
+		f.place(e)
+	case f.n > fewInflight:
+		slots := make([]*entry, 2*fewInflight)
+		f.slots = &slots
+		for e := f.first; e != nil; e = e.next {
+			f.place(e)
+		}
+	}
 }
 
-func (f *inflight) slot(e *entry) int { return int(e.d.PacketID) & (len(f.slots) - 1) }
+// place puts an entry into the table.
+func (f *inflight) place(e *entry) {
+	for (*f.slots)[f.slot(e.d.PacketID)] != nil {
+		f.grow()
+	}
+	(*f.slots)[f.slot(e.d.PacketID)] = e
+}
+
+func (f *inflight) slot(id uint16) int { return int(id) & (len(*f.slots) - 1) }
 
 // grow doubles the table. Entries that lie in different places stay so.
 func (f *inflight) grow() {
-	old := f.slots
-	f.slots = make([]*entry, min(2*len(old), maxSlots))
+	old := *f.slots
+	*f.slots = make([]*entry, min(2*len(old), maxSlots))
 	for _, e := range old {
 		if e != nil {
-			f.slots[f.slot(e)] = e
+			(*f.slots)[f.slot(e.d.PacketID)] = e
 		}
 	}
 }
@@ -49,8 +80,22 @@ func (f *inflight) grow() {
 // remove takes out an entry that is there. A large table is given back when it
 // runs empty.
 func (f *inflight) remove(e *entry) {
-	f.slots[f.slot(e)] = nil
-	if f.n--; f.n == 0 && len(f.slots) > 64 {
+	if e.prev == nil {
+		f.first = e.next
+	} else {
+		e.prev.next = e.next
+	}
+	if e.next == nil {
+		f.last = e.prev
+	} else {
+		e.next.prev = e.prev
+	}
+	f.n--
+	if f.slots == nil {
+		return
+	}
+	(*f.slots)[f.slot(e.d.PacketID)] = nil
+	if f.n == 0 && len(*f.slots) > keptSlots {
 		f.slots = nil
 	}
 }

@@ -41,8 +41,7 @@ func (w *world) items() []Item {
 func (w *world) restart() {
 	w.disconnect()
 	w.restarts++
-	w.o = NewOutbound(w.limit)
-	w.o.SetPaged(w.head)
+	w.o = newOutbound(w.limit, w.head)
 	w.storing = nil
 	for _, seq := range slices.Sorted(maps.Keys(w.stored)) {
 		w.before = max(w.before, seq)

@@ -57,8 +57,7 @@ type packet struct {
 // paged one.
 func newWorld(t testing.TB, head Head) *world {
 	l := Limits{MaxQueued: 6, MaxQueuedBytes: 100 * deliver("1/1", 1).Message.Size()}
-	o := NewOutbound(l)
-	o.SetPaged(head)
+	o := newOutbound(l, head)
 	return &world{
 		t: t, o: o, now: start, limit: l, head: head, stored: map[uint64]message.Delivery{},
 		fate: map[string]*fate{}, open: map[uint16]bool{}, received: map[uint16]string{},
@@ -342,7 +341,7 @@ func (w *world) settle() {
 		w.takeAck()
 		w.check()
 	}
-	if waiting, inflight := w.o.Len(); waiting+inflight+len(w.stored)+w.o.used+w.o.unsent+w.o.Bytes() != 0 {
+	if waiting, inflight := w.o.Len(); waiting+inflight+len(w.stored)+int(w.o.used)+int(w.o.unsent)+w.o.Bytes() != 0 {
 		w.t.Errorf("left: %d waiting, %d in flight, %d stored, %+v", waiting, inflight, len(w.stored), w.o)
 	}
 	for name, f := range w.fate {

@@ -36,33 +36,44 @@ func (e *entry) reset() *entry {
 	return e
 }
 
-// Outbound is the state of the deliveries to one client.
+// Terms bound what waits for a client. Many clients share one.
+type Terms struct {
+	limits Limits
+	head   Head
+}
+
+// NewTerms are those of queues that are stored (paging), or with the zero Head of
+// others.
+func NewTerms(l Limits, h Head) *Terms { return &Terms{limits: l.withDefaults(), head: h} }
+
+// Outbound is the state of the deliveries to one client. There are many, and most
+// have nothing to do: what only some need is allocated when they do.
 type Outbound struct {
-	limits   Limits
-	window   Window
+	terms    *Terms
+	fits     func(*message.Delivery) bool // of the window
+	window   int32                        // its receive maximum
+	used     int32                        // places of the window in use
+	unsent   int32                        // entries in flight that are to be sent (again)
 	online   bool
 	blocked  bool // the client refused a Send; wait for Unblocked
-	used     int  // places of the window in use
-	unsent   int  // entries in flight that are to be sent (again)
+	fetching bool // see paging
 	seq      uint64
 	sent     uint64 // the last place from which anything has been sent
 	inflight inflight
-	first    *entry // in the order of sending // [MQTT-4.6.0-1]
-	last     *entry
-	waiting  queue
+	waiting  *queue // nil while it is empty, or soon after
 	paging   paging
 }
 
-// NewOutbound returns the state of a client that is not connected.
-func NewOutbound(l Limits) *Outbound { return &Outbound{limits: l.withDefaults()} }
+// SetTerms comes first. It may be called again while nothing waits.
+func (o *Outbound) SetTerms(t *Terms) { o.terms = t }
 
 // Len returns how many messages wait and how many are in flight.
 func (o *Outbound) Len() (waiting, inflight int) {
-	return o.waiting.n + o.paging.parked, o.inflight.n
+	return o.waiting.len() + o.paging.parked, int(o.inflight.n)
 }
 
 // Bytes returns the size of the messages that wait.
-func (o *Outbound) Bytes() int { return o.waiting.bytes + o.paging.bytes }
+func (o *Outbound) Bytes() int { return o.waiting.size() + o.paging.bytes }
 
 // Sent returns the last place in the queue from which anything has been sent.
 func (o *Outbound) Sent() uint64 { return o.sent }
@@ -71,7 +82,7 @@ func (o *Outbound) Sent() uint64 { return o.sent }
 // has refused a Send.
 func (o *Outbound) Crowded() bool {
 	waiting, _ := o.Len()
-	return o.blocked || waiting > o.limits.MaxQueued/2 || o.Bytes() > o.limits.MaxQueuedBytes/2
+	return o.blocked || waiting > o.terms.limits.MaxQueued/2 || o.Bytes() > o.terms.limits.MaxQueuedBytes/2
 }
 
 // Blocked reports whether the client has refused a Send since it last said
@@ -92,7 +103,7 @@ const reserveTries = 1024
 // holds nothing up 65,535 messages later.
 func (o *Outbound) Reserve() uint64 {
 	o.seq++
-	for n := min(o.inflight.n, reserveTries); n > 0 && o.inflight.get(packetID(o.seq)) != nil; n-- {
+	for n := min(int(o.inflight.n), reserveTries); n > 0 && o.inflight.get(packetID(o.seq)) != nil; n-- {
 		o.seq++
 	}
 	return o.seq
@@ -113,14 +124,14 @@ func (o *Outbound) Offer(now time.Time, seq uint64, d message.Delivery, dst []Ac
 			return append(dst, Action{Kind: Dropped, Delivery: d, Reason: DropSlow})
 		}
 		dst = append(dst, Action{Kind: Send, Delivery: d})
-		if a := &dst[len(dst)-1]; !o.fits(&a.Delivery) { // there, where it is on the heap anyway
+		if a := &dst[len(dst)-1]; !o.fit(&a.Delivery) { // there, where it is on the heap anyway
 			a.Kind, a.Reason = Dropped, DropTooLarge
 		}
 		return dst
 	}
 	size := d.Message.Size()
 	waiting, _ := o.Len()
-	if size > o.limits.MaxQueuedBytes && (waiting > 0 || !o.open()) {
+	if size > o.terms.limits.MaxQueuedBytes && (waiting > 0 || !o.open()) {
 		// It would displace everything and still not fit.
 		return o.fetch(append(dst, Action{Kind: Dropped, Seq: seq, Delivery: d, Reason: DropQueueFull}))
 	}
@@ -132,17 +143,17 @@ func (o *Outbound) Offer(now time.Time, seq uint64, d message.Delivery, dst []Ac
 	if waiting == 0 && o.open() && o.inflight.get(packetID(seq)) == nil {
 		return o.launch(now, item{seq, d}, dst)
 	}
-	o.waiting.push(item{seq, d})
+	o.push(item{seq, d})
 	return o.pump(now, o.makeRoom(now, dst))
 }
 
 // open reports whether the next message can be sent at once.
 func (o *Outbound) open() bool {
-	return o.online && !o.blocked && o.used < o.window.ReceiveMaximum
+	return o.online && !o.blocked && o.used < o.window
 }
 
-func (o *Outbound) fits(d *message.Delivery) bool {
-	return o.window.Fits == nil || o.window.Fits(d)
+func (o *Outbound) fit(d *message.Delivery) bool {
+	return o.fits == nil || o.fits(d)
 }
 
 // expiredScan bounds the look for expired messages in a full queue, so that a
@@ -152,7 +163,7 @@ const expiredScan = 32
 // makeRoom drops messages while there are too many. It drops those at hand: while
 // the head of a paged queue is being fetched, the queue is longer than its limit.
 func (o *Outbound) makeRoom(now time.Time, dst []Action) []Action {
-	for o.waiting.n > 0 && o.exceeds() {
+	for o.waiting.len() > 0 && o.exceeds() {
 		i, why := o.expendable(now)
 		it := o.waiting.remove(i)
 		dst = append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: why})
@@ -162,7 +173,7 @@ func (o *Outbound) makeRoom(now time.Time, dst []Action) []Action {
 
 func (o *Outbound) exceeds() bool {
 	waiting, _ := o.Len()
-	return waiting > o.limits.MaxQueued || o.Bytes() > o.limits.MaxQueuedBytes
+	return waiting > o.terms.limits.MaxQueued || o.Bytes() > o.terms.limits.MaxQueuedBytes
 }
 
 // expendable chooses what a full queue gives up: what has expired, or else the
@@ -170,7 +181,7 @@ func (o *Outbound) exceeds() bool {
 // a QoS 2 message that it may have been sent.
 func (o *Outbound) expendable(now time.Time) (i int, why Drop) {
 	found := false
-	for j := range min(o.waiting.n, expiredScan) {
+	for j := range min(o.waiting.len(), expiredScan) {
 		if found && o.waiting.expiring == 0 {
 			break
 		}
@@ -187,7 +198,7 @@ func (o *Outbound) expendable(now time.Time) (i int, why Drop) {
 
 // pump moves messages from the queue into the window while both allow it.
 func (o *Outbound) pump(now time.Time, dst []Action) []Action {
-	for o.open() && o.waiting.n > 0 && o.inflight.get(packetID(o.waiting.at(0).seq)) == nil {
+	for o.open() && o.waiting.len() > 0 && o.inflight.get(packetID(o.waiting.at(0).seq)) == nil {
 		dst = o.launch(now, o.waiting.pop(), dst)
 	}
 	return o.fetch(dst)
@@ -201,41 +212,20 @@ func (o *Outbound) launch(now time.Time, it item, dst []Action) []Action {
 	}
 	e := entries.Get().(*entry)
 	e.seq, e.d, e.counted = it.seq, it.d, true
-	if !o.fits(&e.d) {
+	if !o.fit(&e.d) {
 		entries.Put(e.reset())
 		return append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: DropTooLarge})
 	}
 	e.d.PacketID = packetID(it.seq)
-	o.add(e)
+	o.inflight.put(e)
 	o.used++
 	o.sent = max(o.sent, e.seq)
 	return append(dst, Action{Kind: Send, Seq: e.seq, Delivery: e.d})
 }
 
-func (o *Outbound) add(e *entry) {
-	o.inflight.put(e)
-	e.prev = o.last
-	if o.last == nil {
-		o.first = e
-	} else {
-		o.last.next = e
-	}
-	o.last = e
-}
-
 // drop forgets a delivery; e is not valid any more.
 func (o *Outbound) drop(e *entry) {
 	o.inflight.remove(e)
-	if e.prev == nil {
-		o.first = e.next
-	} else {
-		e.prev.next = e.next
-	}
-	if e.next == nil {
-		o.last = e.prev
-	} else {
-		e.next.prev = e.prev
-	}
 	o.release(e)
 	o.setUnsent(e, false)
 	entries.Put(e.reset())
@@ -292,7 +282,7 @@ func (o *Outbound) sendUnsent(now time.Time, dst []Action) []Action {
 		return dst
 	}
 	var next *entry
-	for e := o.first; e != nil && o.unsent > 0; e = next {
+	for e := o.inflight.first; e != nil && o.unsent > 0; e = next {
 		next = e.next // drop takes e out of the list
 		if !e.unsent {
 			continue
@@ -303,7 +293,7 @@ func (o *Outbound) sendUnsent(now time.Time, dst []Action) []Action {
 				o.drop(e)
 				continue
 			}
-			if o.used >= o.window.ReceiveMaximum {
+			if o.used >= o.window {
 				continue // for all that follow as well, but for PUBREL
 			}
 			o.used++
@@ -363,24 +353,26 @@ func (o *Outbound) setReleased(e *entry) {
 // Suspend notes that the connection has ended.
 func (o *Outbound) Suspend() {
 	o.online, o.used = false, 0
-	for e := o.first; e != nil; e = e.next {
+	for e := o.inflight.first; e != nil; e = e.next {
 		e.counted = false
 	}
+	o.rest()
 }
 
 // Resume notes a new connection and sends what the last one left unfinished,
 // marked as duplicates, in the original order. // [MQTT-4.4.0-1]
 func (o *Outbound) Resume(now time.Time, w Window, dst []Action) []Action {
 	o.Suspend()
-	o.online, o.blocked, o.window = true, false, w
-	for e := o.first; e != nil; {
+	o.online, o.blocked = true, false
+	o.fits, o.window = w.Fits, int32(w.ReceiveMaximum)
+	for e := o.inflight.first; e != nil; {
 		next := e.next
 		if !e.released {
 			// Not sent before, or refused by the buffer: no duplicate.
 			e.d.Dup = e.d.Dup || !e.unsent
 		}
 		o.setUnsent(e, true)
-		if !e.released && !o.fits(&e.d) {
+		if !e.released && !o.fit(&e.d) {
 			dst = append(dst, Action{Kind: Dropped, Seq: e.seq, Delivery: e.d, Reason: DropTooLarge})
 			o.drop(e)
 		}
@@ -393,7 +385,7 @@ func (o *Outbound) Resume(now time.Time, w Window, dst []Action) []Action {
 // order of Seq, before the first Resume.
 func (o *Outbound) RestoreReleased(seq uint64) {
 	o.seq = max(o.seq, seq)
-	o.add(&entry{
+	o.inflight.put(&entry{
 		seq: seq, released: true,
 		d: message.Delivery{PacketID: packetID(seq), QoS: 2, Release: true},
 	})
@@ -403,16 +395,17 @@ func (o *Outbound) RestoreReleased(seq uint64) {
 // not acknowledged, except what is parked; sent says that it may have received
 // it.
 func (o *Outbound) Drain(fn func(d message.Delivery, sent bool)) {
-	for e := o.first; e != nil; e = e.next {
+	for e := o.inflight.first; e != nil; e = e.next {
 		if !e.released {
 			fn(e.d, !e.unsent || e.d.Dup)
 		}
 	}
-	for i := range o.waiting.n {
+	for i := range o.waiting.len() {
 		d := o.waiting.at(i).d
 		fn(d, d.Dup)
 	}
-	*o = Outbound{limits: o.limits, seq: o.seq}
+	o.waiting.free()
+	*o = Outbound{terms: o.terms, seq: o.seq}
 }
 
 // Filter drops what waits or is to be repeated and is not allowed any more.
@@ -420,15 +413,15 @@ func (o *Outbound) Drain(fn func(d message.Delivery, sent bool)) {
 // What this connection has been sent stays until it is acknowledged: the client
 // counts it against its receive maximum.
 func (o *Outbound) Filter(now time.Time, allowed func(*message.Message) bool, dst []Action) []Action {
-	for n := o.waiting.n; n > 0; n-- {
+	for n := o.waiting.len(); n > 0; n-- {
 		it := o.waiting.pop()
 		if allowed(it.d.Message) {
-			o.waiting.push(it)
+			o.push(it)
 			continue
 		}
 		dst = append(dst, Action{Kind: Dropped, Seq: it.seq, Delivery: it.d, Reason: DropNotAllowed})
 	}
-	for e := o.first; e != nil; {
+	for e := o.inflight.first; e != nil; {
 		next := e.next
 		if !e.released && !e.counted && !allowed(e.d.Message) {
 			dst = append(dst, Action{Kind: Dropped, Seq: e.seq, Delivery: e.d, Reason: DropNotAllowed})
@@ -436,6 +429,7 @@ func (o *Outbound) Filter(now time.Time, allowed func(*message.Message) bool, ds
 		}
 		e = next
 	}
+	o.rest()
 	return o.sendUnsent(now, dst)
 }
 

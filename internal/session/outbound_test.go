@@ -64,7 +64,13 @@ type client struct {
 }
 
 func newClient(t testing.TB, l Limits) *client {
-	return &client{t: t, o: NewOutbound(l), now: start}
+	return &client{t: t, o: newOutbound(l, Head{}), now: start}
+}
+
+func newOutbound(l Limits, h Head) *Outbound {
+	o := new(Outbound)
+	o.SetTerms(NewTerms(l, h))
+	return o
 }
 
 // online is a client that has connected with that receive maximum.
@@ -128,11 +134,11 @@ func (c *client) size(waiting, inflight int) {
 	if w, i := c.o.Len(); w != waiting || i != inflight {
 		c.t.Errorf("%d waiting and %d in flight, want %d and %d", w, i, waiting, inflight)
 	}
-	if inflight == 0 && (c.o.used != 0 || c.o.unsent != 0 || c.o.first != nil || c.o.last != nil) {
+	if inflight == 0 && (c.o.used != 0 || c.o.unsent != 0 || c.o.inflight.first != nil || c.o.inflight.last != nil) {
 		c.t.Errorf("nothing is in flight, but %+v", c.o)
 	}
-	if waiting == 0 && (c.o.Bytes() != 0 || len(c.o.waiting.ring) > keptRing) {
-		c.t.Errorf("an empty queue holds %d bytes and a ring of %d", c.o.Bytes(), len(c.o.waiting.ring))
+	if waiting == 0 && (c.o.Bytes() != 0 || c.o.waiting != nil && (inflight == 0 || !c.o.online)) {
+		c.t.Errorf("an empty queue holds %d bytes, %v", c.o.Bytes(), c.o.waiting)
 	}
 }
 

@@ -15,23 +15,18 @@ import (
 // kept. A page therefore ends before the first place that is still being stored:
 // see Page.
 type paging struct {
-	head     Head
-	parked   int
-	bytes    int // of what is parked
-	cursor   uint64
-	fetching bool
-	kept     uint64 // the last place that was offered and not parked
+	parked int
+	bytes  int // of what is parked
+	cursor uint64
+	kept   uint64 // the last place that was offered and not parked
 }
 
-// Head bounds the part of a stored queue that is kept in memory.
+// Head bounds the part of a stored queue that is kept in memory. With the zero one
+// nothing is stored; with any other all that is offered at QoS 1 and 2 has been.
 type Head struct {
 	Messages int
 	Bytes    int
 }
-
-// SetPaged says that whatever is offered at QoS 1 and 2 from now on has been
-// stored. Called while nothing waits.
-func (o *Outbound) SetPaged(h Head) { o.paging.head = h }
 
 // parks reports whether the message is left to a later page.
 func (o *Outbound) parks(seq uint64, size int) bool {
@@ -39,11 +34,11 @@ func (o *Outbound) parks(seq uint64, size int) bool {
 	switch {
 	case p.parked > 0:
 		return seq > p.cursor
-	case p.head.Messages == 0 || seq < p.kept: // a page would bring what is here already
+	case o.terms.head.Messages == 0 || seq < p.kept: // a page would bring what is here already
 		return false
 	default:
-		full := o.waiting.n >= p.head.Messages || o.waiting.bytes+size > p.head.Bytes
-		return !o.online || o.waiting.n > 0 && full
+		full := o.waiting.len() >= o.terms.head.Messages || o.waiting.size()+size > o.terms.head.Bytes
+		return !o.online || o.waiting.len() > 0 && full
 	}
 }
 
@@ -59,11 +54,12 @@ func (o *Outbound) park(seq uint64, size int) {
 // fetch asks for a page when the queue at hand has run empty and could go on,
 // or has to give something up.
 func (o *Outbound) fetch(dst []Action) []Action {
+	o.rest()
 	p := &o.paging
-	if p.parked == 0 || p.fetching || o.waiting.n > 0 || !o.open() && !o.exceeds() {
+	if p.parked == 0 || o.fetching || o.waiting.len() > 0 || !o.open() && !o.exceeds() {
 		return dst
 	}
-	p.fetching = true
+	o.fetching = true
 	return append(dst, Action{Kind: Fetch, Seq: p.cursor})
 }
 
@@ -99,7 +95,7 @@ type Item struct {
 // Page goes on with the next part of the queue.
 func (o *Outbound) Page(now time.Time, pg Page, dst []Action) []Action {
 	p := &o.paging
-	p.fetching = false
+	o.fetching = false
 	for _, it := range pg.Items {
 		p.parked--
 		p.bytes -= it.Delivery.Message.Size()
@@ -107,7 +103,7 @@ func (o *Outbound) Page(now time.Time, pg Page, dst []Action) []Action {
 			dst = append(dst, Action{Kind: Dropped, Seq: it.Seq, Delivery: it.Delivery, Reason: DropNotAllowed})
 			continue
 		}
-		o.waiting.push(item{it.Seq, it.Delivery})
+		o.push(item{it.Seq, it.Delivery})
 	}
 	p.cursor = max(p.cursor, pg.Through)
 	if p.cursor >= o.seq {
@@ -118,7 +114,7 @@ func (o *Outbound) Page(now time.Time, pg Page, dst []Action) []Action {
 
 // Unfetched takes back a Fetch that could not be answered. The next call that
 // finds the queue at hand empty asks again.
-func (o *Outbound) Unfetched() { o.paging.fetching = false }
+func (o *Outbound) Unfetched() { o.fetching = false }
 
 // Continue asks for what Unfetched has put off.
 func (o *Outbound) Continue(dst []Action) []Action { return o.fetch(dst) }

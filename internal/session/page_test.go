@@ -54,7 +54,7 @@ func pageOf(o *Outbound, stored []Item, storing uint64) Page {
 // paged is a client whose queue is stored; n messages of it are kept in memory.
 func paged(t testing.TB, l Limits, n int) *client {
 	c := newClient(t, l)
-	c.o.SetPaged(Head{Messages: n, Bytes: 1 << 20})
+	c.o.SetTerms(NewTerms(l, Head{Messages: n, Bytes: 1 << 20}))
 	return c
 }
 
@@ -72,8 +72,8 @@ func TestOfflineQueueTakesNoMemory(t *testing.T) {
 		c.put(deliver(fmt.Sprint(i), 1), "")
 	}
 	c.size(50, 0)
-	if n, _ := c.o.Parked(); n != 50 || c.o.waiting.n != 0 {
-		t.Errorf("%d parked and %d in memory, want all 50 parked", n, c.o.waiting.n)
+	if n, _ := c.o.Parked(); n != 50 || c.o.waiting.len() != 0 {
+		t.Errorf("%d parked and %d in memory, want all 50 parked", n, c.o.waiting.len())
 	}
 	c.resume(3, "0@1, 1@2, 2@3")
 	for i := range 50 {

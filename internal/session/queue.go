@@ -1,6 +1,7 @@
 package session
 
 import (
+	"sync"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/message"
@@ -19,8 +20,7 @@ func (it *item) expired(now time.Time) bool {
 	return it.d.Message.Expired(now) && !(it.d.QoS == 2 && it.d.Dup)
 }
 
-// queue is a ring buffer of items that grows by doubling; a large one is given
-// back when it runs empty.
+// queue is a ring buffer of items that grows by doubling. nil is an empty one.
 type queue struct {
 	ring  []item
 	head  int
@@ -30,8 +30,55 @@ type queue struct {
 	expiring int
 }
 
-// keptRing is the largest ring that an empty queue keeps.
-const keptRing = 4
+// queues holds those that have run empty, with rings up to keptRing.
+var queues = sync.Pool{New: func() any { return new(queue) }}
+
+const keptRing = 16
+
+// free gives an empty queue, or one whose items nobody wants, to others.
+func (q *queue) free() {
+	if q == nil {
+		return
+	}
+	ring := q.ring
+	if len(ring) > keptRing {
+		ring = nil
+	}
+	if q.n > 0 {
+		clear(ring)
+	}
+	*q = queue{ring: ring}
+	queues.Put(q)
+}
+
+func (q *queue) len() int {
+	if q == nil {
+		return 0
+	}
+	return q.n
+}
+
+func (q *queue) size() int {
+	if q == nil {
+		return 0
+	}
+	return q.bytes
+}
+
+func (o *Outbound) push(it item) {
+	if o.waiting == nil {
+		o.waiting = queues.Get().(*queue)
+	}
+	o.waiting.push(it)
+}
+
+// rest lets go of an empty queue, but not between two messages of many.
+func (o *Outbound) rest() {
+	if o.waiting != nil && o.waiting.n == 0 && (o.inflight.n == 0 || !o.online) {
+		o.waiting.free()
+		o.waiting = nil
+	}
+}
 
 func (q *queue) at(i int) *item { return &q.ring[(q.head+i)&(len(q.ring)-1)] }
 
@@ -63,9 +110,6 @@ func (q *queue) pop() item {
 	q.bytes -= it.d.Message.Size()
 	if !it.d.Message.Expires.IsZero() {
 		q.expiring--
-	}
-	if q.n == 0 && len(q.ring) > keptRing {
-		*q = queue{}
 	}
 	return it
 }

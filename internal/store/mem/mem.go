@@ -26,10 +26,17 @@ type Store struct {
 // session is everything that goes when the session goes.
 type session struct {
 	record   store.Session
-	subs     map[string]store.Subscription
+	subs     sorted[string, options] // by filter
 	queue    queue
-	received map[uint16]store.Received
-	kept     map[string][]byte
+	received sorted[uint16, struct{}]
+	kept     sorted[string, []byte]
+}
+
+// options are what a subscription is besides its key.
+type options struct {
+	qos, handling   uint8
+	noLocal, retain bool
+	id              uint32
 }
 
 // New returns an empty store.
@@ -64,7 +71,7 @@ func (s *Store) put(r store.Record) {
 		o.queue.removeBelow(r.First)
 	case store.Subscription:
 		if o := s.sessions[r.ClientID]; o != nil {
-			put(&o.subs, r.Filter, r)
+			o.subs.put(r.Filter, options{r.QoS, r.RetainHandling, r.NoLocal, r.RetainAsPublished, r.ID})
 		}
 	case store.Queued:
 		s.putQueued(r.ClientID, r.Seq, r)
@@ -72,11 +79,11 @@ func (s *Store) put(r store.Record) {
 		s.putQueued(r.ClientID, r.Seq, r)
 	case store.Received:
 		if o := s.sessions[r.ClientID]; o != nil {
-			put(&o.received, r.PacketID, r)
+			o.received.put(r.PacketID, struct{}{})
 		}
 	case store.Kept:
 		if o := s.sessions[r.ClientID]; o != nil {
-			put(&o.kept, r.Key, r.Data)
+			o.kept.put(r.Key, r.Data)
 		}
 	case store.Retained:
 		put(&s.retained, r.Message.Topic, r)
@@ -92,7 +99,7 @@ func (s *Store) remove(r store.Record) {
 		delete(s.wills, r.ClientID)
 	case store.Subscription:
 		if o := s.sessions[r.ClientID]; o != nil {
-			delete(o.subs, r.Filter)
+			o.subs.remove(r.Filter)
 		}
 	case store.Queued:
 		s.removeQueued(r.ClientID, r.Seq)
@@ -100,11 +107,11 @@ func (s *Store) remove(r store.Record) {
 		s.removeQueued(r.ClientID, r.Seq)
 	case store.Received:
 		if o := s.sessions[r.ClientID]; o != nil {
-			delete(o.received, r.PacketID)
+			o.received.remove(r.PacketID)
 		}
 	case store.Kept:
 		if o := s.sessions[r.ClientID]; o != nil {
-			delete(o.kept, r.Key)
+			o.kept.remove(r.Key)
 		}
 	case store.Retained:
 		delete(s.retained, r.Message.Topic)
@@ -125,7 +132,14 @@ func (s *Store) removeQueued(client string, seq uint64) {
 	}
 }
 
-// put allocates the map when it is first needed: most sessions have no queue.
+func (o options) record(client, filter string) store.Subscription {
+	return store.Subscription{
+		ClientID: client, Filter: filter, QoS: o.qos, NoLocal: o.noLocal,
+		RetainAsPublished: o.retain, RetainHandling: o.handling, ID: o.id,
+	}
+}
+
+// put allocates the map when it is first needed.
 func put[K comparable, V any](m *map[K]V, k K, v V) {
 	if *m == nil {
 		*m = map[K]V{}
@@ -153,12 +167,12 @@ func (s *Store) snapshot() []store.Record {
 	for _, client := range slices.Sorted(maps.Keys(s.sessions)) {
 		o := s.sessions[client]
 		all = append(all, o.record)
-		for _, filter := range slices.Sorted(maps.Keys(o.subs)) {
-			all = append(all, o.subs[filter])
+		for _, sub := range o.subs {
+			all = append(all, sub.value.record(client, sub.key))
 		}
 		all = append(all, o.queue.load(client)...)
-		for _, id := range slices.Sorted(maps.Keys(o.received)) {
-			all = append(all, o.received[id])
+		for _, r := range o.received {
+			all = append(all, store.Received{ClientID: client, PacketID: r.key})
 		}
 	}
 	for _, topic := range slices.Sorted(maps.Keys(s.retained)) {
@@ -190,10 +204,15 @@ func (s *Store) Kept(ctx context.Context, client string) (map[string][]byte, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if o := s.sessions[client]; o != nil {
-		return maps.Clone(o.kept), nil
+	o := s.sessions[client]
+	if o == nil {
+		return nil, nil
 	}
-	return nil, nil
+	all := make(map[string][]byte, len(o.kept))
+	for _, k := range o.kept {
+		all[k.key] = k.value
+	}
+	return all, nil
 }
 
 // Close implements store.Store. What was stored stays loadable, so that a test
