@@ -154,6 +154,8 @@ type Sleep struct {
 type Topics struct {
 	MaxPerClient int // 0: 1000
 	Predefined   []Predefined
+	// PredefinedFile has more of them.
+	PredefinedFile PredefinedFile
 	// AlwaysRegister tells a client of the identifier of a topic even if it knows it
 	// from SUBACK.
 	AlwaysRegister bool
@@ -169,6 +171,7 @@ type Predefined struct {
 	ID     uint16
 	Topic  string
 	Client string // who knows it; "" or *: everybody
+	line   int    // of a file
 }
 
 // Compat is for clients of other gateways.
@@ -294,6 +297,9 @@ func (c Config) Validate() error {
 		if err := oneOf(w.v, w.words); err != nil {
 			bad("%s: %w", w.name, err)
 		}
+	}
+	if _, err := newPredefinedTopics(&c.Topics); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -70,7 +70,7 @@ func newTerms(cfg Config) (*terms, error) {
 		return nil, err
 	}
 	t := &terms{Config: cfg.withDefaults()}
-	t.predefined = newPredefinedTopics(t.Topics.Predefined)
+	t.predefined, _ = newPredefinedTopics(&t.Topics) // it is valid
 	return t, nil
 }
 

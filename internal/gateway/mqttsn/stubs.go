@@ -5,9 +5,7 @@ package mqttsn
 
 import "github.com/iotctl/iotctl/internal/codec/mqttsn"
 
-// Front: forwarders, discovery, the making of predefined topics.
+// Front: forwarders, discovery.
 func (g *Gateway) unwrap(w *work, p path, body, inner []byte) {}
 
 func (g *Gateway) discover(w *work, p path, t mqttsn.Type, body []byte) {}
-
-func newPredefinedTopics([]Predefined) *predefinedTopics { return nil }
