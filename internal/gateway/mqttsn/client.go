@@ -39,12 +39,11 @@ type client struct {
 
 	turn  sync.Mutex // guards what follows
 	owned bool
-	inbox []event
+	inbox *inbox // nil: empty
 
 	// Of the owner.
 	standing
-	setup       *setup // while connecting
-	uncommitted bool   // in the list of some work
+	setup *setup // while connecting
 
 	out outbox
 }
@@ -58,6 +57,7 @@ type standing struct {
 	secure    bool          // it has come by DTLS
 	pseudo    bool          // see minusone.go
 	fresh     bool          // nothing has come since CONNACK
+	dirty     bool          // in the list of some work, to be committed
 	keepAlive uint16        // seconds; 0: there is none
 	sleep     uint16        // seconds that the last DISCONNECT has asked for
 	heard     time.Duration // since the wheel began
@@ -158,7 +158,7 @@ func (c *client) later(f func(c *client, w *work)) { c.summon(event{do: f}) }
 // commit stores what the client has sent. Answers that promise something leave
 // after it has returned nil.
 func (c *client) commit(*work) error {
-	c.uncommitted = false
+	c.dirty = false
 	if c.link == nil {
 		return nil
 	}
@@ -172,7 +172,7 @@ func (c *client) commit(*work) error {
 
 // commitLater commits what somebody else has begun.
 func (c *client) commitLater(w *work) {
-	if c.uncommitted {
+	if c.dirty {
 		_ = c.commit(w)
 	}
 }

@@ -9,6 +9,10 @@ import (
 // clients finds clients by where they are, and by their sessions. A client is in
 // the second table from before Attach to Detach, and in the first as long as it is
 // known where it is.
+//
+// Of paths there are only hashes in the table, which is a fifth of the size. Two that
+// have the same take the place from each other: with 2^64 of them, and a seed that
+// nobody knows, this will not be seen. Whoever works off a datagram compares.
 type clients struct {
 	seed   maphash.Seed
 	n      atomic.Int64 // those that have a session
@@ -17,19 +21,20 @@ type clients struct {
 
 type clientShard struct {
 	mu     sync.Mutex
-	byPath map[path]*client
+	byPath map[uint64]*client
 	byID   map[string]*client
 }
 
 func (cs *clients) init() {
 	cs.seed = maphash.MakeSeed()
 	for i := range cs.shards {
-		cs.shards[i].byPath, cs.shards[i].byID = map[path]*client{}, map[string]*client{}
+		cs.shards[i].byPath, cs.shards[i].byID = map[uint64]*client{}, map[string]*client{}
 	}
 }
 
-func (cs *clients) ofPath(p path) *clientShard {
-	return &cs.shards[maphash.Comparable(cs.seed, p)%uint64(len(cs.shards))]
+func (cs *clients) ofPath(p path) (sh *clientShard, hash uint64) {
+	hash = maphash.Comparable(cs.seed, p)
+	return &cs.shards[hash%uint64(len(cs.shards))], hash
 }
 
 func (cs *clients) ofID(id string) *clientShard {
@@ -38,19 +43,19 @@ func (cs *clients) ofID(id string) *clientShard {
 
 // at returns the client that is there, or nil.
 func (cs *clients) at(p path) *client {
-	sh := cs.ofPath(p)
+	sh, hash := cs.ofPath(p)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.byPath[p]
+	return sh.byPath[hash]
 }
 
 // put has c be at p, and returns who was there before, if it was another.
 func (cs *clients) put(p path, c *client) (old *client) {
-	sh := cs.ofPath(p)
+	sh, hash := cs.ofPath(p)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	old = sh.byPath[p]
-	sh.byPath[p] = c
+	old = sh.byPath[hash]
+	sh.byPath[hash] = c
 	p.port.members.swap(old, c)
 	if old == c {
 		return nil
@@ -63,11 +68,11 @@ func (cs *clients) remove(p path, c *client) {
 	if p.port == nil {
 		return
 	}
-	sh := cs.ofPath(p)
+	sh, hash := cs.ofPath(p)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.byPath[p] == c {
-		delete(sh.byPath, p)
+	if sh.byPath[hash] == c {
+		delete(sh.byPath, hash)
 		p.port.members.swap(c, nil)
 	}
 }

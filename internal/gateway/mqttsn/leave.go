@@ -56,7 +56,7 @@ func (c *client) lose(w *work) {
 // end takes the session off the client. With an expiry in f that is 0, it ends.
 func (c *client) end(_ *work, f broker.Farewell) {
 	l := c.link
-	c.uncommitted = false
+	c.dirty = false
 	l.Detach(f)
 	c.remove()
 }

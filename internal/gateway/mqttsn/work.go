@@ -25,6 +25,9 @@ type event struct {
 	slow  bool // a message that may, whatever its type
 }
 
+// inbox is the events that wait for a client's owner: one at least.
+type inbox struct{ events []event }
+
 // isQuick reports whether an event can be worked off without waiting for the
 // store, whatever state its client is in.
 func (e *event) isQuick() bool {
@@ -83,7 +86,7 @@ func (w *work) end() {
 			c.post(w, event{do: (*client).commitLater, quick: true})
 			continue
 		}
-		if c.uncommitted {
+		if c.dirty {
 			_ = c.commit(w)
 		}
 		c.disown()
@@ -119,7 +122,7 @@ func (c *client) own() bool {
 // disown ends the ownership. What has come meanwhile is worked off by the crew.
 func (c *client) disown() {
 	c.turn.Lock()
-	more := len(c.inbox) > 0
+	more := c.inbox != nil
 	c.owned = more
 	c.turn.Unlock()
 	if more {
@@ -135,15 +138,15 @@ func (c *client) post(w *work, e event) {
 		c.owned = true
 		c.turn.Unlock()
 		c.handle(w, &e)
-		if !c.uncommitted && c.link != nil {
-			c.uncommitted = true
+		if !c.dirty && c.link != nil {
+			c.dirty = true
 			w.pending = append(w.pending, c)
 		}
 		c.disown()
 		return
 	}
 	if e.do == nil {
-		if len(c.inbox) >= inboxEvents || !c.g.crew.takes(len(e.body)) {
+		if c.inbox != nil && len(c.inbox.events) >= inboxEvents || !c.g.crew.takes(len(e.body)) {
 			c.turn.Unlock()
 			c.g.counts.crowded.Add(1)
 			return
@@ -170,7 +173,10 @@ func (c *client) summon(e event) {
 // enqueue adds to the inbox; begin means that the crew has to be told. Called with
 // turn held.
 func (c *client) enqueue(e event) (begin bool) {
-	c.inbox = append(c.inbox, e)
+	if c.inbox == nil {
+		c.inbox = new(inbox)
+	}
+	c.inbox.events = append(c.inbox.events, e)
 	begin, c.owned = !c.owned, true
 	return begin
 }
@@ -180,15 +186,14 @@ func (c *client) enqueue(e event) (begin bool) {
 func (c *client) workOff(w *work) {
 	for {
 		c.turn.Lock()
-		events := c.inbox
-		c.inbox = nil
-		c.owned = len(events) > 0
+		in := c.inbox
+		c.inbox, c.owned = nil, in != nil
 		c.turn.Unlock()
-		if len(events) == 0 {
+		if in == nil {
 			return
 		}
-		for i := range events {
-			e := &events[i]
+		for i := range in.events {
+			e := &in.events[i]
 			if e.do == nil {
 				c.g.crew.taken(len(e.body))
 			}
