@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/auth"
@@ -47,6 +48,8 @@ type Config struct {
 	EnableQoS3 bool `yaml:"enable_qos3"`
 	// SubsResume is Topics.RegisterOnResume by the name that EMQX gives it.
 	SubsResume bool
+	// Predefined is Topics.Predefined by the name that EMQX gives it. Both count.
+	Predefined []Predefined
 
 	Sessions Sessions
 	Timers   Timers
@@ -221,6 +224,7 @@ func (c Config) withDefaults() Config {
 	gateway.Default(&c.Topics.MaxPerClient, 1000)
 	gateway.Default(&c.Topics.RandomIDs, &yes)
 	c.Topics.RegisterOnResume = c.Topics.RegisterOnResume || c.SubsResume
+	c.Topics.Predefined, c.Predefined = slices.Concat(c.Topics.Predefined, c.Predefined), nil
 	gateway.Default(&c.Compat.ReturnCodes, codesStandard)
 	return c
 }

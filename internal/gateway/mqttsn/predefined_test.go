@@ -101,7 +101,7 @@ func TestPredefinedTopicsThatAreWrong(t *testing.T) {
 		"- {id: 1, topic: [a]}":            `line 1: want a single value for "topic"`,
 		"- {topic: a}":                     `line 1: id "" is not between 1 and 65534`,
 		"- a":                              "line 1: want id, topic and perhaps client",
-		"dev:\n  1: a\n 2: b":              "line 3",
+		"dev:\n  1: a\n 2: b":              "yaml: line 2: ",
 		"a,b,x\na,b,y\n" + "a,b,-1\n" + "": `line 3: id "-1"`,
 	} {
 		if _, err := readPredefined(t, content); err == nil || !strings.Contains(err.Error(), want) {
