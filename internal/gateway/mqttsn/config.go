@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -22,6 +23,13 @@ type Config struct {
 
 	// GatewayID tells gateways of one network apart. 0: 1.
 	GatewayID uint8
+	// AdvertiseDuration is the time between two ADVERTISEs in the multicast groups, in
+	// whole seconds. 0: 15 min; below 0: there are none.
+	AdvertiseDuration time.Duration
+	Multicast         Multicast
+	// Forwarders are the addresses and networks from which clients of others may be
+	// passed on: any, off, or a list. nil: any.
+	Forwarders []string
 	// MaxDatagram is the longest datagram that a client is sent, in bytes, without
 	// the head of a forwarder. What does not fit is dropped. 0: 1200.
 	MaxDatagram int
@@ -56,6 +64,29 @@ type Config struct {
 	Sleep    Sleep
 	Topics   Topics
 	Compat   Compat
+}
+
+// Multicast is how clients find the gateway without knowing its address.
+type Multicast struct {
+	Groups     []string // 225.1.1.1:1883; nil: none
+	Interfaces []string // by name; nil: all that can
+	// TTL is how many hops away clients may be. 0: 1.
+	TTL int
+	// Standby has the gateway be silent in the groups while it hears another one there.
+	Standby bool
+}
+
+// groups are the addresses of the groups.
+func (m Multicast) groups() ([]netip.AddrPort, error) {
+	var all []netip.AddrPort
+	for i, s := range m.Groups {
+		a, err := netip.ParseAddrPort(s)
+		if err != nil || !a.Addr().IsMulticast() || a.Port() == 0 {
+			return nil, fmt.Errorf("multicast.groups[%d]: %q is no group with a port, as 225.1.1.1:1883 is", i, s)
+		}
+		all = append(all, a)
+	}
+	return all, nil
 }
 
 // Override is what stands for what CONNECT has no room for. ${clientid} in it is
@@ -189,6 +220,11 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	gateway.Default(&c.GatewayID, 1)
+	gateway.Default(&c.AdvertiseDuration, 15*time.Minute)
+	gateway.Default(&c.Multicast.TTL, 1)
+	if c.Forwarders == nil {
+		c.Forwarders = []string{forwardersAny}
+	}
 	gateway.Default(&c.MaxDatagram, 1200)
 	gateway.Default(&c.MaxClients, 1_000_000)
 	gateway.Default(&c.MaxHalfOpen, 10_000)
@@ -244,6 +280,7 @@ func (c Config) Validate() error {
 		name           string
 		v, least, most int
 	}{
+		{"multicast.ttl", c.Multicast.TTL, 1, 255},
 		{"max_datagram", c.MaxDatagram, minDatagram, maxDatagram},
 		{"max_clients", c.MaxClients, 1, math.MaxInt32},
 		{"max_half_open", c.MaxHalfOpen, 1, math.MaxInt32},
@@ -302,8 +339,12 @@ func (c Config) Validate() error {
 			bad("%s: %w", w.name, err)
 		}
 	}
-	if _, err := newPredefinedTopics(&c.Topics); err != nil {
-		errs = append(errs, err)
+	if d := c.AdvertiseDuration; d > 0 && (d < time.Second || d > math.MaxUint16*time.Second || d%time.Second != 0) {
+		bad("advertise_duration: %v is not a number of whole seconds up to %d", d, math.MaxUint16)
 	}
+	_, predefined := newPredefinedTopics(&c.Topics)
+	_, passing := newForwarders(c.Forwarders)
+	_, groups := c.Multicast.groups()
+	errs = append(errs, predefined, passing, groups)
 	return errors.Join(errs...)
 }

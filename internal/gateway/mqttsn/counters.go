@@ -27,6 +27,8 @@ type counts struct {
 	foreignID   atomic.Uint64 // is a PINGREQ that names another client
 	moved       atomic.Uint64 // comes from an address that the client has left
 	refused     atomic.Uint64 // was refused with a return code
+	// comes by a forwarder that the settings do not let
+	foreignForwarder atomic.Uint64
 
 	// What else there is.
 	unsent        atomic.Uint64 // datagrams that the kernel or the queue has not taken
@@ -58,6 +60,15 @@ type counts struct {
 	woken         atomic.Uint64 // PINGREQs of clients that were asleep
 	unstored      atomic.Uint64 // batches that the store has not taken
 	panics        atomic.Uint64 // faults of the program
+	found         atomic.Uint64 // answers to SEARCHGW
+	advertised    atomic.Uint64 // ADVERTISEs, each to all groups
+}
+
+// received counts a message that can be read so far.
+func (n *counts) received(t mqttsn.Type) {
+	if octet := t.Octet(); int(octet) < len(n.in) {
+		n.in[octet].Add(1)
+	}
 }
 
 // Counters are for $SYS, by topic level.
@@ -81,6 +92,7 @@ func (g *Gateway) Counters() map[string]uint64 {
 		"dropped/foreign_id":    n.foreignID.Load(),
 		"dropped/moved":         n.moved.Load(),
 		"dropped/refused":       n.refused.Load(),
+		"dropped/forwarder":     n.foreignForwarder.Load(),
 
 		"unsent":        n.unsent.Load(),
 		"unbudgeted":    n.unbudgeted.Load(),
@@ -111,6 +123,8 @@ func (g *Gateway) Counters() map[string]uint64 {
 		"woken":         n.woken.Load(),
 		"unstored":      n.unstored.Load(),
 		"panics":        n.panics.Load(),
+		"found":         n.found.Load(),
+		"advertised":    n.advertised.Load(),
 	}
 	for octet := range len(n.in) {
 		if t := mqttsn.Version12.Type(byte(octet)); t.Known() {

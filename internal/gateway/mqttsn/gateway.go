@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,6 +53,8 @@ type Gateway struct {
 	crew     crew
 	rates    rates
 
+	neighbours neighbours
+
 	mu      sync.Mutex
 	ports   map[string]*port   // plain listeners, and those of restored clients, by name
 	pseudo  map[string]*client // who publishes without a connection, by listener
@@ -63,6 +66,8 @@ type Gateway struct {
 type terms struct {
 	Config     // with defaults
 	predefined *predefinedTopics
+	forwarders forwarders
+	groups     []netip.AddrPort
 }
 
 func newTerms(cfg Config) (*terms, error) {
@@ -70,7 +75,9 @@ func newTerms(cfg Config) (*terms, error) {
 		return nil, err
 	}
 	t := &terms{Config: cfg.withDefaults()}
-	t.predefined, _ = newPredefinedTopics(&t.Topics) // it is valid
+	t.predefined, _ = newPredefinedTopics(&t.Topics) // it is valid, and so are the others
+	t.forwarders, _ = newForwarders(t.Forwarders)
+	t.groups, _ = t.Multicast.groups()
 	return t, nil
 }
 
@@ -193,9 +200,7 @@ func (g *Gateway) receive(w *work, p path, b []byte) {
 		g.counts.malformed.Add(1)
 		return
 	}
-	if octet := h.Type.Octet(); int(octet) < len(g.counts.in) {
-		g.counts.in[octet].Add(1)
-	}
+	g.counts.received(h.Type)
 	switch {
 	case h.Type == mqttsn.TypeEncapsulated && !p.node.forwarded:
 		g.unwrap(w, p, body, b[n:])

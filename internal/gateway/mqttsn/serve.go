@@ -22,6 +22,11 @@ const (
 func (g *Gateway) servePackets(l transport.PacketListener) error {
 	p := g.open(l)
 	defer g.close(p, l)
+	leave, err := g.join(l, p)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer leave()
 	ds := transport.NewDatagrams(batch, datagramMax)
 	w := g.newWork()
 	for {

@@ -1,0 +1,322 @@
+package mqttsn
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/codec/mqttsn"
+	"github.com/iotctl/iotctl/internal/transport"
+)
+
+// Clients that know no gateway ask for one, or wait until one tells of itself:
+// SN-6.1. The gateway does so in the multicast groups of its settings, out of the
+// socket of each plain listener, so that the sender's address is the one to
+// connect to. Whoever asks is answered, and by that address alone: whether it has
+// asked in a group or not.
+//
+// A standby gateway is silent in the groups for as long as it hears of another one.
+
+// Timers of discovery. SN-7.2
+const (
+	missedAdvertisements = 3               // that make others think that a gateway is gone: N_ADV
+	searchTime           = 5 * time.Second // in which a gateway that is there answers: T_GWINFO
+)
+
+// neighbours are the other gateways, as far as they have been heard in groups.
+type neighbours struct {
+	mu        sync.Mutex
+	until     [256]time.Time // by gateway identifier: how long it is taken to be there
+	searching time.Time      // until then answers are to our own SEARCHGW
+	told      time.Time      // when the log was last told of another one with our identifier
+}
+
+// heard notes that a gateway is there.
+func (n *neighbours) heard(id uint8, until time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if until.After(n.until[id]) {
+		n.until[id] = until
+	}
+}
+
+// advertised notes when the next ADVERTISE of a gateway is due, which counts more
+// than what was thought before.
+func (n *neighbours) advertised(id uint8, until time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.until[id] = until
+}
+
+// last is until when any of the others is taken to be there.
+func (n *neighbours) last(own uint8) time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var last time.Time
+	for id, until := range n.until {
+		if uint8(id) != own && until.After(last) {
+			last = until
+		}
+	}
+	return last
+}
+
+// search notes that we ask for gateways ourselves.
+func (n *neighbours) search(until time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.searching = until
+}
+
+// asked reports whether a GWINFO may be the answer to our own question.
+func (n *neighbours) asked(now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return now.Before(n.searching)
+}
+
+// standingBy reports whether another gateway is there, and this one is to be silent.
+func (g *Gateway) standingBy(now time.Time) bool {
+	t := g.terms.Load()
+	return t.Multicast.Standby && now.Before(g.neighbours.last(t.GatewayID))
+}
+
+// discover works off what somebody has sent to the listener, in no group: a
+// question is answered, and so is ours.
+func (g *Gateway) discover(w *work, p path, t mqttsn.Type, body []byte) {
+	switch t {
+	case mqttsn.TypeSearchGW:
+		if _, err := mqttsn.ParseSearchGW(body, &w.options); err != nil {
+			g.dropped(err)
+			return
+		}
+		g.introduce(w, p)
+	case mqttsn.TypeGWInfo:
+		m, err := mqttsn.ParseGWInfo(body, &w.options)
+		switch {
+		case err != nil && isGarbled(err):
+			g.dropped(err)
+		case !g.neighbours.asked(w.now) || len(m.Address) > 0: // clients answer with addresses
+			g.counts.unexpected.Add(1)
+		default:
+			g.neighbours.heard(m.GatewayID, w.now.Add(missedAdvertisements*g.terms.Load().AdvertiseDuration))
+		}
+	default: // forged easily, where no group has let it in
+		g.counts.unexpected.Add(1)
+	}
+}
+
+// introduce answers SEARCHGW. SN-6.1
+func (g *Gateway) introduce(w *work, p path) {
+	if !g.rates.answer(p.remote().Addr(), w.now) {
+		g.counts.limited.Add(1)
+		return
+	}
+	g.counts.found.Add(1)
+	g.tell(w, p, mqttsn.GWInfo{GatewayID: g.terms.Load().GatewayID})
+}
+
+// overhear works off what was sent to a group. There is nothing in one for the
+// gateway but discovery.
+func (g *Gateway) overhear(w *work, p path, b []byte) {
+	h, body, n, err := mqttsn.Frame(b, mqttsn.Version12)
+	if err != nil {
+		g.dropped(err)
+		return
+	}
+	if n < len(b) {
+		g.counts.trailing.Add(1)
+		return
+	}
+	g.counts.received(h.Type)
+	t := g.terms.Load()
+	switch h.Type {
+	case mqttsn.TypeSearchGW:
+		switch _, err := mqttsn.ParseSearchGW(body, &w.options); {
+		case err != nil:
+			g.dropped(err)
+		case g.standingBy(w.now):
+			g.counts.unexpected.Add(1) // the other one answers
+		default:
+			g.introduce(w, p)
+		}
+	case mqttsn.TypeAdvertise:
+		m, err := mqttsn.ParseAdvertise(body, &mqttsn.Options{FromServer: true})
+		switch {
+		case err != nil:
+			g.dropped(err)
+		case m.GatewayID == t.GatewayID:
+			g.namesake(w, p)
+		default:
+			g.neighbours.advertised(m.GatewayID, w.now.Add(missedAdvertisements*time.Duration(m.Duration)*time.Second))
+		}
+	case mqttsn.TypeGWInfo:
+		m, err := mqttsn.ParseGWInfo(body, &mqttsn.Options{FromServer: true})
+		switch {
+		case err != nil:
+			g.dropped(err)
+		case m.GatewayID != t.GatewayID && len(m.Address) == 0:
+			g.neighbours.heard(m.GatewayID, w.now.Add(missedAdvertisements*t.AdvertiseDuration))
+		}
+	default:
+		g.counts.unexpected.Add(1)
+	}
+}
+
+// namesakePause is how often the log is told of another gateway with our identifier.
+const namesakePause = 10 * time.Minute
+
+// namesake sees to an ADVERTISE with our own identifier: it is ours, or there is
+// another gateway that clients cannot tell from this one.
+func (g *Gateway) namesake(w *work, p path) {
+	if p.port.carrier.(*socket).sentFrom(p.addr) {
+		return
+	}
+	n := &g.neighbours
+	n.mu.Lock()
+	again := n.told.IsZero() || w.now.Sub(n.told) >= namesakePause
+	if again {
+		n.told = w.now
+	}
+	n.mu.Unlock()
+	if again {
+		g.log.Warn("another gateway has the same identifier: give one of them another gateway_id", "gateway_id", g.terms.Load().GatewayID, "address", p.addr)
+	}
+}
+
+// sentFrom reports whether a is an address that the socket sends from.
+func (s *socket) sentFrom(a netip.AddrPort) bool {
+	s.mu.Lock()
+	l := s.l
+	s.mu.Unlock()
+	if l == nil {
+		return false
+	}
+	own, ok := l.Addr().(*net.UDPAddr)
+	if !ok || own.AddrPort().Port() != a.Port() {
+		return false
+	}
+	addrs, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(addrs, func(local net.Addr) bool {
+		n, ok := local.(*net.IPNet)
+		return ok && n.IP.Equal(a.Addr().AsSlice())
+	})
+}
+
+// meeting is a multicast group, as one listener has joined it.
+type meeting struct {
+	addr   netip.AddrPort
+	groups []*transport.Group // one for each interface
+}
+
+// join has the listener be in the groups of the settings that its socket can reach,
+// and starts what reads and speaks there. leave ends it. Errors name the group or
+// the interface.
+func (g *Gateway) join(l transport.PacketListener, p *port) (leave func(), err error) {
+	t := g.terms.Load()
+	stop := make(chan struct{})
+	var all []meeting
+	var reading sync.WaitGroup
+	leave = func() {
+		close(stop)
+		for _, m := range all {
+			for _, group := range m.groups {
+				_ = group.Close()
+			}
+		}
+		reading.Wait()
+	}
+	for _, addr := range t.groups {
+		if !suits(l, addr.Addr()) {
+			continue
+		}
+		groups, err := l.ListenGroup(addr, t.Multicast.Interfaces)
+		if err != nil {
+			leave()
+			return nil, err
+		}
+		all = append(all, meeting{addr, groups})
+		for _, group := range groups {
+			reading.Go(func() { g.listen(group, p) })
+		}
+	}
+	if len(all) > 0 {
+		reading.Go(func() { g.speak(l, all, stop) })
+	}
+	return leave, nil
+}
+
+// suits reports whether the listener's socket is of the family of a.
+func suits(l transport.PacketListener, a netip.Addr) bool {
+	own, ok := l.Addr().(*net.UDPAddr)
+	if !ok {
+		return false
+	}
+	local := own.AddrPort().Addr().Unmap()
+	return local.Is6() && local.IsUnspecified() || local.Is4() == a.Is4()
+}
+
+// listen reads what is sent to a group.
+func (g *Gateway) listen(group *transport.Group, p *port) {
+	const most = 512 // more than anything of discovery
+	ds := transport.NewDatagrams(batch, most)
+	w := g.newWork()
+	for {
+		n, err := group.ReadBatch(ds)
+		if err != nil {
+			return
+		}
+		w.begin()
+		for i := range ds[:n] {
+			g.overhear(w, path{port: p, addr: ds[i].Addr}, ds[i].Data)
+		}
+		w.end()
+	}
+}
+
+// speak advertises the gateway in the groups until stop is closed, unless it stands
+// by for another one.
+func (g *Gateway) speak(l transport.PacketListener, all []meeting, stop <-chan struct{}) {
+	failed := map[string]bool{} // by interface: the log knows
+	say := func(m mqttsn.Message) {
+		b, _ := m.Append(nil) // fixed length
+		for _, at := range all {
+			for _, group := range at.groups {
+				name := group.Interface()
+				err := l.WriteGroup(at.addr, name, g.terms.Load().Multicast.TTL, b)
+				if err != nil && !failed[name] && !errors.Is(err, net.ErrClosed) {
+					g.log.Warn("clients cannot find the gateway in a multicast group", "group", at.addr, "interface", name, "err", err)
+				}
+				failed[name] = err != nil
+			}
+		}
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	if g.terms.Load().Multicast.Standby {
+		g.neighbours.search(g.now().Add(searchTime))
+		say(mqttsn.SearchGW{})
+		timer.Reset(searchTime)
+	}
+	for {
+		select {
+		case <-stop:
+			return
+		case <-timer.C:
+		}
+		t, now := g.terms.Load(), g.now()
+		switch {
+		case g.standingBy(now):
+			timer.Reset(g.neighbours.last(t.GatewayID).Sub(now) + tick)
+		case t.AdvertiseDuration < 0: // found by those who ask
+			timer.Reset(time.Minute)
+		default:
+			g.counts.advertised.Add(1)
+			say(mqttsn.Advertise{GatewayID: t.GatewayID, Duration: uint16(t.AdvertiseDuration / time.Second)})
+			timer.Reset(t.AdvertiseDuration)
+		}
+	}
+}
