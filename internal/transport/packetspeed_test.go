@@ -37,7 +37,8 @@ func TestPacketsDoNotAllocate(t *testing.T) {
 }
 
 // BenchmarkPackets sends and reads 64 datagrams at a time, of 40 bytes, in one
-// goroutine, so that none is lost. The last one compares both ways in one run.
+// goroutine, so that none is lost. The last one compares both ways in one run, by the
+// fastest exchange of each.
 func BenchmarkPackets(b *testing.B) {
 	const batch = 64
 	exchange := func(b *testing.B, single bool) func() {
@@ -74,15 +75,15 @@ func BenchmarkPackets(b *testing.B) {
 	}
 	b.Run("ratio", func(b *testing.B) {
 		many, one := exchange(b, false), exchange(b, true)
-		var spent [2]time.Duration
+		best := [2]time.Duration{time.Hour, time.Hour} // others may be using the machine
 		for b.Loop() {
 			begin := time.Now()
 			many()
 			middle := time.Now()
 			one()
-			spent[0] += middle.Sub(begin)
-			spent[1] += time.Since(middle)
+			best[0], best[1] = min(best[0], middle.Sub(begin)), min(best[1], time.Since(middle))
 		}
-		b.ReportMetric(float64(spent[1])/float64(spent[0]), "one/many")
+		b.ReportMetric(float64(best[1])/float64(best[0]), "one/many")
+		b.ReportMetric(batch/best[0].Seconds(), "datagrams/s")
 	})
 }
