@@ -199,6 +199,9 @@ func (s *Store) backlogs(ctx context.Context) (map[uint64]*backlog, error) {
 	return logs, err
 }
 
+// worthSeeking is how many records cost about as much to pass over as a search.
+const worthSeeking = 8
+
 // loadSessions gives each session with what belongs to it, and jumps over the
 // queues.
 func loadSessions(ctx context.Context, r pebble.Reader, logs map[uint64]*backlog, fn func(store.Record) error) (err error) {
@@ -207,15 +210,21 @@ func loadSessions(ctx context.Context, r pebble.Reader, logs map[uint64]*backlog
 		return err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
+	passed := 0
 	for ok := it.First(); ok; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		sid, part, _, _ := sessionKey(it.Key())
 		if part != partSession { // never put, or of the one before, and not for Load
-			ok = it.SeekGE(end(appendSession(nil, sid)))
+			if passed++; passed < worthSeeking {
+				ok = it.Next()
+			} else {
+				ok = it.SeekGE(end(appendSession(nil, sid)))
+			}
 			continue
 		}
+		passed = 0
 		o, err := decodeSession(it.Value())
 		if err != nil {
 			return corrupt(it.Key(), err)

@@ -11,7 +11,11 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
+// cacheBytes is what is kept of tables in memory. pebble counts memory tables as
+// part of its cache, of which nothing would be left beside them.
 const cacheBytes = 8 << 20
+
+func (c Config) cacheBytes() int64 { return cacheBytes + 2*int64(c.memTable) }
 
 // options is tuned for little writing: a message is written to the log, most
 // often once more when the memory table is flushed, and seldom again, because

@@ -137,7 +137,7 @@ func open(c Config, readOnly bool) (_ *Store, err error) {
 		}
 		return nil, fmt.Errorf("data directory %q is %w: stop that one or choose another directory (%w)", c.Dir, ErrInUse, err)
 	}
-	s.cache = pebble.NewCache(cacheBytes)
+	s.cache = pebble.NewCache(c.cacheBytes())
 	defer func() {
 		if err != nil {
 			_ = s.closeFiles()
