@@ -32,14 +32,16 @@ var stores = map[string]func(*testing.B) (reopen func() store.Store){
 }
 
 // sleepers attaches n durable sessions with a subscription each.
-func sleepers(b *testing.B, br *Broker, n int) {
+func sleepers(b *testing.B, br *Broker, n int) (all []*sink) {
 	for i := range n {
 		o := durable(fmt.Sprintf("sn-%07d", i))
 		o.Window = session.Window{ReceiveMaximum: 1}
-		l, _, err := br.Attach(context.Background(), identity(""), o, &sink{})
+		s := new(sink)
+		l, _, err := br.Attach(context.Background(), identity(""), o, s)
 		if err != nil {
 			b.Fatal(err)
 		}
+		s.l, all = l, append(all, s)
 		l.Start()
 		l.Subscribe([]Subscription{{Filter: fmt.Sprintf("d/%07d/cmd", i), QoS: 1}})
 		l.Keep("s", []byte("what the gateway has to know"))
@@ -51,6 +53,7 @@ func sleepers(b *testing.B, br *Broker, n int) {
 			b.Fatal(err)
 		}
 	}
+	return all
 }
 
 // BenchmarkIdleSessions reports what is on the heap for each durable session that
@@ -89,5 +92,52 @@ func BenchmarkIdleSessions(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkGrowthWaking is the time in which sessions that have each three messages
+// waiting take them, one after the other.
+func BenchmarkGrowthWaking(b *testing.B) {
+	for name, open := range stores {
+		for _, n := range []int{1000, 10_000, 100_000} {
+			b.Run(fmt.Sprintf("store=%s/sessions=%d", name, n), func(b *testing.B) {
+				st := open(b)()
+				br := idle(b, Config{Store: st})
+				all := sleepers(b, br, n)
+				p := publisher(b, br, "p")
+				publish := func() {
+					for i := range 3 * n {
+						v := view(fmt.Sprintf("d/%07d/cmd=0123456789", i%n), 1)
+						if _, err := p.Publish(v); err != nil {
+							b.Fatal(err)
+						}
+						if i%100 == 99 {
+							if err := p.Commit(context.Background()); err != nil {
+								b.Fatal(err)
+							}
+						}
+					}
+				}
+				for b.Loop() {
+					b.StopTimer()
+					publish()
+					b.StartTimer()
+					for range 3 {
+						for _, s := range all {
+							if err := s.l.Acked(session.Puback, s.id); err != nil {
+								b.Fatal(err)
+							}
+							if err := s.l.Commit(context.Background()); err != nil {
+								b.Fatal(err)
+							}
+						}
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(3*n), "ns/message")
+				if err := st.Close(); err != nil {
+					b.Fatal(err)
+				}
+			})
+		}
 	}
 }
