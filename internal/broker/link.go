@@ -73,7 +73,9 @@ func (l *Link) Start() {
 	s.mu.Lock()
 	if s.link == l {
 		s.online.Store(true)
-		s.in.Resume()
+		if s.in != nil {
+			s.in.Resume()
+		}
 		s.filterLocked(l.s.b, bt)
 		s.run(s.out.Resume(now, l.window, bt.actions[:0]), bt)
 		s.pumpReplay(now, bt)
@@ -149,9 +151,9 @@ func (l *Link) Release(id uint16) (known bool, err error) {
 	if s.link != l {
 		return false, ErrTakenOver
 	}
-	known = s.in.Release(id)
+	known = s.in != nil && s.in.Release(id)
 	if known && s.durable() {
-		s.storer = l
+		s.in.storer = l
 		bt.op(store.Delete, store.Received{ClientID: s.id, PacketID: id})
 		bt.released = append(bt.released, id)
 	}
@@ -196,10 +198,10 @@ func (l *Link) stored(bt *batch, err error) {
 		}
 	}
 	bt.received, bt.released = nil, nil
-	s.storer = nil
-	if s.stored != nil {
-		close(s.stored)
-		s.stored = nil
+	s.in.storer = nil
+	if s.in.stored != nil {
+		close(s.in.stored)
+		s.in.stored = nil
 	}
 }
 
@@ -208,11 +210,11 @@ func (l *Link) stored(bt *batch, err error) {
 // take-over is not acknowledged before the first attempt is safe.
 func (l *Link) waitStored() {
 	s := l.s
-	for s.storer != nil && s.storer != l {
-		if s.stored == nil {
-			s.stored = make(chan struct{})
+	for s.in != nil && s.in.storer != nil && s.in.storer != l {
+		if s.in.stored == nil {
+			s.in.stored = make(chan struct{})
 		}
-		stored := s.stored
+		stored := s.in.stored
 		s.mu.Unlock()
 		<-stored
 		s.mu.Lock()
@@ -332,9 +334,9 @@ func (l *Link) receive(id uint16) (isNew bool, err error) {
 	if s.link != l {
 		return false, ErrTakenOver
 	}
-	isNew, err = s.in.Publish(id, l.receiveMaximum)
+	isNew, err = s.inbound().Publish(id, l.receiveMaximum)
 	if isNew && s.durable() {
-		s.storer = l
+		s.in.storer = l
 		bt, _ := l.begin()
 		bt.op(store.Put, store.Received{ClientID: s.id, PacketID: id})
 		bt.received = append(bt.received, id)

@@ -82,7 +82,7 @@ func (b *Broker) loadRecord(r store.Record) {
 		}
 	case store.Received:
 		if s := b.lookup(r.ClientID); s != nil {
-			_, _ = s.in.Publish(r.PacketID, 0) // no limit, no error
+			_, _ = s.inbound().Publish(r.PacketID, 0) // no limit, no error
 		}
 	case store.Retained:
 		var discard batch // it is stored already

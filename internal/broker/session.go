@@ -50,18 +50,31 @@ type Session struct {
 	link     *Link          // nil without a connection
 	expiry   time.Duration
 	out      session.Outbound
-	in       session.Inbound
-	storer   *Link         // whose batch has changed in, which is not stored yet
-	stored   chan struct{} // closed then, if another connection waits for it
-	first    uint64        // the places below belong to earlier sessions
+	in       *inbound // nil until the client publishes at QoS 2
+	first    uint64   // the places below belong to earlier sessions
 	subs     holdings
 	storing  []uint64 // places of messages in batches that have not been committed, in order
 	before   uint64   // the places up to here may have been sent before the broker started
 	replay   []replay // retained messages that have not been sent yet
-	progress uint64   // counts what the client takes
+	progress uint32   // counts what the client takes
 	shared   bool     // there is, or was, a shared one among subs
 	awaiting bool     // replay waits for room in the store
 	stuck    bool     // somebody has waited for it in vain
+}
+
+// inbound is what the session's own client has published at QoS 2.
+type inbound struct {
+	session.Inbound
+	storer *Link         // whose batch has changed it, which is not stored yet
+	stored chan struct{} // closed then, if another connection waits for it
+}
+
+// inbound returns in, which is about to be needed. Called with mu held.
+func (s *Session) inbound() *inbound {
+	if s.in == nil {
+		s.in = new(inbound)
+	}
+	return s.in
 }
 
 // absence is what a session has while it has no connection.

@@ -3,7 +3,7 @@
 // what tests restart a broker on.
 //
 // Batches are atomic and immediately visible; nothing is promised about power
-// cuts. Records are shared, not copied.
+// cuts. Messages are shared, not copied.
 package mem
 
 import (
@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/iotctl/iotctl/internal/store"
 )
@@ -23,13 +24,41 @@ type Store struct {
 	wills    map[string]store.Will
 }
 
-// session is everything that goes when the session goes.
+// session is everything that goes when the session goes. There are many, so what
+// most do not have is apart.
 type session struct {
-	record   store.Session
-	subs     sorted[string, options] // by filter
+	owner       string
+	expiry      time.Duration
+	ended       time.Time
+	first, sent uint64
+	subs        sorted[string, options] // by filter
+	kept        sorted[string, string]
+	traffic     *traffic // nil: none
+}
+
+// traffic is what is under way.
+type traffic struct {
 	queue    queue
 	received sorted[uint16, struct{}]
-	kept     sorted[string, []byte]
+}
+
+func (o *session) record(client string) store.Session {
+	return store.Session{ClientID: client, Owner: o.owner, Expiry: o.expiry, Ended: o.ended, First: o.first, Sent: o.sent}
+}
+
+// underway returns the traffic, to which something is to be added.
+func (o *session) underway() *traffic {
+	if o.traffic == nil {
+		o.traffic = new(traffic)
+	}
+	return o.traffic
+}
+
+// rest lets go of traffic when there is none.
+func (o *session) rest() {
+	if t := o.traffic; t != nil && len(t.queue)+len(t.received) == 0 {
+		o.traffic = nil
+	}
 }
 
 // options are what a subscription is besides its key.
@@ -67,8 +96,11 @@ func (s *Store) put(r store.Record) {
 			o = &session{}
 			put(&s.sessions, r.ClientID, o)
 		}
-		o.record = r
-		o.queue.removeBelow(r.First)
+		o.owner, o.expiry, o.ended, o.first, o.sent = r.Owner, r.Expiry, r.Ended, r.First, r.Sent
+		if o.traffic != nil {
+			o.traffic.queue.removeBelow(r.First)
+			o.rest()
+		}
 	case store.Subscription:
 		if o := s.sessions[r.ClientID]; o != nil {
 			o.subs.put(r.Filter, options{r.QoS, r.RetainHandling, r.NoLocal, r.RetainAsPublished, r.ID})
@@ -79,11 +111,11 @@ func (s *Store) put(r store.Record) {
 		s.putQueued(r.ClientID, r.Seq, r)
 	case store.Received:
 		if o := s.sessions[r.ClientID]; o != nil {
-			o.received.put(r.PacketID, struct{}{})
+			o.underway().received.put(r.PacketID, struct{}{})
 		}
 	case store.Kept:
 		if o := s.sessions[r.ClientID]; o != nil {
-			o.kept.put(r.Key, r.Data)
+			o.kept.put(r.Key, string(r.Data))
 		}
 	case store.Retained:
 		put(&s.retained, r.Message.Topic, r)
@@ -106,8 +138,9 @@ func (s *Store) remove(r store.Record) {
 	case store.Released:
 		s.removeQueued(r.ClientID, r.Seq)
 	case store.Received:
-		if o := s.sessions[r.ClientID]; o != nil {
-			o.received.remove(r.PacketID)
+		if o := s.sessions[r.ClientID]; o != nil && o.traffic != nil {
+			o.traffic.received.remove(r.PacketID)
+			o.rest()
 		}
 	case store.Kept:
 		if o := s.sessions[r.ClientID]; o != nil {
@@ -121,14 +154,15 @@ func (s *Store) remove(r store.Record) {
 }
 
 func (s *Store) putQueued(client string, seq uint64, r store.Record) {
-	if o := s.sessions[client]; o != nil && seq >= o.record.First {
-		o.queue.put(seq, r)
+	if o := s.sessions[client]; o != nil && seq >= o.first {
+		o.underway().queue.put(seq, r)
 	}
 }
 
 func (s *Store) removeQueued(client string, seq uint64) {
-	if o := s.sessions[client]; o != nil {
-		o.queue.remove(seq)
+	if o := s.sessions[client]; o != nil && o.traffic != nil {
+		o.traffic.queue.remove(seq)
+		o.rest()
 	}
 }
 
@@ -166,12 +200,15 @@ func (s *Store) snapshot() []store.Record {
 	var all []store.Record
 	for _, client := range slices.Sorted(maps.Keys(s.sessions)) {
 		o := s.sessions[client]
-		all = append(all, o.record)
+		all = append(all, o.record(client))
 		for _, sub := range o.subs {
 			all = append(all, sub.value.record(client, sub.key))
 		}
-		all = append(all, o.queue.load(client)...)
-		for _, r := range o.received {
+		if o.traffic == nil {
+			continue
+		}
+		all = append(all, o.traffic.queue.load(client)...)
+		for _, r := range o.traffic.received {
 			all = append(all, store.Received{ClientID: client, PacketID: r.key})
 		}
 	}
@@ -191,8 +228,8 @@ func (s *Store) Queue(ctx context.Context, client string, after, through uint64)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if o := s.sessions[client]; o != nil {
-		return o.queue.page(after, through), nil
+	if o := s.sessions[client]; o != nil && o.traffic != nil {
+		return o.traffic.queue.page(after, through), nil
 	}
 	return nil, nil
 }
@@ -210,7 +247,7 @@ func (s *Store) Kept(ctx context.Context, client string) (map[string][]byte, err
 	}
 	all := make(map[string][]byte, len(o.kept))
 	for _, k := range o.kept {
-		all[k.key] = k.value
+		all[k.key] = []byte(k.value)
 	}
 	return all, nil
 }
