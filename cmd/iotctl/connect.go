@@ -163,7 +163,7 @@ func (s *settings) failConnect(err error) error {
 		}
 		return fail(code, err, typed(network)...)
 	case errors.Is(err, client.ErrTimeout):
-		return fail(exitTimeout, fmt.Errorf("%s: %w", s.brokerName(), err))
+		return fail(exitTimeout, fmt.Errorf("%s: %w", s.brokerName(), err), s.silenceHints()...)
 	case errors.As(err, &limit):
 		return fail(exitPublishRefused, err)
 	}
@@ -229,7 +229,7 @@ func (s *settings) wrongPortHints() []string {
 	e := s.endpoint()
 	for _, p := range deviceProtocols() {
 		for _, c := range p.schemes {
-			if c.Port == e.Port && s.prog != progRR {
+			if c.Port == e.Port && c.Network == e.Scheme.Network && s.prog != progRR {
 				hints = append(hints, fmt.Sprintf("it is the usual port of %s:  iotctl %s %s://%s", p.name, s.prog, c.Name, e.Host))
 			}
 		}
@@ -244,6 +244,14 @@ func (s *settings) lostHints(err error) []string {
 	return nil
 }
 
+// silenceHints say why nobody answers.
+func (s *settings) silenceHints() []string {
+	if s.device == nil || s.device.schemes[0].Network != "udp" {
+		return nil
+	}
+	return []string{"is this the right port? Over UDP nobody says that it is not"}
+}
+
 // otherProtocols says how they are chosen.
 func (s *settings) otherProtocols() []string {
 	if s.device != nil || s.prog == progRR {
@@ -254,6 +262,9 @@ func (s *settings) otherProtocols() []string {
 		scheme := p.schemes[0]
 		if s.usesTLS() {
 			scheme = p.schemes[1]
+		}
+		if scheme.Network != s.endpoint().Scheme.Network {
+			continue
 		}
 		urls = append(urls, scheme.Name+"://"+s.brokerName())
 	}

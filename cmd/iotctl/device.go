@@ -22,14 +22,23 @@ type deviceProtocol struct {
 	// topics: what a device publishes and receives has one. answers: the server
 	// says what has become of it.
 	// unflagged: some messages were there before, and nothing tells which.
-	topics, answers, unflagged bool
-	// dialect makes what client.Device needs; the time is the longest silence.
+	// filters: sub needs some. resumes: what is on its way survives the connection.
+	topics, answers, unflagged, filters, resumes bool
+	// client makes a client. nil: it is a client.Device, and dialect makes what that
+	// needs; the time is the longest silence.
+	client  func(s *settings, t *terminal, o client.Options) (client.API, error)
 	dialect func(s *settings, id string) (client.Dialect, time.Duration, error)
+	// has lists options, by their long names, that other devices lack.
+	has []string
 	// lacks says why options have no meaning, by their long names, beyond what
 	// no device has.
 	lacks map[string]string
+	// check says what is wrong with the options together; nil: nothing is.
+	check func(s *settings) error
 	// checkTopic says what is wrong with one of -t.
 	checkTopic func(s *settings, topic string) error
+	// hints are for a login that was refused; nil: those of deviceHints.
+	hints func(s *settings, e *client.RefusedError) []string
 }
 
 // deviceProtocols is the table of them.
@@ -56,6 +65,7 @@ func deviceProtocols() []*deviceProtocol {
 			},
 			checkTopic: checkTextTopic,
 		},
+		mqttsnProtocol(),
 	}
 }
 
@@ -101,11 +111,13 @@ func deviceSchemes() []transport.Scheme {
 
 // lack says why an option has no meaning; "" if it has.
 func (p *deviceProtocol) lack(a assignment) string {
-	if a.option.long == "qos" && a.value != "0" {
-		return "messages have no QoS"
-	}
-	if reason, ok := p.lacks[a.option.long]; ok {
+	switch reason, lacks := p.lacks[a.option.long]; {
+	case lacks:
 		return reason
+	case slices.Contains(p.has, a.option.long):
+		return ""
+	case a.option.long == "qos" && a.value != "0":
+		return "messages have no QoS"
 	}
 	return mqttOnly(a.option.long)
 }
@@ -114,6 +126,9 @@ func (p *deviceProtocol) lack(a assignment) string {
 // for MQTT and do no harm; what was typed is refused.
 func (s *settings) checkDevice(given []assignment) error {
 	p := s.device
+	if err := s.onlySN(given); err != nil {
+		return err
+	}
 	switch {
 	case p == nil:
 		return nil
@@ -125,12 +140,23 @@ func (s *settings) checkDevice(given []assignment) error {
 			return fail(exitUsage, fmt.Errorf("%s does not go with %s://: %s", a.option.name(), s.scheme, reason))
 		}
 	}
-	s.qos, s.retain = 0, false
+	if !slices.Contains(p.has, "qos") {
+		s.qos, s.retain = 0, false
+	}
 	if !p.topics {
 		s.topics = nil
 	}
+	if p.check != nil {
+		if err := p.check(s); err != nil {
+			return err
+		}
+	}
 	for _, topic := range s.topics {
-		if err := p.checkTopic(s, topic); err != nil {
+		err := p.checkTopic(s, topic)
+		if f := (*failure)(nil); errors.As(err, &f) {
+			return err
+		}
+		if err != nil {
 			return fail(exitUsage, fmt.Errorf("-t %q: %w", topic, err))
 		}
 	}
@@ -160,6 +186,9 @@ func (s *settings) deviceEndpoint() transport.Endpoint {
 
 // newDevice makes the client of an engine.
 func newDevice(s *settings, t *terminal, o client.Options) (client.API, error) {
+	if s.device.client != nil {
+		return s.device.client(s, t, o)
+	}
 	id := s.clientID(os.Getpid())
 	if id == "" {
 		return nil, fail(exitUsage, errors.New("a device needs an identifier"), "-i ID")
@@ -200,6 +229,8 @@ func iottextDialect(s *settings, id string) (client.Dialect, time.Duration, erro
 func (s *settings) deviceHints(e *client.RefusedError) []string {
 	_, code, pending := strings.Cut(e.Reason, "pending approval, code ")
 	switch {
+	case s.device.hints != nil:
+		return s.device.hints(s, e)
 	case pending:
 		return []string{"where the server runs: iotctl pair approve " + strings.TrimRight(code, `"`)}
 	case strings.Contains(e.Reason, "invalid client id"): // so says iotctl serve

@@ -31,6 +31,9 @@ func newEngine(s *settings, t *terminal, onMessage func(client.Message), onIdle 
 	if err := s.loadPassword(t); err != nil {
 		return nil, err
 	}
+	if err := s.loadPSK(); err != nil {
+		return nil, err
+	}
 	o, err := s.clientOptions()
 	if err != nil {
 		return nil, err
@@ -94,7 +97,7 @@ func (e *engine) news(st client.State) {
 		switch {
 		case st.Err != nil:
 			e.t.warnf("subscribe again: %v", st.Err)
-		case e.s.persistent:
+		case e.s.persistent && e.s.device == nil:
 			e.t.notef("the broker had forgotten the session; subscribed again")
 		default:
 			e.t.notef("subscribed again")

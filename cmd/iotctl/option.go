@@ -93,12 +93,12 @@ const (
 var optionGroups = []string{
 	groupLoad, groupSchedule, groupResult,
 	groupMessage, groupSubscribe, groupOutput, groupLimits, groupConnection,
-	groupSession, groupTLS, groupWill, groupGeneral,
+	groupSession, groupTLS, groupWill, groupSN, groupGeneral,
 }
 
 // optionsFor lists what p understands under its own or mosquitto's name.
 func optionsFor(p program, peer bool) []*option {
-	tables := [][]option{messageOptions(), subscribeOptions(), outputOptions(), connectionOptions(), sessionOptions(), tlsOptions(), generalOptions()}
+	tables := [][]option{messageOptions(), subscribeOptions(), outputOptions(), connectionOptions(), sessionOptions(), tlsOptions(), snOptions(), generalOptions()}
 	var all []*option
 	for _, table := range tables {
 		for i := range table {

@@ -25,7 +25,7 @@ func connectionOptions() []option {
 			lack: "-p argument given but no port specified.\n", set: setPort,
 		},
 		{
-			long: "url", short: "L", progs: progAll, arg: "url", group: g, help: "mqtt, mqtts, ws, wss or unix URL: scheme://user:password@host:port/topic?clientid=ID&version=5; of pub and sub also emqtcp, emqtcps, text, texts. It may stand without -L",
+			long: "url", short: "L", progs: progAll, arg: "url", group: g, help: "mqtt, mqtts, ws, wss or unix URL: scheme://user:password@host:port/topic?clientid=ID&version=5; of pub and sub also mqttsn, mqttsns, emqtcp, emqtcps, text, texts. It may stand without -L",
 			lack: "-L argument given but no URL specified.\n", set: (*settings).setURL, secret: true,
 		},
 		{
@@ -67,7 +67,7 @@ func connectionOptions() []option {
 			set: func(s *settings, _ string) error { s.nodelay = true; return nil },
 		},
 		{
-			long: "connect-timeout", progs: progAll, names: ownName, arg: "time", group: g, help: "give up connecting after this time (default 10s)",
+			long: "connect-timeout", progs: progAll, names: ownName, arg: "time", group: g, help: "give up connecting after this time (default 10s, of mqttsn:// 30s)",
 			set: func(s *settings, v string) (err error) { s.connectTimeout, err = s.duration(v); return },
 		},
 		{
@@ -298,7 +298,7 @@ func (s *settings) setURL(v string) error {
 		return s.setDeviceURL(device, v)
 	}
 	if !known && !s.peer {
-		return errors.New("the URL does not begin with mqtt://, mqtts://, ws://, wss:// or unix://, nor with emqtcp://, emqtcps://, text:// or texts://")
+		return errors.New("the URL does not begin with mqtt://, mqtts://, ws://, wss:// or unix://, nor with mqttsn://, mqttsns://, emqtcp://, emqtcps://, text:// or texts://")
 	}
 	if !known {
 		return complain("unsupported URL scheme.\n")

@@ -83,11 +83,20 @@ func tlsOptions() []option {
 			lack: "--tls-engine-kpass-sha1 argument given but no kpass sha1 specified.\n", set: str(func(s *settings) *string { return &s.engineSHA1 }),
 		},
 		{
-			long: "psk", progs: progAll, arg: "hex", group: g, help: "not supported; see --cert and --key, or -u", secret: true,
+			long: "psk", progs: progAll, names: ownName, arg: "hex", group: g, secret: true,
+			help: "pre-shared key, of mqttsns:// alone; everybody on this machine can read it, so prefer --psk-file or IOTCTL_PSK",
+			set:  str(func(s *settings) *string { return &s.psk }),
+		},
+		{
+			long: "psk-identity", progs: progAll, names: ownName, arg: "identity", group: g, help: "whose pre-shared key it is",
+			set: str(func(s *settings) *string { return &s.pskID }),
+		},
+		{
+			long: "psk", progs: progAll, names: peerName, arg: "hex", help: "not supported; see --cert and --key, or -u", secret: true,
 			lack: "--psk argument given but no key specified.\n", set: str(func(s *settings) *string { return &s.psk }),
 		},
 		{
-			long: "psk-identity", progs: progAll, arg: "identity", group: g, help: "not supported; see --cert and --key, or -u",
+			long: "psk-identity", progs: progAll, names: peerName, arg: "identity", help: "not supported; see --cert and --key, or -u",
 			lack: "--psk-identity argument given but no identity specified.\n", set: str(func(s *settings) *string { return &s.pskID }),
 		},
 	}
@@ -106,10 +115,13 @@ func (s *settings) checkTLS() error {
 		return complain("If keyform is set, keyfile must be also specified.")
 	case s.engineSHA1 != "" && (s.keyForm == "" || s.engine == ""):
 		return complain("when using tls-engine-kpass-sha1, both tls-engine and keyform must also be provided.")
+	case s.speaksSN() && s.usesTLS() && (s.psk != "" || s.pskID != "" || s.sn.pskFile != ""): // see loadPSK
 	case (s.caFile != "" || s.caPath != "") && s.psk != "":
 		return complain("Only one of --psk or --cafile/--capath may be used at once.")
 	case s.psk != "" && s.pskID == "":
 		return complain("--psk-identity required if --psk used.")
+	case s.speaksSN() && (s.psk != "" || s.pskID != "" || s.sn.pskFile != ""):
+		return fail(exitUsage, errors.New("a pre-shared key is for mqttsns://: mqttsn:// is not encrypted"), "mqttsns://HOST")
 	case s.psk != "" || s.pskID != "":
 		return fail(exitUsage, errors.New("TLS with a pre-shared key is not supported"),
 			"authenticate with a client certificate (--cert, --key) or with user name and password")
@@ -138,6 +150,7 @@ func (s *settings) clientTLS() (*transport.ClientTLS, error) {
 		CAFile: s.caFile, CAPath: s.caPath, CertFile: s.cert, KeyFile: s.key,
 		ServerName: s.serverName, KeyLogFile: s.keyLog,
 		SkipVerify: s.insecure && !s.peer20, SkipNameCheck: s.insecure,
+		PSK: s.psk, PSKIdentity: s.pskID,
 	}
 	if s.alpn != "" {
 		t.ALPN = []string{s.alpn}

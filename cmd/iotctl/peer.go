@@ -274,7 +274,7 @@ func peerHelp(w io.Writer, p program) {
 		switch o.short {
 		case "o":
 			help = "read default options from this file"
-		case "L":
+		case "L", "q":
 			help, _, _ = strings.Cut(help, ";") // what follows is about devices, which it does not speak as
 		}
 		var names []string

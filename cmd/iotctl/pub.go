@@ -47,15 +47,27 @@ options that the protocol cannot express are refused:
                                  name of a variable, or dev/ID for a message
                                  to that device; -n takes the value of a
                                  variable away. Every message is answered.
+  mqttsn://HOST                  MQTT-SN 1.2 over UDP, port 1884.
+  mqttsns://HOST                 The same over DTLS, port 8883, with certificates
+                                 or a pre-shared key (--psk-file, IOTCTL_PSK).
+                                 -q -1 sends without a connection, --predefined
+                                 and --short without a registration, --discover
+                                 looks for a gateway. What is not answered is
+                                 repeated (--retry, --retries).
 
-As a device it does not connect again, even with -l, unless --reconnect says so.`,
+As a device of the first two it does not connect again, even with -l, unless
+--reconnect says so.`,
 		Example: `  iotctl pub -t sensors/1 -m 21.5
   iotctl pub -V 5 -q 1 -t sensors/1 -m '{"t":21.5}' -D publish content-type application/json
   iotctl pub -q 1 -t log -l < lines.txt
   iotctl pub -L mqtts://broker.example:8883/sensors/1 -u me --ask-password -f reading.bin
   iotctl pub emqtcp://localhost -i dev1 -m 21.5
   iotctl pub text://localhost -i dev1 -t temp -m 21.5
-  iotctl pub text://localhost -i dev1 -t dev/dev2 -m hello`,
+  iotctl pub text://localhost -i dev1 -t dev/dev2 -m hello
+  iotctl pub mqttsn://localhost -q 1 -t sensors/1 -m 21.5
+  iotctl pub mqttsn://localhost -q -1 --predefined 17 -m 21.5
+  iotctl pub mqttsns://gateway.example -i dev1 --psk-file key -t sensors/1 -m 21.5
+  iotctl pub mqttsn:// --discover -t sensors/1 -m 21.5`,
 	}, runPub)
 }
 
@@ -83,7 +95,7 @@ func runPub(ctx context.Context, s *settings, t *terminal) error {
 	case !needless && s.topic() == "", s.mode == modeNone:
 		return fail(exitUsage, complaint(pubIncomplete), "iotctl pub -t TOPIC -m TEXT", "iotctl pub --help")
 	}
-	if !s.reconnectSet && s.mode == modeLines && s.device == nil {
+	if !s.reconnectSet && s.mode == modeLines && (s.device == nil || s.device.resumes) {
 		s.reconnect = -1
 	}
 	payload, err := s.payload(t)
@@ -103,15 +115,16 @@ func runPub(ctx context.Context, s *settings, t *terminal) error {
 	}
 	ctx, stop := runContext(ctx, s, catch)
 	defer stop()
+	p := &publisher{engine: e, message: client.Message{
+		Topic: s.topic(), QoS: s.messageQoS(), Retain: s.retain, Properties: s.properties["publish"],
+	}}
+	s.onRejected = p.rejected
 	if _, err := e.Connect(ctx); err != nil {
 		if ctx.Err() != nil {
 			return failCause(ctx)
 		}
 		return s.failConnect(err)
 	}
-	p := &publisher{engine: e, message: client.Message{
-		Topic: s.topic(), QoS: uint8(s.qos), Retain: s.retain, Properties: s.properties["publish"],
-	}}
 	if s.mode == modeLines {
 		err = p.lines(ctx, t.in)
 	} else {
@@ -243,6 +256,14 @@ func (p *publisher) outcome(o client.Outcome) {
 	}
 }
 
+// rejected is about a message that was sent, and not taken.
+func (p *publisher) rejected(reason string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.acked--
+	p.refuse("refused", reason)
+}
+
 // refuse counts a message that the broker does not want, or that the protocol has
 // no room for. Call it with mu held.
 func (p *publisher) refuse(verdict, reason string) {
@@ -267,7 +288,7 @@ func (p *publisher) finish(ctx context.Context, err error) error {
 		err = p.Flush(ctx)
 	}
 	gone := p.gone()
-	if e := p.leave(0); err == nil && gone == nil && e != nil && p.s.qos == 0 {
+	if e := p.leave(0); err == nil && gone == nil && e != nil && p.s.qos <= 0 {
 		gone = fail(exitLost, fmt.Errorf("%s: %w", p.s.brokerName(), e))
 	}
 	p.mu.Lock()
@@ -275,7 +296,7 @@ func (p *publisher) finish(ctx context.Context, err error) error {
 	out := p.balance(ctx, err, gone)
 	if p.s.stats || p.s.debug && !p.s.peer || !p.s.peer && !p.s.quiet && (out != nil && (p.sent > 1 || p.unread) || p.t.errTTY && p.s.mode == modeLines) {
 		word := "acknowledged"
-		if p.s.qos == 0 && (p.s.device == nil || !p.s.device.answers) {
+		if p.s.qos < 0 || p.s.qos == 0 && (p.s.device == nil || !p.s.device.answers || p.s.device.resumes) {
 			word = "sent"
 		}
 		if p.unread {

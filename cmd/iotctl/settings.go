@@ -20,9 +20,13 @@ type settings struct {
 	messageSettings
 	subscribeSettings
 	outputSettings
+	sn snSettings
 
 	debug, quiet bool
 	noDefaults   bool
+
+	// onRejected is told why a message of QoS 0 was not taken, after all.
+	onRejected func(reason string)
 }
 
 type connectSettings struct {
@@ -146,7 +150,7 @@ const defaultMaxLine = 1_000_000
 
 func newSettings(p program, peer bool) *settings {
 	s := &settings{prog: p, peer: peer}
-	s.port = -1
+	s.port, s.sn.radius = -1, -1
 	s.keepAlive = 60
 	s.maxInflight = 20
 	s.properties = map[string]mqtt.Properties{}
@@ -186,7 +190,7 @@ func (s *settings) check() error {
 	if err := s.checkSession(); err != nil {
 		return err
 	}
-	if s.prog == progSub && s.device == nil && len(s.topics) == 0 && (s.peer20 || len(s.unsubscribe) == 0) {
+	if s.prog == progSub && (s.device == nil || s.device.filters) && len(s.topics) == 0 && (s.peer20 || len(s.unsubscribe) == 0) {
 		return complain("You must specify a topic to subscribe to.")
 	}
 	if s.format != "" && s.output != "text" && s.output != "" {

@@ -40,13 +40,25 @@ options that the protocol cannot express are refused:
   text://HOST, texts://HOST      the text protocol, ports 8071 and 8871: prints
                                  the values of the variables -t, and messages
                                  to the device -i, whose topic is dev/ID with
-                                 the sender's`,
+                                 the sender's
+  mqttsn://HOST                  MQTT-SN 1.2 over UDP, port 1884
+  mqttsns://HOST                 the same over DTLS, port 8883, with certificates
+                                 or a pre-shared key (--psk-file, IOTCTL_PSK).
+                                 With --sleep it sleeps, and asks for what has
+                                 come meanwhile. After a lost connection it
+                                 subscribes again, and retained messages come
+                                 again: no gateway tells what it has kept.
+                                 A predefined topic without a name is called
+                                 by its number, as in #17.`,
 		Example: `  iotctl sub -t 'sensors/#' -v
   iotctl sub -t 'sensors/+' -o jsonl -C 10 -W 5
   iotctl sub -t '#' -F '@H:@M:@S %t %l bytes: %x'
   iotctl sub -t 'sensors/#' --retained-only --remove-retained -W 1
   iotctl sub emqtcp://localhost -i dev1
-  iotctl sub text://localhost -i dev2 -t temp -v`,
+  iotctl sub text://localhost -i dev2 -t temp -v
+  iotctl sub mqttsn://localhost -t 'sensors/#' -q 1 -v
+  iotctl sub mqttsn://localhost --predefined 17=sensors/1 -v
+  iotctl sub mqttsn://localhost -i dev1 -c -t 'cmd/dev1/#' -q 1 --sleep 600 --wake-every 60`,
 	}, runSub)
 }
 
@@ -103,6 +115,9 @@ func (sub *subscriber) run(ctx context.Context) error {
 		wg.Go(func() { sub.rates.report(work, sub.out) })
 	}
 	err := sub.subscribe(ctx)
+	if err == nil {
+		err = sub.s.doze(sub.API)
+	}
 	if err == nil && !sub.s.exitAfterSub && (len(sub.s.topics) > 0 || sub.s.persistent || sub.s.device != nil) {
 		select {
 		case err = <-sub.finished:

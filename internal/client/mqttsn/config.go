@@ -68,7 +68,7 @@ func (w *Will) check() error {
 	if w.Topic == "" {
 		return nil
 	}
-	if err := Named(w.Topic).check(false); err != nil {
+	if err := Named(w.Topic).Check(false); err != nil {
 		return fmt.Errorf("will: %w", err)
 	}
 	if w.QoS < 0 || w.QoS > 2 {

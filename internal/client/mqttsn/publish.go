@@ -76,7 +76,7 @@ func (c *Core) Publish(now time.Time, p Publication, fx *Effects) error {
 
 // fits checks that p, and the REGISTER before it, can be sent.
 func (c *Core) fits(p *Publication) error {
-	if err := p.Topic.check(false); err != nil {
+	if err := p.Topic.Check(false); err != nil {
 		return err
 	}
 	size := wire.Publish{Payload: p.Payload}.Size()

@@ -32,7 +32,7 @@ func (c *Core) Unsubscribe(now time.Time, t Topic, token uint64, fx *Effects) er
 }
 
 func (c *Core) request(now time.Time, r request, fx *Effects) error {
-	if err := r.topic.check(true); err != nil {
+	if err := r.topic.Check(true); err != nil {
 		return err
 	}
 	if size := (wire.Subscribe{Filter: r.topic.Name}).Size() + c.cfg.envelope(); size > c.cfg.MaxDatagram {

@@ -40,8 +40,8 @@ var (
 	ErrTooLarge = errors.New("does not fit into a datagram")
 )
 
-// check refuses what cannot be published to, or with filter subscribed to.
-func (t Topic) check(filter bool) error {
+// Check refuses what cannot be published to, or with filter subscribed to: ErrTopic.
+func (t Topic) Check(filter bool) error {
 	switch {
 	case t.Kind == wire.PredefinedTopic && reserved(t.ID):
 		return fmt.Errorf("%w: the identifier 0x%04x is reserved", ErrTopic, t.ID)
