@@ -23,20 +23,39 @@
 // soon. What it reads waits in the queue of its peer, bounded in number and bytes
 // (ListenConfig.QueueDatagrams, QueueBytes, AllQueuesBytes); what does not fit is
 // dropped and counted, and so is anything longer than the reader's buffer. Closing
-// a connection forgets the peer: what still comes from there is a new one. A DTLS
-// client that starts again from the port that it had before gets a new connection;
-// the old one ends once the new handshake is complete.
+// a connection forgets the peer: what still comes from there is a new one.
 //
-// Source addresses can be forged. Each that is let in costs some 700 bytes and its
+// Source addresses can be forged. Each that is let in costs some 800 bytes and its
 // datagram here, and whatever the gateway starts for a connection, until the
 // gateway closes it: it needs a deadline for peers that have not shown who they
 // are. That time and MaxConnRate, 1000 new peers a second, bound how many there
 // are at once, and MaxConnections does in any case; while a flood uses these up,
 // other new peers are refused, and known ones notice nothing. MaxPerSource does
 // not help, and lets others use up the share of an address. Access rules are asked
-// first and cost nothing. DTLS begins with a ClientHello, or there is no state; it
-// is held for at most HandshakeTimeout, within MaxHandshakes, and nothing
-// costly is computed before the client has returned a cookie to its address.
+// first and cost nothing.
+//
+// # DTLS
+//
+// A client's first ClientHello is answered with a cookie, in fewer bytes than it
+// has, and forgotten: there is no connection before the client has returned the
+// cookie, which tells its address and the time and is good for half a minute at
+// least. So a flood of forged ones keeps nobody out, and reflects nothing. A
+// ClientHello that comes in fragments is dropped. After the cookie, MaxConnRate,
+// MaxHandshakes and HandshakeTimeout hold.
+//
+// Clients have certificates or pre-shared keys (ServerTLS.PSKFile). A wrong key and
+// an unknown identity end a handshake in the same way. The extended master secret is
+// required of clients: RFC 7627.
+//
+// A client that offers connection ids is given one (RFC 9146), and keeps its
+// connection when its address changes, as that of a sleeping device behind a NAT
+// does. Answers go to the address that the newest record came from, once that has
+// been verified; so an attacker who can hold a genuine record back and send it from
+// elsewhere first has the answers until the next record: whether the client is
+// reachable there (RFC 9853) is not asked. A read returns when answers go
+// there. Without a connection id a client that starts again from its old port
+// gets a new connection, and the old one ends once the new handshake is complete; with
+// one the old one stays, since the port may be another client's now.
 //
 // # Packets
 //
@@ -64,14 +83,15 @@
 // own, because go-proxyproto keeps a buffered reader on the connection (which
 // would end buffer-less idle connections) and is bounded by package variables.
 //
-// DTLS is github.com/pion/dtls/v3: the standard library has none. It runs two
-// goroutines for each connection until that is closed. Its cookie exchange is
-// on; records without keys are judged here before it sees them, because it lets
-// some of them end a connection.
+// DTLS is github.com/pion/dtls/v3: the standard library has none. It runs three
+// goroutines for each connection until that is closed. Its own cookie exchange takes
+// all of a connection, so the listener has one of its own, and makes the library
+// accept that cookie. Records without keys are judged here before the library sees
+// them, because it lets some of them end a connection.
 //
-// Left out: permessage-deflate, PROXY TLVs, TLS-PSK and revocation lists. Of
-// datagrams: PROXY headers and SOCKS, inherited sockets, DTLS 1.3, connection
-// identifiers and session resumption. On a host with several addresses a listener
+// Left out: permessage-deflate, PROXY TLVs, TLS-PSK over TCP and revocation lists. Of
+// datagrams: PROXY headers and SOCKS, inherited sockets, DTLS 1.3 and session
+// resumption. On a host with several addresses a listener
 // on all of them answers from the one that the routing table picks, so name the
 // one that clients use.
 package transport

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -199,7 +200,7 @@ func newDTLSLink(c *conn) *dtlsLink {
 func (k *dtlsLink) ReadFrom(b []byte) (int, net.Addr, error) {
 	k.report(0, false)
 	if k.finished && k.psk.claimed && !k.psk.proved { // the library drops what it cannot decrypt
-		_, _ = k.layer.Write(decryptError())
+		_, _ = k.peer.Write(k.numbered(decryptError()))
 		return 0, nil, k.psk.failure()
 	}
 	k.finished = false
@@ -330,15 +331,28 @@ func (k *dtlsLink) claim() {
 // WriteTo implements net.PacketConn.
 func (k *dtlsLink) WriteTo(b []byte, to net.Addr) (int, error) {
 	var err error
-	if out := unwrapAlert(b); k.peer == nil {
+	switch out := unwrapAlert(b); {
+	case k.peer == nil:
 		_, err = k.layer.Write(out)
-	} else {
-		_, err = k.peer.writeTo(out, addrPort(to))
+	case isPlain(out) && record(out).message() == messageHelloVerify: // the client has had one
+		err = adopt(k.owner, k.peer.cookie)
+	default:
+		_, err = k.peer.writeTo(k.numbered(out), addrPort(to))
 	}
 	if err != nil {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// numbered is b as a client expects its records to be numbered.
+func (k *dtlsLink) numbered(b []byte) []byte {
+	if !isPlain(b) || k.peer.sequence <= 1 {
+		return b // the library begins with 1
+	}
+	b = bytes.Clone(b)
+	renumber(b, k.peer.sequence-1)
+	return b
 }
 
 // Close implements net.PacketConn. The layer closes the connection below, since

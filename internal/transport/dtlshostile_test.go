@@ -163,7 +163,7 @@ func TestDTLSHandshakeTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	send(t, raw, "\x16\xfe\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0d\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00")
+	halfOpen(t, raw)
 	srv := next(t, conns)
 	if e := asError(t, srv.Handshake(t.Context())); !e.Timeout {
 		t.Error(e)
@@ -181,7 +181,7 @@ func TestDTLSClosedDuringHandshake(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	send(t, raw, "\x16\xfe\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0d\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00")
+	halfOpen(t, raw)
 	srv := next(t, conns)
 	shaken := make(chan error)
 	go func() { shaken <- srv.Handshake(t.Context()) }()
@@ -241,42 +241,44 @@ func TestDTLSClientStartsAgainFromItsPort(t *testing.T) {
 	}
 }
 
-// A ClientHello that somebody forges begins a handshake that leads nowhere.
+// A ClientHello that somebody forges begins nothing, and one from the address of a
+// client, whoever can read there, a handshake that leads nowhere.
 func TestForgedClientHelloEndsNoConnection(t *testing.T) {
 	ca := newTestCA(t)
+	ca.server.CIDBytes = -1
 	l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server, HandshakeTimeout: 5 * time.Second})
-	url, inject := relay(t, l, nil)
-	dialed := dialing(t, url, DialConfig{TLS: ca.client})
-	srv := next(t, conns)
-	if err := srv.Handshake(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	client := dialed()
-	exchange := func(when string) {
-		t.Helper()
-		send(t, client, when)
-		if got := receive(t, srv); got != when {
-			t.Errorf("%s: %q", when, got)
+	n, client, srv := natted(t, l, conns, ca.client)
+	answers := make(chan []byte, 10)
+	n.filter(func(b []byte) bool {
+		challenge := isPlain(b) && record(b).message() == messageHelloVerify
+		if challenge {
+			answers <- append([]byte(nil), b...)
 		}
-		send(t, srv, "answer")
-		if got := receive(t, client); got != "answer" {
-			t.Errorf("%s: %q", when, got)
-		}
+		return !challenge
+	})
+	exchange(t, client, "before")
+	random := randomBytes(32)
+	n.resend(clientHello(random, 0, nil))
+	n.resend(clientHello(random, 1, randomBytes(cookieBytes)))
+	<-answers
+	answer := <-answers
+	exchange(t, client, "in between")
+	if c := l.Counters(); c.Accepted != 1 {
+		t.Errorf("%+v", c)
 	}
-	exchange("before")
-	hello := "\x16\xfe\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0d\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00"
-	inject(hello)
-	forged := next(t, conns)
+	again := clientHello(random, 1, answer[helloVerifyBytes-cookieBytes:])
+	n.resend(again)
+	heir := next(t, conns)
 	shaken := make(chan error)
-	go func() { shaken <- forged.Handshake(t.Context()) }()
-	exchange("during")
-	inject(hello) // goes to the handshake, and makes no third connection
-	exchange("still")
-	_ = forged.Close()
+	go func() { shaken <- heir.Handshake(t.Context()) }()
+	exchange(t, client, "during")
+	n.resend(again) // goes to the handshake, and makes no third connection
+	exchange(t, client, "still")
+	_ = heir.Close()
 	if err := <-shaken; err == nil {
 		t.Error("the forged handshake is complete")
 	}
-	exchange("after")
+	exchange(t, client, "after")
 	if c := l.Counters(); c.Accepted != 2 || c.Open != 1 {
 		t.Errorf("%+v", c)
 	}

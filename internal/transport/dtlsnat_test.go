@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,7 @@ type nat struct {
 
 	mu      sync.Mutex
 	restive bool // each datagram of the client has a port of its own
+	times   int  // that each datagram passes in addition
 	pass    func(b []byte) bool
 	client  *net.UDPAddr
 	out     *net.UDPConn // nil: a new one for the next datagram
@@ -62,6 +64,27 @@ func (n *nat) filter(pass func(b []byte) bool) {
 	n.pass = pass
 }
 
+// repeat makes of each datagram some more.
+func (n *nat) repeat(times int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.times = times
+}
+
+// history is what the client has sent.
+func (n *nat) history() [][]byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.sent)
+}
+
+// resend sends in the client's name.
+func (n *nat) resend(b []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, _ = n.out.Write(b)
+}
+
 // last is the newest datagram of the client, and the port that it came from.
 func (n *nat) last() (b []byte, from string) {
 	n.mu.Lock()
@@ -102,7 +125,9 @@ func (n *nat) outward() {
 			n.wg.Add(1)
 			go n.inward(n.out)
 		}
-		_, _ = n.out.Write(b[:size])
+		for range 1 + n.times {
+			_, _ = n.out.Write(b[:size])
+		}
 		n.mu.Unlock()
 	}
 }
@@ -118,7 +143,9 @@ func (n *nat) inward(c *net.UDPConn) {
 		n.mu.Lock()
 		n.at = append(n.at, c.LocalAddr().String())
 		if n.pass == nil || n.pass(b[:size]) {
-			_, _ = n.front.WriteToUDP(b[:size], n.client)
+			for range 1 + n.times {
+				_, _ = n.front.WriteToUDP(b[:size], n.client)
+			}
 		}
 		n.mu.Unlock()
 	}

@@ -47,6 +47,9 @@ func cutRecord(b []byte, idBytes int) (r record, rest []byte, ok bool) {
 // plain is a record without keys, of epoch 0.
 func (r record) plain() bool { return r[3] == 0 && r[4] == 0 }
 
+// sequence is the number of a record, in its epoch.
+func (r record) sequence() uint64 { return binary.BigEndian.Uint64(r[3:]) & maxSequence }
+
 // message is the type of the handshake message that a plain record begins with,
 // 0 for none.
 func (r record) message() byte {
@@ -89,15 +92,6 @@ func sound(b []byte, idBytes int, settled bool) (outcomes int, ok bool) {
 
 // isPlain reports whether b begins with a record without keys.
 func isPlain(b []byte) bool { return len(b) >= recordHeaderBytes && record(b).plain() }
-
-// isClientHello reports whether b can be a client's first datagram.
-func isClientHello(b []byte) bool {
-	if _, ok := sound(b, 0, false); !ok {
-		return false
-	}
-	r, _, ok := cutRecord(b, 0)
-	return ok && r.message() == messageClientHello
-}
 
 // unwrapAlert removes the connection id from an alert without keys, where it does
 // not belong: the library puts it there when a handshake fails late.

@@ -5,6 +5,21 @@ import (
 	"net/netip"
 )
 
+// takeSecure passes b on, or answers it, or returns the connection that begins
+// with it. There is no state for a client that has not returned its cookie.
+func (d *datagrams) takeSecure(l *listener, set *settings, from netip.AddrPort, b []byte) (*conn, error) {
+	if d.passNamed(from, b, set) {
+		return nil, nil
+	}
+	if h, ok := parseHello(b); ok {
+		return d.greet(l, set, from, &h, b)
+	}
+	if !d.pass(from, b, &set.cfg) {
+		d.tally.dropped(DroppedGarbage)
+	}
+	return nil, nil
+}
+
 // passNamed puts b into the queue of the peer whose connection id it bears,
 // wherever it comes from: RFC 9146. It reports whether b bears one. Whether the
 // peer is there now is seen once the record has been verified.

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/rand"
 	"errors"
 	"net"
 	"net/netip"
@@ -34,13 +35,14 @@ type datagrams struct {
 
 	queued atomic.Int64 // bytes in all queues
 
-	idBytes int // of connection ids; 0: there are none
+	idBytes int      // of connection ids; 0: there are none
+	secret  [32]byte // of cookies
 
-	mu    sync.Mutex // before peer.reads
-	peers map[netip.AddrPort]*peer
-	ids   map[string]*peer // by connection id
-	ended bool             // the listener is closed
-	last  *time.Timer      // closes the socket, whoever still has it
+	mu    sync.Mutex               // before peer.reads
+	peers map[netip.AddrPort]*peer // by address
+	ids   map[string]*peer         // by connection id
+	ended bool                     // the listener is closed
+	last  *time.Timer              // closes the socket, whoever still has it
 }
 
 // farewellTime is how long peers may write after their listener has closed.
@@ -56,6 +58,7 @@ func newDatagramListener(sock *net.UDPConn, e Endpoint, set *settings) (*listene
 	d := &datagrams{sock: sock, raw: raw, addr: sock.LocalAddr(), peers: map[netip.AddrPort]*peer{}, ids: map[string]*peer{}}
 	if set.tls != nil {
 		d.idBytes = set.tls.source.idBytes()
+		rand.Read(d.secret[:]) // never fails
 	}
 	l := newListener(d, e, set)
 	d.tally = &l.tally
@@ -77,12 +80,10 @@ func (d *datagrams) takePeer(l *listener) (*conn, error) {
 		d.tally.dropped(DroppedEmpty)
 		return nil, nil
 	}
-	if d.passNamed(from, b, set) || d.pass(from, b, &set.cfg) {
-		return nil, nil
+	if set.tls != nil {
+		return d.takeSecure(l, set, from, b)
 	}
-	// No state for what can be no beginning.
-	if set.tls != nil && !isClientHello(b) {
-		d.tally.dropped(DroppedGarbage)
+	if d.pass(from, b, &set.cfg) {
 		return nil, nil
 	}
 	c := l.admit(set, from)
@@ -91,7 +92,7 @@ func (d *datagrams) takePeer(l *listener) (*conn, error) {
 	}
 	p := newPeer(d, from)
 	c.begin(p, set)
-	if !d.enter(p, b, &set.cfg) {
+	if !d.enter(p, &set.cfg, b) {
 		_ = c.CloseReason("listener-closed")
 		return nil, net.ErrClosed
 	}
@@ -106,11 +107,7 @@ func (d *datagrams) pass(from netip.AddrPort, b []byte, cfg *ListenConfig) bool 
 	switch {
 	case p == nil:
 		return false
-	case !p.settled || !isPlain(b):
-		p.push(b, from, cfg)
-	case p.heir == nil && isClientHello(b):
-		return false // the client has started again
-	case p.heir == nil:
+	case !p.settled || !isPlain(b) || p.heir == nil:
 		p.push(b, from, cfg)
 	}
 	if p.heir != nil { // whose keys are right will be seen
@@ -119,24 +116,33 @@ func (d *datagrams) pass(from netip.AddrPort, b []byte, cfg *ListenConfig) bool 
 	return true
 }
 
-func (d *datagrams) enter(p *peer, b []byte, cfg *ListenConfig) bool {
+// enter adds p, with what it has to read first. One at its address that is in its
+// handshake ends.
+func (d *datagrams) enter(p *peer, cfg *ListenConfig, bs ...[]byte) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.ended {
 		return false
 	}
-	if elder := d.peers[p.addr]; elder != nil {
-		elder.heir, p.elder = p, elder
+	before := d.peers[p.addr]
+	if elder := before; elder != nil && elder.settled {
+		before, elder.heir, p.elder = elder.heir, p, elder
 	} else {
 		d.peers[p.addr] = p
 	}
-	p.push(b, p.addr, cfg)
+	if before != nil {
+		before.elder = nil
+		before.end(&before.replaced)
+	}
+	for _, b := range bs {
+		p.push(b, p.addr, cfg)
+	}
 	return true
 }
 
 // settle is for a peer whose DTLS handshake is complete. It takes the place of
-// the one that its client had before, which a stranger's ClientHello alone
-// cannot end: RFC 6347 §4.2.8. A client with a connection id may be anywhere from
+// the one that its client had before, which a ClientHello alone, with a cookie or
+// without, cannot end: RFC 6347 §4.2.8. A client with a connection id may be anywhere from
 // now on, and another one may have its address: it has a place of its own.
 func (d *datagrams) settle(p *peer) {
 	d.mu.Lock()
@@ -146,7 +152,7 @@ func (d *datagrams) settle(p *peer) {
 		d.peers[p.addr], p.elder, e.heir = p, nil, nil
 		e.end(&e.replaced)
 	}
-	if p.id != "" {
+	if p.id != "" && d.peers[p.addr] == p {
 		delete(d.peers, p.addr)
 	}
 }

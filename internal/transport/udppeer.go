@@ -24,6 +24,9 @@ type peer struct {
 	id          string
 	left        bool
 
+	cookie   cookie // with which its client has shown that it is there
+	sequence uint64 // of the record that brought it
+
 	reads    alarm     // guards what follows; rings when a read has something to look at
 	queue    []arrival // queue[next:] waits
 	next     int
