@@ -37,7 +37,7 @@ func (c *client) complete(w *work) {
 func (g *Gateway) again(w *work, s *setup) {
 	c := g.newClient(s.from)
 	c.own()
-	c.out.count(c, s.connect.Size())
+	c.out.count(c, s.connect.Size()+s.from.overhead())
 	c.setup = s
 	c.complete(w)
 	c.disown()
@@ -119,7 +119,7 @@ func (c *client) accept(w *work, s *setup) (ok bool) {
 	}
 	c.g.counts.connected.Add(1)
 	c.reply(w, mqttsn.Connack{})
-	c.out.forget()
+	c.out.forget(c)
 	c.resume(w)
 	c.arm(w.now)
 	return true
@@ -176,7 +176,7 @@ func (c *client) adopt(w *work, s *setup) {
 	s.before, c.state, c.setup = before, connecting, s
 	if moved {
 		c.out.move(s.from)
-		c.out.count(c, s.connect.Size())
+		c.out.count(c, s.connect.Size()+s.from.overhead())
 	}
 	err = c.link.SetIdentity(s.identity)
 	if err == nil {
@@ -196,15 +196,4 @@ func (c *client) adopt(w *work, s *setup) {
 func (c *client) renew(w *work, s *setup, moved bool) {
 	c.end(w, broker.Farewell{Abnormal: moved, HasExpiry: true})
 	c.g.again(w, s)
-}
-
-// forget notes that the client may not know its topics any more: what has not been
-// answered begins anew.
-func (o *outbox) forget() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.topics.unconfirm()
-	if q := o.queue; q != nil && (q.step == registering || q.step == postponed || q.step == publishing) {
-		q.end()
-	}
 }

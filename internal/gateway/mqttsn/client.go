@@ -64,6 +64,7 @@ type standing struct {
 	request   uint64        // the last SUBSCRIBE or UNSUBSCRIBE, hashed; see repeated
 	link      *broker.Link  // nil before CONNACK, and when gone
 	testament *testament    // nil: no will
+	receipts  *receipts     // nil: none
 }
 
 // handle works off one event. The caller owns c. What panics costs the client its

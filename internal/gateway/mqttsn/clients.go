@@ -57,8 +57,11 @@ func (cs *clients) put(p path, c *client) (old *client) {
 	old = sh.byPath[hash]
 	sh.byPath[hash] = c
 	p.port.members.swap(old, c)
-	if old == c {
+	switch old {
+	case c:
 		return nil
+	case nil:
+		p.port.crowd.add(1)
 	}
 	return old
 }
@@ -74,6 +77,7 @@ func (cs *clients) remove(p path, c *client) {
 	if sh.byPath[hash] == c {
 		delete(sh.byPath, hash)
 		p.port.members.swap(c, nil)
+		p.port.crowd.add(-1)
 	}
 }
 

@@ -48,6 +48,8 @@ func (g *Gateway) newcomer(w *work, e event) {
 		code, err = mqttsn.Congestion, errors.New("connect_rate is exceeded")
 	case g.halfOpen.Load() >= int64(t.MaxHalfOpen):
 		code, err = mqttsn.Congestion, errors.New("too many clients are connecting")
+	case e.from.port.crowd.full():
+		code, err = mqttsn.Congestion, errors.New("the listener has max_connections")
 	case g.clients.n.Load() >= int64(t.MaxClients) && g.clients.named(g.sessionID(m.ClientID)) == nil:
 		code, err = mqttsn.Congestion, errors.New("there are max_clients")
 	}
@@ -56,7 +58,7 @@ func (g *Gateway) newcomer(w *work, e event) {
 		return
 	}
 	c := g.newClient(e.from)
-	c.out.count(c, e.header.Length)
+	c.out.count(c, e.header.Length+e.from.overhead())
 	c.post(w, e)
 }
 
@@ -129,7 +131,7 @@ func (c *client) connect(w *work, e *event) {
 	// Another client, or another name of the same.
 	h := g.newClient(s.from)
 	h.own()
-	h.out.count(h, e.header.Length)
+	h.out.count(h, e.header.Length+e.from.overhead())
 	h.begin(w, s)
 	h.disown()
 }

@@ -74,6 +74,16 @@ func (o *outbox) pump(c *client, now time.Time) (done []ack) {
 		if o.waking != nil && o.waking.over(now) {
 			return done
 		}
+		if it.tell {
+			if t := o.topics.named(it.topic); t == nil || t.id == 0 || t.confirmed {
+				o.pop()
+				continue
+			}
+			if o.registrable(it) == unknown {
+				o.register(c, now)
+			}
+			return nil
+		}
 		if it.expired(now) {
 			c.g.counts.expired.Add(1)
 			done = o.giveUp()

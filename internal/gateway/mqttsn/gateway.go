@@ -217,7 +217,7 @@ func (g *Gateway) receive(w *work, p path, b []byte) {
 	}
 	e := event{from: p, header: h, body: body}
 	if c := g.clients.at(p); c != nil {
-		c.out.count(c, len(b))
+		c.out.count(c, len(b)+p.overhead())
 		c.post(w, e)
 		return
 	}

@@ -62,7 +62,7 @@ func (c *client) end(_ *work, f broker.Farewell) {
 }
 
 // closed sees to what the broker has decided. Of the end of the broker a client that
-// is asleep hears nothing, and neither loses its session: the next start finds them.
+// is asleep hears nothing: the next start finds it.
 func (c *client) closed(w *work, r broker.Reason) {
 	if c.state == gone || c.link == nil {
 		return
@@ -75,8 +75,9 @@ func (c *client) closed(w *work, r broker.Reason) {
 		return
 	case r == broker.ReasonShutdown && (c.state == asleep || c.state == awake):
 		return
-	case r == broker.ReasonShutdown:
+	case r == broker.ReasonShutdown: // nobody has failed: no will
 		_ = c.commit(w)
+		c.end(w, broker.Farewell{HasExpiry: c.clean})
 	default:
 		c.end(w, broker.Farewell{Abnormal: true, HasExpiry: c.clean})
 	}

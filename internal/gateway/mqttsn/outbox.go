@@ -259,8 +259,10 @@ type reference struct {
 // reference chooses what stands for a topic: a predefined identifier, two bytes of
 // the topic itself, or an identifier of the session.
 func (o *outbox) reference(c *client, name string) reference {
-	if id, ok := c.g.terms.Load().predefined.id(c.plainID(), name); ok {
-		return reference{mqttsn.PredefinedTopic, id, true}
+	if p := c.g.terms.Load().predefined; p != nil {
+		if id, ok := p.id(c.plainID(), name); ok {
+			return reference{mqttsn.PredefinedTopic, id, true}
+		}
 	}
 	if id, ok := mqttsn.ShortID(name); ok {
 		return reference{mqttsn.ShortTopic, id, true}

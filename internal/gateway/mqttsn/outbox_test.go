@@ -335,6 +335,49 @@ func TestOutboxDialogues(t *testing.T) {
 	}
 }
 
+func TestTopicsAreRegisteredWhenAClientComesBack(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Topics.RegisterOnResume = true })
+	r.play(`
+		publish a/b 0 x
+		G 090a 0001 0064 "a/b"
+		C 070b 0001 0064 00
+		G 080c 00 0001 0000 "x"
+		publish c/d 0 x
+		G 090a 0002 0065 "c/d"
+		C 070b 0002 0065 00
+		G 080c 00 0002 0000 "x"
+		publish e/f 0 x
+		G 090a 0003 0066 "e/f"
+		C 070b 0003 0066 03
+		C 0418 003c
+		G 0218
+		publish c/d 0 y
+		publish c/d 1 z
+		C 0904 00 01 003c "dev"
+		G 0305 00
+		G 090a 0001 0067 "a/b"
+		C 0904 00 01 003c "dev"
+		G 0305 00
+		G 090a 0001 0068 "a/b"
+		C 070b 0001 0068 00
+		G 090a 0002 0069 "c/d"
+		C 070b 0002 0069 00
+		G 080c 00 0002 0000 "y"
+		G 080c 20 0002 03e8 "z"
+		C 0904 00 01 003c "dev"
+		G 0305 00
+		G 090a 0001 006a "a/b"
+		C 070b 0001 006a 03
+		G 090a 0002 006b "c/d"
+		C 070b 0002 006b 00
+		G 080c a0 0002 03e8 "z"
+		C 070d 0002 03e8 00
+		publish a/b 0 no`)
+	if r.c.out.queue != nil {
+		t.Error("something is left")
+	}
+}
+
 func TestWakeIsBounded(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Sleep.MaxPerWake = 2 })
 	r.play(`

@@ -3,6 +3,7 @@ package mqttsn
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/iotctl/iotctl/internal/codec/mqttsn"
 	"github.com/iotctl/iotctl/internal/transport"
@@ -30,6 +31,26 @@ type port struct {
 	carrier  carrier
 	info     transport.Info // of the association; zero for plain UDP
 	members  *members       // of the association; nil for plain UDP
+	crowd    *crowd         // on the listener
+}
+
+// crowd is how many clients a listener has, and may have.
+type crowd struct{ n, most atomic.Int64 }
+
+// full reports whether no more clients may come.
+func (c *crowd) full() bool {
+	if c == nil {
+		return false
+	}
+	most := c.most.Load()
+	return most > 0 && c.n.Load() >= most
+}
+
+// add counts n more clients.
+func (c *crowd) add(n int64) {
+	if c != nil {
+		c.n.Add(n)
+	}
 }
 
 // remote is the address of the client, or of its forwarder.
@@ -42,6 +63,14 @@ func (p path) remote() netip.AddrPort {
 
 // secure reports whether p is a DTLS association.
 func (p *port) secure() bool { return p.members != nil }
+
+// overhead is how many bytes precede each message on the path.
+func (p path) overhead() int {
+	if !p.node.forwarded {
+		return 0
+	}
+	return 3 + len(p.node.id)
+}
 
 // carrier takes datagrams to clients.
 type carrier interface {

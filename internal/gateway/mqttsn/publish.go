@@ -34,6 +34,11 @@ func (c *client) publish(w *work, body []byte) {
 	if p.Kind == mqttsn.NormalTopic && p.QoS >= 0 {
 		c.out.validated() // nobody else knows the identifier
 	}
+	if p.QoS == 2 && c.hasReceived(w, &p, topic) {
+		c.g.counts.duplicates.Add(1)
+		c.reply(w, mqttsn.Pubrec{MsgID: p.MsgID})
+		return
+	}
 	_, err = c.link.Publish(view(&p, topic))
 	if err == nil && p.QoS > 0 {
 		err = c.commit(w)
@@ -51,6 +56,7 @@ func (c *client) publish(w *work, body []byte) {
 	case 1:
 		c.reply(w, mqttsn.Puback{TopicID: p.TopicID, MsgID: p.MsgID})
 	case 2:
+		c.receive(&p, topic)
 		c.reply(w, mqttsn.Pubrec{MsgID: p.MsgID})
 	}
 }
@@ -112,5 +118,6 @@ func (c *client) pubrel(w *work, body []byte) {
 		c.g.counts.refused.Add(1)
 		return // the client asks again
 	}
+	c.release(w, m.MsgID)
 	c.reply(w, mqttsn.Pubcomp(m))
 }

@@ -18,6 +18,7 @@ type item struct {
 	retain  bool
 	dup     bool // it may have been sent before
 	release bool // the client has received it: only PUBREL is left
+	tell    bool // no message: the client is told of the topic
 }
 
 // newItem keeps what the broker has delivered. At QoS 0 the message is lent, and
@@ -110,6 +111,33 @@ func (q *queue) pop() {
 // end has no exchange be under way.
 func (q *queue) end() {
 	q.step, q.attempts, q.due, q.probe = idle, 0, time.Time{}, false
+}
+
+// tell has the client told of topics, before anything else but what is on its way.
+func (q *queue) tell(names []string) {
+	var prev *item
+	for it := q.first; it != nil; it = it.next { // what was to be told before
+		if it.tell && !(it == q.first && q.step != idle) {
+			q.removeAfter(prev)
+			continue
+		}
+		prev = it
+	}
+	rest := &q.first
+	if q.first != nil && q.step != idle {
+		rest = &q.first.next
+	}
+	behind := *rest
+	for _, name := range names {
+		it := &item{topic: name, tell: true}
+		*rest = it
+		rest = &it.next
+		if q.n++; behind == nil {
+			q.last = it
+		}
+		q.bytes += it.size()
+	}
+	*rest = behind
 }
 
 // removeAfter takes the item behind prev out, the first if that is nil.

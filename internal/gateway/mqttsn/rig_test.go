@@ -248,7 +248,7 @@ func (r *rig) connect() {
 	o.pause()
 	r.c.state, r.lost = active, false
 	o.send(r.c, r.w, mqttsn.Connack{})
-	o.forget()
+	o.forget(r.c)
 	r.acked(r.resume())
 	if lost {
 		r.again()

@@ -53,6 +53,7 @@ func listenerName(l transport.Listener) string { return cmp.Or(l.Config().Name, 
 func (g *Gateway) open(l transport.PacketListener) *port {
 	p := g.portNamed(listenerName(l))
 	p.carrier.(*socket).open(l)
+	p.crowd.most.Store(int64(l.Config().MaxConnections))
 	return p
 }
 
@@ -65,7 +66,7 @@ func (g *Gateway) portNamed(listener string) *port {
 	defer g.mu.Unlock()
 	p := g.ports[listener]
 	if p == nil {
-		p = &port{listener: listener, carrier: &socket{g: g}}
+		p = &port{listener: listener, carrier: &socket{g: g}, crowd: new(crowd)}
 		g.ports[listener] = p
 	}
 	return p

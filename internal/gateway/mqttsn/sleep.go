@@ -64,6 +64,33 @@ func (o *outbox) release(c *client, w *work) (done []ack) {
 	return o.pump(c, w.now)
 }
 
+// forget notes that the client may not know its topics any more: what has not been
+// answered begins anew.
+func (o *outbox) forget(c *client) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.topics.unconfirm()
+	if q := o.queue; q != nil && (q.step == registering || q.step == postponed || q.step == publishing) {
+		q.end()
+	}
+	if !c.g.terms.Load().Topics.RegisterOnResume {
+		return
+	}
+	var names []string
+	for _, t := range o.topics.list {
+		if t.id != 0 && o.reference(c, t.name).kind == mqttsn.NormalTopic {
+			names = append(names, t.name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	if o.queue == nil {
+		o.queue = new(queue)
+	}
+	o.queue.tell(names)
+}
+
 // pingreq is a sign of life, and what wakes a client that is asleep.
 func (c *client) pingreq(w *work, body []byte) {
 	m, err := mqttsn.ParsePingreq(body, &w.options)

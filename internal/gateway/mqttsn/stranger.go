@@ -102,7 +102,7 @@ func (g *Gateway) visitor(w *work, e event, clientID string) {
 		g.counts.limited.Add(1)
 		return
 	}
-	size := e.header.Length
+	size := e.header.Length + e.from.overhead()
 	body := append([]byte(nil), e.body...)
 	c.later(func(c *client, w *work) { c.rebind(w, e.from, body, size) })
 }

@@ -1,0 +1,89 @@
+package mqttsn
+
+import (
+	"hash/maphash"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/codec/mqttsn"
+)
+
+// A network may bring a copy of a PUBLISH with QoS 2 late, behind the PUBREL that has
+// freed its MsgId. So the last exchanges are remembered for a while, by what they
+// were about.
+
+// receipts are the last of a client's.
+type receipts struct {
+	all  [8]receipt
+	next uint8 // the oldest
+}
+
+// receipt is one PUBLISH with QoS 2.
+type receipt struct {
+	hash     uint64
+	released time.Duration // since the wheel began; 0: PUBREL has not come
+	msgID    uint16
+}
+
+// undoubted is how long a PUBLISH that does not claim to be a copy may still be one:
+// longer than a network keeps a datagram.
+const undoubted = 5 * time.Second
+
+// hashOf is the same for the same message.
+func (c *client) hashOf(p *mqttsn.Publish, topic []byte) uint64 {
+	var h maphash.Hash
+	h.SetSeed(c.g.clients.seed)
+	_, _ = h.Write(topic)
+	_ = h.WriteByte(0) // in no topic
+	_, _ = h.Write(p.Payload)
+	return h.Sum64()
+}
+
+// hasReceived reports whether p is a copy of a message that has been published, and
+// released.
+func (c *client) hasReceived(w *work, p *mqttsn.Publish, topic []byte) bool {
+	if c.receipts == nil {
+		return false
+	}
+	t := &c.g.terms.Load().Timers
+	now, within := c.g.since(w.now), undoubted
+	if p.Dup {
+		within = t.Retry * time.Duration(t.Retries+1)
+	}
+	for i := range c.receipts.all {
+		if r := &c.receipts.all[i]; r.msgID == p.MsgID && r.released != 0 && now-r.released <= within {
+			return r.hash == c.hashOf(p, topic)
+		}
+	}
+	return false
+}
+
+// receive remembers a message until it is released, and for a while after that.
+func (c *client) receive(p *mqttsn.Publish, topic []byte) {
+	if c.receipts == nil {
+		c.receipts = new(receipts)
+	}
+	rs := c.receipts
+	place := -1
+	for i := range rs.all {
+		if rs.all[i].msgID == p.MsgID {
+			place = i
+		}
+	}
+	if place < 0 {
+		place = int(rs.next)
+		rs.next = (rs.next + 1) % uint8(len(rs.all))
+	}
+	rs.all[place] = receipt{hash: c.hashOf(p, topic), msgID: p.MsgID}
+}
+
+// release notes when the client has ended the exchange.
+func (c *client) release(w *work, msgID uint16) {
+	if c.receipts == nil {
+		return
+	}
+	for i := range c.receipts.all {
+		if r := &c.receipts.all[i]; r.msgID == msgID && r.released == 0 {
+			r.released = max(1, c.g.since(w.now)) // 0 is for those that are not
+		}
+	}
+}
