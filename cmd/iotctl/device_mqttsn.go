@@ -127,7 +127,7 @@ func newSN(s *settings, t *terminal, o client.Options) (client.API, error) {
 	sn := s.snTopics()
 	sn.Options = o
 	sn.Forwarded, sn.NodeID = s.sn.forwarded, s.sn.node
-	sn.Retry, sn.Jitter = s.sn.retry, 0.1
+	sn.Retry, sn.Jitter, sn.Congestion = s.sn.retry, 0.1, s.sn.congested
 	if sn.Retries = s.sn.retries; s.sn.retrySet && sn.Retries == 0 {
 		sn.Retries = -1
 	}

@@ -29,6 +29,7 @@ type snSettings struct {
 	retry     time.Duration
 	retries   int
 	retrySet  bool
+	congested time.Duration
 	pskFile   string
 }
 
@@ -49,6 +50,7 @@ func snOptions() []option {
 		opt("radius", "hops", "with --discover, how far to ask, 0 is everywhere (default 1)", devices, setRadius),
 		opt("forwarder-node", "hex", "speak as the node with this identifier behind a forwarder", devices, setNode),
 		opt("retry", "time", "repeat what is not answered after this time (default 10s)", devices, setRetry),
+		opt("wait-congestion", "time", "a gateway that is congested is asked again after this time (default: its answer is final)", devices, func(s *settings, v string) (err error) { s.sn.congested, err = s.duration(v); return }),
 		opt("retries", "n", "repeat it this often, then the gateway is lost (default 4)", devices, setRetries),
 	}
 	psk := opt("psk-file", "file", "read the pre-shared key of mqttsns:// from the first line of this file, as in KEY or IDENTITY:KEY", devices, func(s *settings, v string) error { s.sn.pskFile = v; return nil })

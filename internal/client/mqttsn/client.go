@@ -250,7 +250,8 @@ func (c *Client) Halt() {
 const linger = 2 * time.Second
 
 // Disconnect implements client.API: it says goodbye, again and again, and waits
-// for the answer, which tells that everything before has been read.
+// for the answer. Without one it may be that the gateway is gone, and has missed
+// what nothing else answers: then the error is client.ErrConnectionLost.
 func (c *Client) Disconnect(ctx context.Context, _ mqtt.ReasonCode, _ mqtt.Properties) error {
 	c.Halt()
 	c.mu.Lock()
@@ -266,28 +267,36 @@ func (c *Client) Disconnect(ctx context.Context, _ mqtt.ReasonCode, _ mqtt.Prope
 		}
 		return nil
 	}
+	var err error
 	if first && l != nil {
-		c.leave(ctx, l)
+		err = c.leave(ctx, l)
 	}
 	<-c.done
-	return nil
+	return err
 }
 
 // leave ends a link with DISCONNECT.
-func (c *Client) leave(ctx context.Context, l *link) {
+func (c *Client) leave(ctx context.Context, l *link) (err error) {
 	defer l.fail(client.ErrClosed)
 	if c.o.Connectionless {
-		return
+		return nil
 	}
 	c.step(l, c.core.Disconnect)
 	timer := time.NewTimer(linger)
 	defer timer.Stop()
 	select {
-	case <-l.left:
+	case err = <-l.left:
 	case <-l.dead:
+		return l.err
 	case <-timer.C:
+		err = ErrUnanswered
 	case <-ctx.Done():
+		return ctx.Err()
 	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w", client.ErrConnectionLost, err)
+	}
+	return err
 }
 
 // Close implements client.API.

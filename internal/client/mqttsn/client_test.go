@@ -352,3 +352,34 @@ func TestDescribe(t *testing.T) {
 		}
 	}
 }
+
+func TestGoodbyeThatNobodyHears(t *testing.T) {
+	g := newGateway(t)
+	c := connected(t, g, g.options())
+	if err := c.Disconnect(t.Context(), 0, nil); !errors.Is(err, client.ErrConnectionLost) || !errors.Is(err, ErrUnanswered) {
+		t.Error(err)
+	}
+	g.want("0218", "0218", "0218")
+}
+
+func TestWillOfALivingClient(t *testing.T) {
+	g := newGateway(t)
+	c := connected(t, g, g.options())
+	result := async(func() error {
+		return c.SetWill(t.Context(), &client.Will{Topic: "w", Payload: []byte("x"), QoS: 1})
+	})
+	g.want("041a2077", "031c78").send("031b00", "031d00")
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+	result = async(func() error { return c.SetWill(t.Context(), nil) })
+	g.want("021a").send("031b03")
+	code := (*CodeError)(nil)
+	if err := <-result; !errors.As(err, &code) || code.Code != wire.NotSupported {
+		t.Error(err)
+	}
+	if err := c.SetWill(t.Context(), &client.Will{Topic: "#"}); !errors.As(err, new(*client.RefusedError)) {
+		t.Error(err)
+	}
+	disconnect(t, g, c)
+}

@@ -103,14 +103,14 @@ func (c *Client) note(l *link, e *Event, told []settled) []settled {
 		l.failed(fmt.Errorf("%w: %w", client.ErrConnectionLost, e.Err))
 	case Disconnected:
 		if l != nil {
-			close(l.left)
+			l.left <- e.Err
 		}
 	case Asleep:
 		c.slept(l, e.Err)
 	case Published:
 		told = append(told, settled{c.outcomes[e.Token], c.outcome(e)})
 		delete(c.outcomes, e.Token)
-	case Subscribed, Unsubscribed:
+	case Subscribed, Unsubscribed, WillChanged:
 		if answer := c.answers[e.Token]; answer != nil {
 			answer <- *e
 			delete(c.answers, e.Token)

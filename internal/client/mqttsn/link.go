@@ -25,7 +25,7 @@ type link struct {
 	dead    chan struct{} // closed by fail
 	nudge   chan struct{} // the deadline has moved
 	result  chan error    // of CONNECT, once
-	left    chan struct{} // closed when DISCONNECT has been answered, or not at all
+	left    chan error    // the answer to DISCONNECT, once; ErrUnanswered if there was none
 	threads sync.WaitGroup
 
 	// Guarded by c.mu.
@@ -38,7 +38,7 @@ type link struct {
 func newLink(c *Client, conn net.Conn) *link {
 	l := &link{
 		c: c, conn: conn, opened: time.Now(), dead: make(chan struct{}), nudge: make(chan struct{}, 1),
-		result: make(chan error, 1), left: make(chan struct{}),
+		result: make(chan error, 1), left: make(chan error, 1),
 	}
 	l.threads.Go(l.read)
 	l.threads.Go(l.clock)

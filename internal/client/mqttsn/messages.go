@@ -118,6 +118,36 @@ func (c *Client) Unsubscribe(ctx context.Context, filters []string, _ mqtt.Prope
 	return nil, nil
 }
 
+// SetWill changes the will of the connection that there is, and of those to come;
+// nil deletes it. Errors: *CodeError, *client.RefusedError, client.ErrClosed, ErrBusy.
+func (c *Client) SetWill(ctx context.Context, w *client.Will) error {
+	ctx, cancel := c.patience(ctx)
+	defer cancel()
+	var next Will
+	if w != nil {
+		next = Will{Topic: w.Topic, QoS: int8(w.QoS), Retain: w.Retain}
+	}
+	topic, err := c.ask(func(now time.Time, token uint64, fx *Effects) error {
+		return c.core.SetWillTopic(now, next, token, fx)
+	})
+	waiting := []pending{topic}
+	if err == nil && w != nil && topic.err == nil {
+		var payload pending
+		payload, err = c.ask(func(now time.Time, token uint64, fx *Effects) error {
+			return c.core.SetWillPayload(now, w.Payload, token, fx)
+		})
+		waiting = append(waiting, payload)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = c.collect(ctx, waiting)
+	if refusals := client.Refusals(nil); errors.As(err, &refusals) {
+		return errors.Join(refusals...)
+	}
+	return err
+}
+
 func (c *Client) patience(ctx context.Context) (context.Context, context.CancelFunc) {
 	if c.o.RequestTimeout > 0 {
 		return context.WithTimeoutCause(ctx, c.o.RequestTimeout, client.ErrTimeout)
