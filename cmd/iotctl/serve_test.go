@@ -36,6 +36,7 @@ func TestServeConfigIsValid(t *testing.T) {
 		os.Rename(ca.WriteFile(t), filepath.Join(dir, "clients.pem")),
 		passwordfile.Put(filepath.Join(dir, "passwords"), "ann", []byte("secret")),
 		os.WriteFile(filepath.Join(dir, "acl"), []byte("topic read news\n"), 0o600),
+		os.WriteFile(filepath.Join(dir, "devices.psk"), []byte("pump-7:0123456789abcdef0123456789abcdef\n"), 0o600),
 		os.WriteFile(file, []byte(serveConfig), 0o600),
 	); err != nil {
 		t.Fatal(err)
