@@ -222,8 +222,8 @@ func (b *Broker) SetAuthorizer(a auth.Authorizer) {
 // Reauthorize applies the authorizer to what sessions have waiting, after its
 // rules have changed.
 func (b *Broker) Reauthorize() {
+	var bt batch
 	b.each(func(s *Session) {
-		var bt batch
 		s.mu.Lock()
 		s.filterLocked(b, &bt)
 		s.mu.Unlock()

@@ -95,9 +95,9 @@ func BenchmarkIdleSessions(b *testing.B) {
 	}
 }
 
-// BenchmarkGrowthWaking is the time in which sessions that have each three messages
+// BenchmarkWaking is the time in which sessions that have each three messages
 // waiting take them, one after the other.
-func BenchmarkGrowthWaking(b *testing.B) {
+func BenchmarkWaking(b *testing.B) {
 	for name, open := range stores {
 		for _, n := range []int{1000, 10_000, 100_000} {
 			b.Run(fmt.Sprintf("store=%s/sessions=%d", name, n), func(b *testing.B) {
