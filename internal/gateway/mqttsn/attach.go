@@ -63,6 +63,7 @@ func (c *client) attach(w *work, s *setup) {
 			c.out.setBase(kept.base)
 		}
 		c.testament = decodeTestament(resumed.Kept[keptWill])
+		c.receipts = decodeReceipts(resumed.Kept[keptReceipts], g.since(w.now))
 	}
 	if err := c.settleWill(s, true); err != nil {
 		c.fail(w, g.codeOf(err), err)

@@ -81,6 +81,21 @@ func (cs *clients) remove(p path, c *client) {
 	}
 }
 
+// of returns those that are at a listener.
+func (cs *clients) of(listener string) (all []*client) {
+	for i := range cs.shards {
+		sh := &cs.shards[i]
+		sh.mu.Lock()
+		for _, c := range sh.byPath {
+			if c.out.where().port.listener == listener {
+				all = append(all, c)
+			}
+		}
+		sh.mu.Unlock()
+	}
+	return all
+}
+
 // named returns the client that has the session, or nil.
 func (cs *clients) named(id string) *client {
 	sh := cs.ofID(id)

@@ -128,7 +128,7 @@ func (g *Gateway) Serve(ctx context.Context, l transport.Listener) error {
 	g.begin()
 	defer g.end()
 	stop := context.AfterFunc(ctx, func() {
-		g.crew.wait() // clients are told by the broker's Shutdown
+		g.dismiss(g.clients.of(listenerName(l)))
 		_ = l.Close()
 	})
 	defer stop()

@@ -114,10 +114,11 @@ func (c *client) pubrel(w *work, body []byte) {
 		c.g.dropped(err)
 		return
 	}
-	if _, err := c.link.Release(m.MsgID); err != nil || c.commit(w) != nil {
+	_, err = c.link.Release(m.MsgID)
+	c.release(w, m.MsgID)
+	if err != nil || c.commit(w) != nil {
 		c.g.counts.refused.Add(1)
 		return // the client asks again
 	}
-	c.release(w, m.MsgID)
 	c.reply(w, mqttsn.Pubcomp(m))
 }

@@ -1,7 +1,8 @@
 package mqttsn
 
 import (
-	"hash/maphash"
+	"encoding/binary"
+	"hash/fnv"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/codec/mqttsn"
@@ -9,7 +10,10 @@ import (
 
 // A network may bring a copy of a PUBLISH with QoS 2 late, behind the PUBREL that has
 // freed its MsgId. So the last exchanges are remembered for a while, by what they
-// were about.
+// were about. They are kept with the session: the process may have ended between.
+
+// keptReceipts is the key of what is kept of them.
+const keptReceipts = "q"
 
 // receipts are the last of a client's.
 type receipts struct {
@@ -29,11 +33,10 @@ type receipt struct {
 const undoubted = 5 * time.Second
 
 // hashOf is the same for the same message.
-func (c *client) hashOf(p *mqttsn.Publish, topic []byte) uint64 {
-	var h maphash.Hash
-	h.SetSeed(c.g.clients.seed)
+func hashOf(p *mqttsn.Publish, topic []byte) uint64 {
+	h := fnv.New64a()
 	_, _ = h.Write(topic)
-	_ = h.WriteByte(0) // in no topic
+	_, _ = h.Write([]byte{0}) // in no topic
 	_, _ = h.Write(p.Payload)
 	return h.Sum64()
 }
@@ -51,7 +54,7 @@ func (c *client) hasReceived(w *work, p *mqttsn.Publish, topic []byte) bool {
 	}
 	for i := range c.receipts.all {
 		if r := &c.receipts.all[i]; r.msgID == p.MsgID && r.released != 0 && now-r.released <= within {
-			return r.hash == c.hashOf(p, topic)
+			return r.hash == hashOf(p, topic)
 		}
 	}
 	return false
@@ -73,10 +76,11 @@ func (c *client) receive(p *mqttsn.Publish, topic []byte) {
 		place = int(rs.next)
 		rs.next = (rs.next + 1) % uint8(len(rs.all))
 	}
-	rs.all[place] = receipt{hash: c.hashOf(p, topic), msgID: p.MsgID}
+	rs.all[place] = receipt{hash: hashOf(p, topic), msgID: p.MsgID}
 }
 
-// release notes when the client has ended the exchange.
+// release notes when the client has ended the exchange, and has that kept with the
+// next commit.
 func (c *client) release(w *work, msgID uint16) {
 	if c.receipts == nil {
 		return
@@ -84,6 +88,35 @@ func (c *client) release(w *work, msgID uint16) {
 	for i := range c.receipts.all {
 		if r := &c.receipts.all[i]; r.msgID == msgID && r.released == 0 {
 			r.released = max(1, c.g.since(w.now)) // 0 is for those that are not
+			c.link.Keep(keptReceipts, c.receipts.encode())
 		}
 	}
+}
+
+// receiptBytes is what one takes in the store: MsgId and hash.
+const receiptBytes = 10
+
+// encode is those that have been released.
+func (rs *receipts) encode() []byte {
+	b := make([]byte, 0, len(rs.all)*receiptBytes)
+	for i := range rs.all {
+		if r := &rs.all[i]; r.released != 0 {
+			b = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint16(b, r.msgID), r.hash)
+		}
+	}
+	return b
+}
+
+// decodeReceipts is the reverse of encode, with another time; nil if there are none.
+func decodeReceipts(b []byte, released time.Duration) *receipts {
+	if len(b) < receiptBytes {
+		return nil
+	}
+	rs := &receipts{}
+	for i := 0; i < len(rs.all) && len(b) >= receiptBytes; i++ {
+		rs.all[i] = receipt{msgID: binary.BigEndian.Uint16(b), hash: binary.BigEndian.Uint64(b[2:]), released: max(1, released)}
+		b = b[receiptBytes:]
+		rs.next = uint8((i + 1) % len(rs.all))
+	}
+	return rs
 }

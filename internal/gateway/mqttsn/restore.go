@@ -160,7 +160,7 @@ func (g *Gateway) restoreClient(id string) error {
 	c.standing = standing{
 		state: active, clean: s.clean, will: s.will, generated: s.generated, secure: s.secure,
 		keepAlive: s.keepAlive, sleep: s.sleep, heard: g.since(g.now()), link: link,
-		testament: decodeTestament(resumed.Kept[keptWill]),
+		testament: decodeTestament(resumed.Kept[keptWill]), receipts: decodeReceipts(resumed.Kept[keptReceipts], g.since(g.now())),
 	}
 	if s.asleep {
 		c.state = asleep

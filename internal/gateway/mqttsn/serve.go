@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
@@ -43,6 +44,14 @@ func (g *Gateway) servePackets(l transport.PacketListener) error {
 		}
 		w.end()
 	}
+}
+
+// dismiss tells clients that the server ends, as the broker does if it ends, too.
+func (g *Gateway) dismiss(cs []*client) {
+	for _, c := range cs {
+		c.Close(broker.ReasonShutdown)
+	}
+	g.crew.wait()
 }
 
 // listenerName is what the listener is called in credentials.
@@ -100,12 +109,12 @@ func (g *Gateway) serveAssociation(ctx context.Context, conn transport.Conn, lis
 	if conn.Handshake(ctx) != nil { // the listener counts it
 		return
 	}
+	p := &port{listener: listener, carrier: association{conn, g}, info: conn.Info(), members: &members{}}
 	stop := context.AfterFunc(ctx, func() {
-		g.crew.wait()
+		g.dismiss(p.members.all())
 		_ = conn.SetReadDeadline(time.Unix(1, 0))
 	})
 	defer stop()
-	p := &port{listener: listener, carrier: association{conn, g}, info: conn.Info(), members: &members{}}
 	var lent *[datagramMax]byte
 	borrow := func() []byte {
 		lent = associationBuffers.Get().(*[datagramMax]byte)
