@@ -173,7 +173,7 @@ func (r *benchRun) target(ctx context.Context) (stop func(), err error) {
 		srv, err := serve.Start(context.WithoutCancel(ctx), serve.Config{ // it outlives the drain after Ctrl-C
 			Builtin: builtin(), Store: storeMem,
 			Logger:    serve.NewLogger(r.t.err, serve.Text, slog.LevelError),
-			Listeners: r.listeners(),
+			Listeners: r.listeners(), Gateways: r.gateways(),
 		})
 		if err != nil {
 			return stop, err
@@ -214,7 +214,11 @@ func (r *benchRun) target(ctx context.Context) (stop func(), err error) {
 	}
 	spread := e.Scheme.Network == "unix" ||
 		(strings.HasPrefix(e.Host, "127.") || e.Host == "localhost") && dial.LocalAddress == "" && dial.Proxy == ""
-	err = bench.CheckLimits(max(planned.Clients, planned.Publishers+planned.Subscribers), r.o.serve, spread)
+	sockets := max(planned.Clients, planned.Publishers+planned.Subscribers)
+	if count := r.opts.Spec.Sockets; count != nil {
+		sockets = count(&planned)
+	}
+	err = bench.CheckLimits(sockets, r.o.serve, spread)
 	if s := (*bench.Shortage)(nil); errors.As(err, &s) {
 		return stop, fail(exitFailed, err, s.Fix)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/iotctl/iotctl/internal/codec/frame"
+	gatewaymqttsn "github.com/iotctl/iotctl/internal/gateway/mqttsn"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/transport"
 )
@@ -27,6 +28,22 @@ func (r *benchRun) listeners() []serve.Listener {
 		all = append(all, serve.Listener{URL: url, ListenConfig: unbounded})
 	}
 	return all
+}
+
+// gateways are the settings that devices of --serve need.
+func (r *benchRun) gateways() map[string]any {
+	if r.opts.Spec.Device != gatewaymqttsn.Protocol {
+		return nil
+	}
+	p := r.o.plan
+	if r.opts.Spec.Defaults != nil {
+		r.opts.Spec.Defaults(&p)
+	}
+	c := gatewaymqttsn.Config{QoSMinusOne: gatewaymqttsn.QoSMinusOne{Enabled: true}}
+	if id := p.Option("mqttsn-pub.predefined", 0); id > 0 {
+		c.Predefined = []gatewaymqttsn.Predefined{{ID: uint16(id), Topic: p.Topic}}
+	}
+	return map[string]any{gatewaymqttsn.Protocol: c}
 }
 
 // codec is what devices speak, nil where the scenario says it.

@@ -121,7 +121,7 @@ func scenarios() []bench.Spec {
 		bench.Conn(), bench.Pub(), bench.Sub(),
 		bench.Pair(), bench.FanIn(), bench.FanOut(), bench.Shared(), bench.Latency(),
 		bench.Retained(), bench.Resume(), bench.Storm(), bench.Churn(), bench.Slow(), bench.Will(),
-		bench.EMQTCPPair(), bench.Frame(),
+		bench.EMQTCPPair(), bench.Frame(), bench.MQTTSNPub(), bench.MQTTSNSleep(),
 	}, bench.MQTTBS()...)
 }
 

@@ -339,6 +339,9 @@ func (r *runner) together(n Counters, settled bool) bool {
 
 // close ends every connection.
 func (r *runner) close() {
+	for _, end := range slices.Backward(r.s.atEnd) {
+		end()
+	}
 	all := r.s.all()
 	r.cancel(errors.New("the run is over"))
 	for _, c := range all {
@@ -375,6 +378,7 @@ func (r *runner) final(err error, unsent int64) *Final {
 	for q := range f.Account.QoS {
 		f.Account.QoS[q].Corrupted += s.torn[q].Load()
 	}
+	f.Account.Unacked = s.unacked.Load()
 	for _, flow := range s.flows {
 		if flow.qos > 0 {
 			f.Account.Unacked += max(0, f.Account.QoS[flow.qos].Sent-l.total.Acked-l.total.AckFails)

@@ -37,5 +37,7 @@ type Spec struct {
 	// Defaults fills in what the command line has not said; it changes nothing
 	// else.
 	Defaults func(*Plan)
-	New      func() Scenario
+	// Sockets is how many the plan needs, with its defaults; nil: one for each client.
+	Sockets func(*Plan) int
+	New     func() Scenario
 }

@@ -30,8 +30,10 @@ type Session struct {
 	torn    [3]atomic.Int64
 	blocked atomic.Int64
 	undone  atomic.Int64 // operations that were due and did not end
+	unacked atomic.Int64 // messages without an acknowledgement, beside those of flows
 	dials   atomic.Int64
-	planned int // connections that the plan needs
+	planned int      // connections that the plan needs
+	atEnd   []func() // of what the scenario has opened beside clients, the last one first
 
 	wg sync.WaitGroup // of connections
 

@@ -10,13 +10,14 @@ import (
 	"github.com/iotctl/iotctl/internal/gateway/emqtcp"
 	"github.com/iotctl/iotctl/internal/gateway/frame"
 	"github.com/iotctl/iotctl/internal/gateway/mqtt"
+	"github.com/iotctl/iotctl/internal/gateway/mqttsn"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/store"
 	"github.com/iotctl/iotctl/internal/store/mem"
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
-// Builtin is a table with MQTT, emqtcp, frame and the store in memory.
+// Builtin is a table with MQTT, emqtcp, frame, MQTT-SN and the store in memory.
 func Builtin() serve.Builtin {
 	return serve.Builtin{
 		Gateways: []serve.Gateway{
@@ -31,6 +32,10 @@ func Builtin() serve.Builtin {
 			serve.NewGateway(frame.Protocol, frame.Schemes(), func(e serve.Environment, c frame.Config) (gateway.Gateway, error) {
 				c.Authenticator, c.Logger = e.Authenticator, e.Logger
 				return frame.New(c, e.Broker)
+			}),
+			serve.NewGateway(mqttsn.Protocol, transport.MQTTSNSchemes(), func(e serve.Environment, c mqttsn.Config) (gateway.Gateway, error) {
+				c.Authenticator, c.Logger = e.Authenticator, e.Logger
+				return mqttsn.New(c, e.Broker)
 			}),
 		},
 		Stores: []serve.Store{
