@@ -332,6 +332,31 @@ func TestHandshakeOverANetworkThatRepeats(t *testing.T) {
 	}
 }
 
+// The version of a record is that of DTLS 1.0 or 1.2, or none, until the two have
+// agreed on one.
+func TestHelloOfAnotherRecordVersion(t *testing.T) {
+	ca := newTestCA(t)
+	for _, minor := range []byte{0x00, 0xff} {
+		l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server})
+		n := newNAT(t, l)
+		n.alter = func(b []byte) {
+			if record(b).message() == messageClientHello {
+				b[2] = minor
+			}
+		}
+		dialed := dialing(t, n.url, DialConfig{TLS: ca.client})
+		srv := next(t, conns)
+		if err := srv.Handshake(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		client := dialed()
+		send(t, client, "x")
+		if got := receive(t, srv); got != "x" {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 // Replies to lost datagrams have numbers that the client has not seen: OpenSSL drops
 // others as repeated.
 func TestOpenSSLClientWhoseFirstAnswerIsLost(t *testing.T) {

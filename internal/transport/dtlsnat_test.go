@@ -20,6 +20,7 @@ type nat struct {
 	mu      sync.Mutex
 	restive bool // each datagram of the client has a port of its own
 	times   int  // that each datagram passes in addition
+	alter   func(b []byte)
 	pass    func(b []byte) bool
 	client  *net.UDPAddr
 	out     *net.UDPConn // nil: a new one for the next datagram
@@ -112,6 +113,9 @@ func (n *nat) outward() {
 		}
 		n.mu.Lock()
 		n.client = from
+		if n.alter != nil {
+			n.alter(b[:size])
+		}
 		n.sent = append(n.sent, append([]byte(nil), b[:size]...))
 		if n.out == nil || n.restive {
 			c, err := net.Dial("udp", n.to)
