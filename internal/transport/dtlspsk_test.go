@@ -216,6 +216,9 @@ func TestPreSharedKeyOptions(t *testing.T) {
 		if e := asError(t, err); !strings.Contains(e.Problem, tc.want) || strings.Contains(e.Problem, "secret") {
 			t.Errorf("%s: %v", name, err)
 		}
+		if err := tc.tls.Check(); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	l := server(t, "mqtts://127.0.0.1:0", ListenConfig{TLS: ca.server})
 	_, _, err, _ := bothEnds(t, l, DialConfig{TLS: &ClientTLS{PSKIdentity: "x", PSK: "00"}})

@@ -42,9 +42,12 @@ type ClientTLS struct {
 	KeyLogFile string
 }
 
-// Check reads the files of authorities and the client certificate, as each
-// connection does, and keeps nothing.
+// Check reads the pre-shared key, the files of authorities and the client
+// certificate, as each connection does, and keeps nothing.
 func (t *ClientTLS) Check() error {
+	if _, err := t.preShared(); err != nil {
+		return err
+	}
 	if _, err := t.loadRoots(); err != nil {
 		return err
 	}
