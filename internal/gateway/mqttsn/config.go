@@ -174,8 +174,10 @@ type Sleep struct {
 	// those at QoS 1 and 2 are the broker's, and bounded there. 0: 1000, 256 KiB.
 	MaxMessages int
 	MaxBytes    int
-	QoS0        *bool  `yaml:"qos0"` // whether they wait at all; nil: they do
-	Drop        string // which goes when there are too many: oldest, or newest. "": oldest
+	// MaxTotalBytes bounds what waits at QoS 0 for all clients together. 0: 256 MiB.
+	MaxTotalBytes int
+	QoS0          *bool  `yaml:"qos0"` // whether they wait at all; nil: they do
+	Drop          string // which goes when there are too many: oldest, or newest. "": oldest
 	// AnyPing wakes a client by a PINGREQ that does not say who it is, too; nil: it does.
 	AnyPing *bool
 	// MaxPerWake and WakeCap bound what one PINGREQ brings; the rest waits for the next.
@@ -251,6 +253,7 @@ func (c Config) withDefaults() Config {
 	yes := true
 	gateway.Default(&c.Sleep.MaxMessages, 1000)
 	gateway.Default(&c.Sleep.MaxBytes, 256<<10)
+	gateway.Default(&c.Sleep.MaxTotalBytes, 256<<20)
 	gateway.Default(&c.Sleep.QoS0, &yes)
 	gateway.Default(&c.Sleep.Drop, dropOldest)
 	gateway.Default(&c.Sleep.AnyPing, &yes)
@@ -290,6 +293,7 @@ func (c Config) Validate() error {
 		{"timers.retries", c.Timers.Retries, 1, 100},
 		{"sleep.max_messages", c.Sleep.MaxMessages, 1, math.MaxInt32},
 		{"sleep.max_bytes", c.Sleep.MaxBytes, 1, math.MaxInt32},
+		{"sleep.max_total_bytes", c.Sleep.MaxTotalBytes, 1, math.MaxInt},
 		{"sleep.max_per_wake", c.Sleep.MaxPerWake, 1, math.MaxInt32},
 		{"topics.max_per_client", c.Topics.MaxPerClient, 1, 65534},
 	} {

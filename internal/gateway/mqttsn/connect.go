@@ -363,6 +363,7 @@ func (c *client) remove() {
 		g.clients.unname(c.id, c)
 	}
 	g.wheel.stop(c)
+	c.out.discard()
 }
 
 // refuse tells somebody at p that it is not connected.

@@ -50,6 +50,7 @@ type Gateway struct {
 	clients  clients
 	halfOpen atomic.Int64
 	wheel    wheel
+	lent     atomic.Int64 // bytes of messages at QoS 0 that wait for clients
 	crew     crew
 	rates    rates
 

@@ -162,7 +162,7 @@ func (o *outbox) deliver(c *client, d *message.Delivery) {
 			return
 		}
 		if o.queue == nil {
-			o.queue = new(queue)
+			o.queue = &queue{lent: &c.g.lent}
 		}
 		o.queue.push(newItem(d))
 	}
@@ -203,16 +203,31 @@ func (o *outbox) makeRoom(c *client, d *message.Delivery) (ok bool) {
 		c.g.counts.sleepDropped.Add(1)
 		return false
 	}
-	for q := o.queue; q != nil && (q.n >= s.MaxMessages || q.bytes+size > s.MaxBytes); {
+	for {
+		q := o.queue
+		full := q != nil && (q.n >= s.MaxMessages || q.bytes+size > s.MaxBytes)
+		if !full && c.g.lent.Load()+int64(size) <= int64(s.MaxTotalBytes) {
+			break
+		}
 		c.g.counts.sleepDropped.Add(1)
-		if s.Drop == dropNewest || !q.dropOldest() {
+		if s.Drop == dropNewest || q == nil || !q.dropOldest() {
 			return false
 		}
-	}
-	if o.queue != nil && o.queue.n == 0 {
-		o.queue = nil
+		if q.n == 0 {
+			o.queue = nil
+		}
 	}
 	return true
+}
+
+// discard drops what waits: the client is gone.
+func (o *outbox) discard() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.hold()
+	for o.queue != nil {
+		o.pop()
+	}
 }
 
 // fits reports whether a delivery can ever reach the client: it fits into a

@@ -555,6 +555,33 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 		G 0b0c 22 6162 03e8 "keep"
 		C 070d 6162 03e8 00
 		G 0217`)
+	r = newRig(t, func(c *Config) { c.Sleep.MaxTotalBytes = 250 })
+	r.play(`
+		C 0418 003c
+		G 0218
+		publish ab 0 1
+		publish ab 1 keep
+		publish ab 0 2
+		publish ab 0 3
+		C 0516 "dev"
+		G 0b0c 22 6162 03e8 "keep"
+		C 070d 6162 03e8 00
+		G 080c 02 6162 0000 "2"
+		G 080c 02 6162 0000 "3"
+		G 0217`)
+	if n := r.g.lent.Load(); n != 0 {
+		t.Errorf("%d bytes wait", n)
+	}
+	r = newRig(t, func(c *Config) { c.Sleep.MaxTotalBytes = 120 })
+	r.play(`
+		C 0418 003c
+		G 0218
+		publish ab 0 1`)
+	r.g.lent.Add(1000) // of others
+	r.play(`
+		publish ab 0 2
+		C 0516 "dev"
+		G 0217`)
 	no := false
 	r = newRig(t, func(c *Config) { c.Sleep.QoS0 = &no })
 	r.play(`
@@ -564,6 +591,21 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 		C 0516 "dev"
 		G 0217
 		publish ab 0 1`)
+}
+
+func TestWhatWaitsIsForgottenWithTheClient(t *testing.T) {
+	r := newRig(t, nil)
+	r.play(`
+		C 0418 003c
+		G 0218
+		publish ab 0 1
+		publish ab 1 2
+		publish ab 0 3`)
+	before := r.g.lent.Load()
+	r.c.out.discard()
+	if after := r.g.lent.Load(); before == 0 || after != 0 || r.c.out.queue != nil {
+		t.Errorf("%d bytes waited, %d do", before, after)
+	}
 }
 
 func TestMessageThatWaitedTooLongIsDropped(t *testing.T) {

@@ -1,6 +1,7 @@
 package mqttsn
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/message"
@@ -68,6 +69,7 @@ func (s step) waits() bool { return s == registering || s == publishing || s == 
 type queue struct {
 	first, last *item
 	n, bytes    int
+	lent        *atomic.Int64 // bytes that wait at QoS 0, for all clients
 
 	// Of the exchange about the first item.
 	step     step
@@ -97,8 +99,16 @@ func (q *queue) push(it *item) {
 	if q.last == prev {
 		q.last = it
 	}
-	q.n++
-	q.bytes += it.size()
+	q.account(it, 1)
+}
+
+// account notes that an item has come (1) or gone (-1).
+func (q *queue) account(it *item, n int) {
+	q.n += n
+	q.bytes += n * it.size()
+	if it.id == 0 && !it.tell {
+		q.lent.Add(int64(n * it.size()))
+	}
 }
 
 // pop takes the first item out, and ends its exchange.
@@ -132,10 +142,9 @@ func (q *queue) tell(names []string) {
 		it := &item{topic: name, tell: true}
 		*rest = it
 		rest = &it.next
-		if q.n++; behind == nil {
+		if q.account(it, 1); behind == nil {
 			q.last = it
 		}
-		q.bytes += it.size()
 	}
 	*rest = behind
 }
@@ -152,8 +161,7 @@ func (q *queue) removeAfter(prev *item) {
 	if q.last == it {
 		q.last = prev
 	}
-	q.n--
-	q.bytes -= it.size()
+	q.account(it, -1)
 }
 
 // dropOldest takes out the oldest message at QoS 0 that is not on its way. ok is

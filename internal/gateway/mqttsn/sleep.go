@@ -86,7 +86,7 @@ func (o *outbox) forget(c *client) {
 		return
 	}
 	if o.queue == nil {
-		o.queue = new(queue)
+		o.queue = &queue{lent: &c.g.lent}
 	}
 	o.queue.tell(names)
 }
