@@ -22,7 +22,9 @@ func (c *client) complete(w *work) {
 		c.attach(w, s)
 		return
 	}
-	c.g.clients.put(s.from, owner) // what comes from there now waits behind our event
+	if old := c.g.clients.put(s.from, owner); old != nil && old != c { // what comes from there now waits behind our event
+		old.loseAddress(s.from)
+	}
 	c.vanish()
 	owner.later(func(o *client, w *work) {
 		if o.state == gone { // meanwhile
@@ -36,7 +38,6 @@ func (c *client) complete(w *work) {
 // again has a new client at s.from, whose setup is complete.
 func (g *Gateway) again(w *work, s *setup) {
 	c := g.newClient(s.from)
-	c.own()
 	c.out.count(c, s.connect.Size()+s.from.overhead())
 	c.setup = s
 	c.complete(w)

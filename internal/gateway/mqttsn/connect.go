@@ -60,12 +60,13 @@ func (g *Gateway) newcomer(w *work, e event) {
 	c := g.newClient(e.from)
 	c.out.count(c, e.header.Length+e.from.overhead())
 	c.post(w, e)
+	c.disown()
 }
 
-// newClient has somebody be at p who is connecting. Who was there loses the
-// address.
+// newClient has somebody be at p who is connecting, owned by the caller. Who was
+// there loses the address.
 func (g *Gateway) newClient(p path) *client {
-	c := &client{g: g}
+	c := &client{g: g, owned: true}
 	c.heard = g.since(g.now())
 	c.out.init(p, uint16(g.rand()))
 	g.halfOpen.Add(1)
@@ -130,7 +131,6 @@ func (c *client) connect(w *work, e *event) {
 	}
 	// Another client, or another name of the same.
 	h := g.newClient(s.from)
-	h.own()
 	h.out.count(h, e.header.Length+e.from.overhead())
 	h.begin(w, s)
 	h.disown()

@@ -35,6 +35,7 @@ func TestEventsOfAClientAreWorkedOffOneAfterTheOther(t *testing.T) {
 	all := make([]*client, clients)
 	for i := range all {
 		all[i] = g.newClient(path{port: p, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 1)})
+		all[i].disown()
 	}
 	seen := make([]int, clients)    // of the owner: the race detector watches
 	last := [clients][readers]int{} // what each has posted comes in its order, quick or not
