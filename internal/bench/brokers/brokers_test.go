@@ -31,8 +31,18 @@ func TestEveryLine(t *testing.T) {
 		t.Skip(err)
 	}
 	var out strings.Builder
-	if _, err := o.compare(t.Context(), &out); err != nil {
-		t.Fatal(err)
+	for {
+		once := o
+		_, err := once.compare(t.Context(), &out)
+		if err == nil {
+			break
+		}
+		// A busy machine may have had no time for a single message.
+		if o.run > 5*time.Second || !strings.Contains(err.Error(), "nothing has arrived") {
+			t.Fatal(err)
+		}
+		o.run *= 4
+		out.Reset()
 	}
 	shape := regexp.MustCompile(`[1-9]\d*(\.\d+)?|0\.\d*[1-9]\d*`)
 	lines := 0
@@ -137,9 +147,9 @@ func TestRemarks(t *testing.T) {
 
 func TestUsable(t *testing.T) {
 	for want, total := range map[string]bench.Counters{
-		"failed": {ConnectFails: 1}, "lost": {Disconnects: 1}, "refused": {SubscribeFail: 1}, "nothing": {Sent: 1},
+		"failed": {ConnectFails: 1}, "lost": {Disconnects: 1}, "refused": {SubscribeFail: 1}, "nothing": {},
 	} {
-		if err := (sample{Final: &bench.Final{Total: total}}).usable(); err == nil || !strings.Contains(err.Error(), want) {
+		if err := (sample{Final: &bench.Final{Total: total}, publishes: true}).usable(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v", total, err)
 		}
 	}
