@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"os"
 	"testing"
 
@@ -16,6 +17,7 @@ func TestMain(m *testing.M) {
 		// unless it is told otherwise, and here are hundreds.
 		_ = os.Setenv("GORACE", "atexit_sleep_ms=10")
 	}
+	_ = flag.Set("test.parallel", "6") // most of their time the tests wait
 	part := func() { os.Exit(run(context.Background(), os.Args)) }
 	testscript.Main(m, map[string]func(){
 		"iotctl":        part,
