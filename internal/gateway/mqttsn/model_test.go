@@ -114,7 +114,7 @@ func (d *device) receive(now time.Time, b []byte) error {
 			d.closed = append(d.closed, m.MsgID)
 			d.closed = d.closed[max(0, len(d.closed)-16):]
 		}
-		d.tell(mqttsn.Pubcomp{MsgID: m.MsgID})
+		d.tell(mqttsn.Pubcomp(m))
 	case mqttsn.Publish:
 		name := mqttsn.ShortName(m.TopicID)
 		if m.Kind == mqttsn.NormalTopic {
