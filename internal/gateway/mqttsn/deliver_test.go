@@ -129,3 +129,46 @@ func TestDeliveriesFromManyGoroutines(t *testing.T) {
 	})
 	wg.Wait()
 }
+
+// BenchmarkWake is one client that wakes up, is given a message at QoS 1, and sleeps
+// again.
+func BenchmarkWake(b *testing.B) {
+	w := newWorld(b, nil)
+	const n = 1000
+	for i := range n {
+		id, at := fmt.Sprintf("dev-%d", i), peerAddress(fmt.Sprintf("a%d", i))
+		for _, m := range []mqttsn.Message{
+			mqttsn.Connect{ProtocolID: 1, KeepAlive: 60, CleanSession: true, ClientID: id},
+			mqttsn.Subscribe{QoS: 1, MsgID: 1, Filter: id},
+			mqttsn.Disconnect{HasDuration: true, Duration: 60000},
+		} {
+			p, _ := m.Append(nil)
+			w.receive(at, p)
+		}
+	}
+	w.air.queue = w.air.queue[:0]
+	i := 0
+	for b.Loop() {
+		id, at := fmt.Sprintf("dev-%d", i%n), peerAddress(fmt.Sprintf("a%d", i%n))
+		i++
+		b.StopTimer()
+		if err := w.mqtt.publish(id, 1, "on", false); err != nil {
+			b.Fatal(err)
+		}
+		w.mqtt.got = nil
+		b.StartTimer()
+		p, _ := mqttsn.Pingreq{ClientID: id}.Append(nil)
+		w.receive(at, p)
+		d := w.air.queue[0].Data
+		m, err := mqttsn.ParsePublish(d[2:], &w.work.options)
+		if err != nil {
+			b.Fatalf("%x: %v", d, err)
+		}
+		p, _ = mqttsn.Puback{TopicID: m.TopicID, MsgID: m.MsgID}.Append(nil)
+		w.receive(at, p)
+		if len(w.air.queue) != 2 {
+			b.Fatalf("%x", w.air.queue)
+		}
+		w.air.queue = w.air.queue[:0]
+	}
+}
