@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"time"
 
 	sn "github.com/iotctl/iotctl/internal/client/mqttsn"
@@ -60,14 +61,15 @@ func (c *simulatedClient) hear(b []byte) {
 	c.work()
 }
 
-// move gives it an address that nobody has, which others may have had.
+// move gives it an address that nobody has, as far as the gateway knows either: it
+// cannot tell who is there. Others may have had it.
 func (c *simulatedClient) move() {
 	if c.node != nil {
 		return
 	}
 	for {
 		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(c.s.r.IntN(4))}), uint16(1000+c.s.r.IntN(simulatedClients)))
-		if c.s.at[a] == nil {
+		if c.s.at[a] == nil && c.s.w.gw.clients.at(path{port: c.s.w.port, addr: a}) == nil {
 			delete(c.s.at, c.addr)
 			c.addr = a
 			c.s.at[a] = c
@@ -101,6 +103,9 @@ func (c *simulatedClient) event(e sn.Event) {
 	s := c.s
 	switch e.Kind {
 	case sn.Message:
+		if who, _, _ := strings.Cut(string(e.Payload), "-"); who != c.id {
+			break // it was on its way to whom the address had belonged
+		}
 		if p := s.downward[string(e.Payload)]; p != nil {
 			p.arrived++
 			if p.once && p.arrived > 1 {
