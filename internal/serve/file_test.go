@@ -205,7 +205,7 @@ drain_timeout: -1s
 			`4: listeners[0].access[1]: access rule "permit me": want allow or deny, then all, an address or a CIDR`,
 			`6: listeners[1].tls: mqtts:// needs a certificate and its key`,
 			`7: listeners[1].name: "a" is the name of listeners[0], too`,
-			`8: listeners[2].url: parse URL: scheme "foo" is none of mqtt://, mqtts://, ws://, wss://, unix://, emqtcp://, emqtcps://, frame://, frames://, frame+udp://`,
+			`8: listeners[2].url: parse URL: scheme "foo" is none of mqtt://, mqtts://, ws://, wss://, unix://, emqtcp://, emqtcps://, frame://, frames://, frame+udp://, mqttsn://, mqttsns://`,
 			`10: listeners[3].tls: mqtt:// has no TLS`,
 			`12: listeners[5]: mqtt://127.0.0.1:4 is listed twice`,
 			`13: mqtt.max_inflight: 70000 is not between 1 and 65535`,
