@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"strings"
@@ -249,6 +250,48 @@ func TestLengthOfConnectionIDs(t *testing.T) {
 		problems := ListenConfig{TLS: ca.server}.Validate()
 		if err != nil || (problems == nil) != ok || !ok && !strings.Contains(problems.Error(), "tls.cid_length") {
 			t.Errorf("%d: %v, %v", length, err, problems)
+		}
+	}
+}
+
+// The library's codes of records with connection ids are wrong for CBC.
+func TestNoConnectionIDsWithCBC(t *testing.T) {
+	ca := newTestCA(t)
+	l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server})
+	const gcm, cbc = tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA
+	for _, tc := range []struct {
+		offered []uint16
+		suite   uint16
+		named   bool
+	}{{nil, gcm, true}, {[]uint16{gcm}, gcm, true}, {[]uint16{cbc}, cbc, false}} {
+		ca.client.Ciphers = tc.offered
+		n, client, srv := natted(t, l, conns, ca.client)
+		exchange(t, client, "x")
+		b, _ := n.last()
+		if got := srv.Info().TLS.CipherSuite; got != tc.suite || (b[0] == recordCID) != tc.named {
+			t.Errorf("%x: suite %x, record of type %d", tc.offered, got, b[0])
+		}
+	}
+}
+
+func TestWhoWantsAConnectionID(t *testing.T) {
+	const gcm, cbc = "\xc0\x2b", "\xc0\x0a"
+	cid := "\x00\x36\x00\x01\x00"
+	other := "\x00\x17\x00\x00"
+	for name, tc := range map[string]struct {
+		suites, extensions string
+		want               bool
+	}{
+		"both":         {cbc + gcm, other + cid, true},
+		"no id":        {gcm, other, false},
+		"no extension": {gcm, "", false},
+		"CBC alone":    {cbc, cid, false},
+		"cut":          {gcm, "\x00\x17\x00\xff" + cid, false},
+	} {
+		rest := fmt.Sprintf("\x00%c%s\x01\x00\x00%c%s", len(tc.suites), tc.suites, len(tc.extensions), tc.extensions)
+		h := hello{rest: []byte(rest)}
+		if got := h.wantsID(withoutCBC(certificateSuites())); got != tc.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/pion/dtls/v3"
@@ -75,6 +76,39 @@ func cutVector(b []byte, at int) (before, after []byte, ok bool) {
 	}
 	end := at + 1 + int(b[at])
 	return b[:end], b[end:], true
+}
+
+// extensionCID is that of RFC 9146.
+const extensionCID = 54
+
+// wantsID reports whether the client offers connection ids, and a suite out of
+// some.
+func (h *hello) wantsID(some []dtls.CipherSuiteID) bool {
+	if len(some) == 0 {
+		return false
+	}
+	n := 2 + int(binary.BigEndian.Uint16(h.rest))
+	if len(h.rest) < n {
+		return false
+	}
+	suites, found := h.rest[2:n], false
+	for ; len(suites) >= 2 && !found; suites = suites[2:] {
+		found = slices.Contains(some, dtls.CipherSuiteID(binary.BigEndian.Uint16(suites)))
+	}
+	_, b, ok := cutVector(h.rest[n:], 0)
+	if !found || !ok || len(b) < 2 {
+		return false
+	}
+	for b = b[2:]; len(b) >= 4; {
+		if binary.BigEndian.Uint16(b) == extensionCID {
+			return true
+		}
+		if n = 4 + int(binary.BigEndian.Uint16(b[2:])); len(b) < n {
+			return false
+		}
+		b = b[n:]
+	}
+	return false
 }
 
 // first is the ClientHello that came before h, which is the second one. The
@@ -148,6 +182,9 @@ func (d *datagrams) greet(l *listener, set *settings, from netip.AddrPort, h *he
 	}
 	p := newPeer(d, from)
 	p.cookie, p.sequence = cookie(h.cookie), h.sequence
+	if suites, err := set.tls.source.dtlsSuites(); err == nil && d.idBytes > 0 {
+		p.named = h.wantsID(withoutCBC(suites))
+	}
 	c.begin(p, set)
 	if !d.enter(p, &set.cfg, h.first(), b) {
 		_ = c.CloseReason("listener-closed")

@@ -392,6 +392,7 @@ func FuzzClientHello(f *testing.F) {
 		if answer := h.challenge(cookie{}); len(answer) != helloVerifyBytes || len(answer) > len(b) {
 			t.Errorf("%d bytes for %d", len(answer), len(b))
 		}
+		_ = h.wantsID(certificateSuites())
 		renumber(slices.Clone(b), 1)
 		if !bytes.Equal(b, before) {
 			t.Error("the datagram has changed")

@@ -86,6 +86,19 @@ func dtlsSuites(ids []uint16) ([]dtls.CipherSuiteID, error) {
 	return out, nil
 }
 
+// withoutCBC leaves out the suites with which the library computes the codes of
+// records with connection ids otherwise than RFC 9146 §5.1.
+func withoutCBC(ids []dtls.CipherSuiteID) []dtls.CipherSuiteID {
+	return slices.DeleteFunc(slices.Clone(ids), func(id dtls.CipherSuiteID) bool {
+		switch id {
+		case dtls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, dtls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA,
+			dtls.TLS_PSK_WITH_AES_128_CBC_SHA256, dtls.TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA256:
+			return true
+		}
+		return false
+	})
+}
+
 // dtlsOptions is what both sides have in common, but for the cipher suites.
 func dtlsOptions(c *tls.Config) []dtls.Option {
 	o := []dtls.Option{dtls.WithLoggerFactory(&logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled})}

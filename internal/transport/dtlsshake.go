@@ -23,6 +23,10 @@ func (s *tlsServer) acceptDatagrams(ctx context.Context, c *conn) error {
 	if err != nil {
 		return explainClient(remote.String(), err)
 	}
+	named := link.peer.named
+	if named {
+		suites = withoutCBC(suites)
+	}
 	var chains [][]*x509.Certificate
 	options := []dtls.ServerOption{
 		dtls.WithCipherSuites(suites...),
@@ -49,7 +53,7 @@ func (s *tlsServer) acceptDatagrams(ctx context.Context, c *conn) error {
 	if s.source.PSKHint != "" {
 		options = append(options, dtls.WithPSKIdentityHint([]byte(s.source.PSKHint)))
 	}
-	if link.idBytes > 0 {
+	if named {
 		options = append(options, dtls.WithConnectionIDGenerator(func() []byte { return link.peer.in.name(link.peer) }))
 	}
 	d, err := dtls.ServerWithOptions(link, remote, options...)
@@ -108,18 +112,27 @@ func (t *ClientTLS) dialDTLS(link *dtlsLink, cfg *tls.Config, key []byte) (*dtls
 	if err != nil {
 		return nil, err
 	}
-	// The server gives a connection id, and needs none: this side does not move
-	// between its addresses.
-	options := []dtls.ClientOption{dtls.WithConnectionIDGenerator(dtls.OnlySendCIDGenerator())}
+	if key != nil {
+		suites = pskSuites()
+	}
+	if len(cfg.CipherSuites) == 0 || key != nil {
+		suites = withoutCBC(suites)
+	}
+	var options []dtls.ClientOption
+	if len(withoutCBC(suites)) == len(suites) {
+		// The server gives a connection id, and needs none: it does not move.
+		options = append(options, dtls.WithConnectionIDGenerator(dtls.OnlySendCIDGenerator()))
+	}
+	options = append(options, dtls.WithCipherSuites(suites...))
 	for _, o := range dtlsOptions(cfg) {
 		options = append(options, o)
 	}
 	if key != nil {
-		options = append(options, dtls.WithCipherSuites(pskSuites()...), dtls.WithPSKIdentityHint([]byte(t.PSKIdentity)),
+		options = append(options, dtls.WithPSKIdentityHint([]byte(t.PSKIdentity)),
 			dtls.WithPSK(func([]byte) ([]byte, error) { return key, nil }))
 		return dtls.ClientWithOptions(link, link.RemoteAddr(), options...)
 	}
-	options = append(options, dtls.WithCipherSuites(suites...),
+	options = append(options,
 		dtls.WithInsecureSkipVerify(true), // verified below, as with TLS
 		dtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) error {
 			if cfg.VerifyConnection == nil {

@@ -26,6 +26,7 @@ type peer struct {
 
 	cookie   cookie // with which its client has shown that it is there
 	sequence uint64 // of the record that brought it
+	named    bool   // it is to have a connection id
 
 	reads    alarm     // guards what follows; rings when a read has something to look at
 	queue    []arrival // queue[next:] waits
