@@ -31,7 +31,7 @@ type grounds struct {
 }
 
 // newGrounds starts iotctl with MQTT and the listeners, whose URLs have the
-// names. The rest of the configuration is YAML. Files are beside it.
+// names; behind a blank may stand the rest of the listener's entry. The rest of the configuration is YAML. Files are beside it.
 func newGrounds(t *testing.T, listeners map[string]string, rest string, files map[string]string) *grounds {
 	t.Helper()
 	g := &grounds{t: t, dir: socketDir(t), log: new(output)}
@@ -39,7 +39,11 @@ func newGrounds(t *testing.T, listeners map[string]string, rest string, files ma
 	var c strings.Builder
 	fmt.Fprintf(&c, "listeners:\n  - {name: mqtt, url: mqtt://127.0.0.1:0}\n")
 	for name, url := range listeners {
-		fmt.Fprintf(&c, "  - {name: %s, url: %q%s}\n", name, url, certificateFor(url))
+		url, options, found := strings.Cut(url, " ")
+		if !found {
+			options = certificateFor(url)
+		}
+		fmt.Fprintf(&c, "  - {name: %s, url: %q%s}\n", name, url, options)
 	}
 	for name, content := range files {
 		writeFile(t, g.dir, name, content)
@@ -54,7 +58,7 @@ func newGrounds(t *testing.T, listeners map[string]string, rest string, files ma
 // TLS.
 func certificateFor(url string) string {
 	switch scheme, _, _ := strings.Cut(url, ":"); scheme {
-	case "emqtcps", "texts", "frames", "exprotos", "exproto+dtls":
+	case "emqtcps", "texts", "frames", "exprotos", "exproto+dtls", "mqttsns":
 		return ", tls: {cert: server.pem, key: server.key}"
 	}
 	return ""
