@@ -47,7 +47,8 @@
 // an unknown identity end a handshake in the same way. The extended master secret is
 // required of clients: RFC 7627.
 //
-// A client that offers connection ids is given one (RFC 9146), and keeps its
+// A client that offers connection ids is given one (RFC 9146), unless all of its
+// cipher suites are of CBC, for which the library has them wrong, and keeps its
 // connection when its address changes, as that of a sleeping device behind a NAT
 // does. Answers go to the address that the newest record came from, once that has
 // been verified; so an attacker who can hold a genuine record back and send it from

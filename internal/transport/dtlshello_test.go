@@ -339,11 +339,11 @@ func TestHelloOfAnotherRecordVersion(t *testing.T) {
 	for _, minor := range []byte{0x00, 0xff} {
 		l, conns := packetServer(t, "exproto+dtls://127.0.0.1:0", ListenConfig{TLS: ca.server})
 		n := newNAT(t, l)
-		n.alter = func(b []byte) {
+		n.rewrite(func(b []byte) {
 			if record(b).message() == messageClientHello {
 				b[2] = minor
 			}
-		}
+		})
 		dialed := dialing(t, n.url, DialConfig{TLS: ca.client})
 		srv := next(t, conns)
 		if err := srv.Handshake(t.Context()); err != nil {

@@ -72,6 +72,13 @@ func (n *nat) repeat(times int) {
 	n.times = times
 }
 
+// rewrite changes each datagram of the client.
+func (n *nat) rewrite(alter func(b []byte)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.alter = alter
+}
+
 // history is what the client has sent.
 func (n *nat) history() [][]byte {
 	n.mu.Lock()
