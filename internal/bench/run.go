@@ -213,11 +213,11 @@ func (r *runner) measure(ctx context.Context, finished *<-chan error) error {
 		at += int64(step.Duration)
 	}
 	marks = append(marks, mark{at, StageDrain, 0})
-	for _, m := range marks {
+	for k, m := range marks {
 		if over, err := r.await(ctx, m.at, finished); over {
 			return err
 		}
-		if m.stage != StageDrain {
+		if k > 0 && m.stage != StageDrain { // the first has been entered
 			r.log.enter(m.stage, m.step)
 		}
 	}
