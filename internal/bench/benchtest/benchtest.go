@@ -55,7 +55,7 @@ func scenario(t *testing.T, spec bench.Spec, v mqtt.Version) {
 	o.Record = &record
 	o.Plan = bench.Plan{
 		Version: v, QoS: -1, SubQoS: -1, Clients: 6, Publishers: 6, Subscribers: 4, Topics: 2, Rate: 100, ConnRate: 10_000,
-		Warmup: 100 * time.Millisecond, Duration: 400 * time.Millisecond,
+		Warmup: 100 * time.Millisecond, Duration: 400 * time.Millisecond, Drain: 2 * time.Minute,
 	}
 	f, err := bench.Run(t.Context(), o)
 	if err != nil {
