@@ -2,9 +2,11 @@ package mqttsn
 
 import (
 	"errors"
+	"log/slog"
 
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/codec/mqttsn"
+	"github.com/iotctl/iotctl/internal/gateway"
 	"github.com/iotctl/iotctl/internal/session"
 )
 
@@ -121,16 +123,16 @@ func (c *client) accept(w *work, s *setup) (ok bool) {
 	}
 	c.g.counts.connected.Add(1)
 	c.reply(w, mqttsn.Connack{})
+	if c.g.log.Enabled(c.g.ctx, slog.LevelDebug) {
+		c.g.log.Debug("client connected", "client", gateway.Clip(c.plainID()), "user", s.identity.Name, "remote", s.from.remote(), "listener", s.from.port.listener)
+	}
 	c.out.forget(c)
 	c.resume(w)
 	c.arm(w.now)
 	return true
 }
 
-var (
-	errActive = errors.New("the client is connected at another address")
-	errOwner  = errors.New("the client identifier belongs to another identity")
-)
+var errActive = errors.New("the client is connected at another address")
 
 // adopt has the client of a session go on by a new CONNECT: a repeated one, one that
 // ends its sleep, or one from another address.

@@ -127,6 +127,10 @@ type Sessions struct {
 	AsleepConnect string
 	// MaxClientID is the longest client identifier, in bytes. 0: 256.
 	MaxClientID int
+	// ClientIDs says what a client may call itself that has proved who it is, by its
+	// certificate, its key, or a password: free, identity (the same), or prefix (what
+	// begins with it). With the last two nobody else comes in. "": free.
+	ClientIDs string `yaml:"client_ids"`
 	// EmptyClientID says what becomes of a CONNECT without one that asks for a clean
 	// session: generate, or refuse. "": generate.
 	EmptyClientID string
@@ -147,6 +151,10 @@ const (
 
 	asleepResume = "resume"
 	asleepStrict = "strict"
+
+	clientIDsFree     = "free"
+	clientIDsIdentity = "identity"
+	clientIDsPrefix   = "prefix"
 
 	emptyGenerate = "generate"
 	emptyRefuse   = "refuse"
@@ -243,6 +251,7 @@ func (c Config) withDefaults() Config {
 	gateway.Default(&s.Takeover, takeoverAllow)
 	gateway.Default(&s.AsleepConnect, asleepResume)
 	gateway.Default(&s.MaxClientID, 256)
+	gateway.Default(&s.ClientIDs, clientIDsFree)
 	gateway.Default(&s.EmptyClientID, emptyGenerate)
 
 	gateway.Default(&c.Timers.Retry, 10*time.Second)
@@ -335,6 +344,7 @@ func (c Config) Validate() error {
 		{"sessions.rebind", c.Sessions.Rebind, []string{rebindNever, rebindSameIP, rebindSleep, rebindAlways}},
 		{"sessions.takeover", c.Sessions.Takeover, []string{takeoverAllow, takeoverReject}},
 		{"sessions.asleep_connect", c.Sessions.AsleepConnect, []string{asleepResume, asleepStrict}},
+		{"sessions.client_ids", c.Sessions.ClientIDs, []string{clientIDsFree, clientIDsIdentity, clientIDsPrefix}},
 		{"sessions.empty_client_id", c.Sessions.EmptyClientID, []string{emptyGenerate, emptyRefuse}},
 		{"sleep.drop", c.Sleep.Drop, []string{dropOldest, dropNewest}},
 		{"compat.return_codes", c.Compat.ReturnCodes, []string{codesStandard, codesEMQX}},

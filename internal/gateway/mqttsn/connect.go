@@ -198,6 +198,8 @@ func (g *Gateway) identify(p path, clientID string) (auth.Identity, error) {
 	id, verdict, err := g.auth.Authenticate(ctx, creds)
 	pending := (*auth.Pending)(nil)
 	switch {
+	case err == nil && verdict == auth.Allow && !mayBeCalled(t.Sessions.ClientIDs, clientID, id.Name):
+		return auth.Identity{}, fmt.Errorf("who is %q may not be called that: client_ids", gateway.Clip(id.Name))
 	case err == nil && verdict == auth.Allow:
 		id.ClientID = clientID
 		return id, nil
@@ -207,6 +209,18 @@ func (g *Gateway) identify(p path, clientID string) (auth.Identity, error) {
 		g.log.Error("authentication failed", "client", gateway.Clip(clientID), "err", err)
 	}
 	return auth.Identity{}, cmp.Or(err, errors.New("the client is not known, or its credentials are wrong"))
+}
+
+// mayBeCalled reports whether sessions.client_ids lets who is name use the client
+// identifier.
+func mayBeCalled(rule, clientID, name string) bool {
+	switch rule {
+	case clientIDsIdentity:
+		return name != "" && clientID == name
+	case clientIDsPrefix:
+		return name != "" && strings.HasPrefix(clientID, name)
+	}
+	return true
 }
 
 // begin sets a client up that has been let in: it is asked for its will first, if

@@ -129,7 +129,7 @@ func (g *Gateway) Serve(ctx context.Context, l transport.Listener) error {
 	g.begin()
 	defer g.end()
 	stop := context.AfterFunc(ctx, func() {
-		g.dismiss(g.clients.of(listenerName(l)))
+		g.dismiss(g.of(listenerName(l)))
 		_ = l.Close()
 	})
 	defer stop()

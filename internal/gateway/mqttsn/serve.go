@@ -54,6 +54,17 @@ func (g *Gateway) dismiss(cs []*client) {
 	g.crew.wait()
 }
 
+// of returns the clients of a listener, and who publishes there without being one.
+func (g *Gateway) of(listener string) []*client {
+	all := g.clients.of(listener)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c := g.pseudo[listener]; c != nil {
+		all = append(all, c)
+	}
+	return all
+}
+
 // listenerName is what the listener is called in credentials.
 func listenerName(l transport.Listener) string { return cmp.Or(l.Config().Name, l.URL()) }
 
