@@ -62,6 +62,7 @@ QoS 2 came twice, or one could not be sent when it was due.`,
   iotctl bench pair mqtt://127.0.0.1 -c 10 --rate 5000 -q 1 --duration 30s
   iotctl bench fanout --subscribers 1000 --closed --assert loss==0
   iotctl bench conn -c 10000 -R 1000 -h broker.example
+  iotctl bench mqttsn-sleep --serve -c 10000
   iotctl bench pair --rate 1000 --find-max --assert 'e2e.p99<20ms' --assert loss==0
   iotctl bench latency --watch-pid "$(pidof mosquitto)" -o run.res
   iotctl bench report run.res -o run.html`,

@@ -108,7 +108,7 @@ func (o *benchOptions) register(cmd *cobra.Command) {
 	f.StringVar(&o.payloadHeaders, "payload-hdrs", "", "understood for emqtt_bench's sake: payloads always carry time and number")
 	f.Int64VarP(&p.Messages, "limit", "L", 0, "publish so many `messages` in all, then end")
 	f.IntVarP(&o.window, "inflight", "F", 0, "how many `messages` a client may have on their way (default 100, at QoS 2 20)")
-	f.StringVar(&o.devices, "devices", "", "`url` that devices connect to, where a scenario has some: emqtcp://HOST:PORT (default: the broker's host)")
+	f.StringVar(&o.devices, "devices", "", "`url` that devices connect to, where a scenario has some: emqtcp://HOST:PORT, mqttsn://HOST:PORT (default: the broker's host)")
 	f.StringVar(&o.codec, "codec", "", "`name` of what devices speak, as iotctl codec list has it, or a file (default gt06)")
 	f.StringArrayVarP(&o.options, "set", "", nil, "`name=number` of a scenario's own option; repeatable")
 	in(groupLoad, "count", "publishers", "subscribers", "topic", "topics", "qos", "sub-qos", "retain", "size", "payload-hdrs", "limit", "inflight", "devices", "codec", "set")

@@ -23,15 +23,17 @@
 // # Goroutines
 //
 // A connection has one goroutine, which reads; it holds no buffer while it
-// waits. Publishing is done by a few drivers for all clients, in batches, or,
+// waits. Clients of MQTT-SN share sockets, each of which has one (mqttsn.go).
+// Publishing is done by a few drivers for all clients, in batches, or,
 // where acknowledgements open a window, by the goroutine that has read them. A
 // goroutine more writes to a socket only while the kernel takes nothing more.
 // [Run] returns when all have ended.
 //
 // # Locks
 //
-// Client.wmu (the socket's output), then shard.mu (what is recorded). Neither
-// is held while something is waited for, but for a write to TLS and WebSocket.
+// Client.wmu (the socket's output) or snPort.mu, then shard.mu (what is recorded).
+// Neither is held while something is waited for, but for a write to TLS, WebSocket
+// and DTLS.
 //
 // # To add a scenario
 //

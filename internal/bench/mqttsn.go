@@ -88,7 +88,7 @@ func (s *Session) snOptions(scenario string) snOptions {
 }
 
 // snForwarders is how many sockets many clients share.
-const snForwarders = 4
+const snForwarders = 16
 
 // snSockets is how many sockets a plan with n clients needs.
 func snSockets(p *Plan, scenario string, n int) int {

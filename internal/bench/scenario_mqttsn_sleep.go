@@ -16,7 +16,7 @@ func MQTTSNSleep() Spec {
 	const name = "mqttsn-sleep"
 	return Spec{
 		Name: name, Device: "mqttsn",
-		Summary: "clients of MQTT-SN sleep, are sent something (" + name + ".messages, 1), and all wake, --rate of them per second (default: all); an operation is from PINGREQ to PINGRESP",
+		Summary: "clients of MQTT-SN sleep, are sent something (" + name + ".messages, 1; after .rest, 0 s), and all wake, --rate of them per second (default: all); an operation is from PINGREQ to PINGRESP",
 		Defaults: func(p *Plan) {
 			Default(&p.Clients, 1000)
 			p.Publishers, p.Subscribers = 0, 0
@@ -55,7 +55,7 @@ func (m mqttsnSleep) Open(ctx context.Context, s *Session) (Load, error) {
 	if err := fleet.open(ctx); err != nil {
 		return nil, err
 	}
-	l := &snDorm{s: s, fleet: fleet, author: author[0], payload: noise(p.Size, uint64(s.run))}
+	l := &snDorm{s: s, name: m.name, fleet: fleet, author: author[0], payload: noise(p.Size, uint64(s.run))}
 	s.own = true
 	for _, c := range fleet.clients {
 		if c.isUp {
@@ -73,6 +73,7 @@ func (m mqttsnSleep) Open(ctx context.Context, s *Session) (Load, error) {
 // snDorm is clients that sleep.
 type snDorm struct {
 	s        *Session
+	name     string // of the scenario
 	fleet    *snFleet
 	author   *Client
 	sleepers []*snClient
@@ -93,7 +94,8 @@ func (l *snDorm) Run(ctx context.Context) error {
 	late, stop := l.s.overtime(ctx, &ended)
 	defer stop()
 	each := snMessages(l.s.plan)
-	for left := l.s.plan.Messages; ctx.Err() == nil; {
+	rest := time.Duration(l.s.plan.Option(l.name+".rest", 0) * float64(time.Second))
+	for left := l.s.plan.Messages; ctx.Err() == nil && (rest == 0 || pause(ctx, rest)); {
 		n := min(left, each*int64(len(l.sleepers)))
 		if n <= 0 {
 			return nil
