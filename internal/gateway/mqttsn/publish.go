@@ -40,6 +40,9 @@ func (c *client) publish(w *work, body []byte) {
 		return
 	}
 	_, err = c.link.Publish(view(&p, topic))
+	if err == nil && p.QoS == 2 {
+		c.receive(&p, topic)
+	}
 	if err == nil && p.QoS > 0 {
 		err = c.commit(w)
 	}
@@ -56,7 +59,6 @@ func (c *client) publish(w *work, body []byte) {
 	case 1:
 		c.reply(w, mqttsn.Puback{TopicID: p.TopicID, MsgID: p.MsgID})
 	case 2:
-		c.receive(&p, topic)
 		c.reply(w, mqttsn.Pubrec{MsgID: p.MsgID})
 	}
 }

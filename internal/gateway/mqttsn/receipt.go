@@ -60,7 +60,8 @@ func (c *client) hasReceived(w *work, p *mqttsn.Publish, topic []byte) bool {
 	return false
 }
 
-// receive remembers a message until it is released, and for a while after that.
+// receive remembers a message until it is released, and for a while after that. It is
+// kept with the next commit.
 func (c *client) receive(p *mqttsn.Publish, topic []byte) {
 	if c.receipts == nil {
 		c.receipts = new(receipts)
@@ -77,6 +78,7 @@ func (c *client) receive(p *mqttsn.Publish, topic []byte) {
 		rs.next = (rs.next + 1) % uint8(len(rs.all))
 	}
 	rs.all[place] = receipt{hash: hashOf(p, topic), msgID: p.MsgID}
+	c.link.Keep(keptReceipts, rs.encode())
 }
 
 // release notes when the client has ended the exchange, and has that kept with the
@@ -93,29 +95,38 @@ func (c *client) release(w *work, msgID uint16) {
 	}
 }
 
-// receiptBytes is what one takes in the store: MsgId and hash.
-const receiptBytes = 10
+// receiptBytes is what one takes in the store: MsgId, hash, and 1 if it has been
+// released.
+const receiptBytes = 11
 
-// encode is those that have been released.
 func (rs *receipts) encode() []byte {
 	b := make([]byte, 0, len(rs.all)*receiptBytes)
 	for i := range rs.all {
-		if r := &rs.all[i]; r.released != 0 {
-			b = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint16(b, r.msgID), r.hash)
+		r := &rs.all[(int(rs.next)+i)%len(rs.all)] // the oldest first
+		if r.msgID == 0 {
+			continue
 		}
+		var released byte
+		if r.released != 0 {
+			released = 1
+		}
+		b = append(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint16(b, r.msgID), r.hash), released)
 	}
 	return b
 }
 
 // decodeReceipts is the reverse of encode, with another time; nil if there are none.
-func decodeReceipts(b []byte, released time.Duration) *receipts {
+func decodeReceipts(b []byte, now time.Duration) *receipts {
 	if len(b) < receiptBytes {
 		return nil
 	}
 	rs := &receipts{}
 	for i := 0; i < len(rs.all) && len(b) >= receiptBytes; i++ {
-		rs.all[i] = receipt{msgID: binary.BigEndian.Uint16(b), hash: binary.BigEndian.Uint64(b[2:]), released: max(1, released)}
-		b = b[receiptBytes:]
+		r := receipt{msgID: binary.BigEndian.Uint16(b), hash: binary.BigEndian.Uint64(b[2:])}
+		if b[10] != 0 {
+			r.released = max(1, now)
+		}
+		rs.all[i], b = r, b[receiptBytes:]
 		rs.next = uint8((i + 1) % len(rs.all))
 	}
 	return rs
