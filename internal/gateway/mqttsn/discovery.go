@@ -18,7 +18,9 @@ import (
 // connect to. Whoever asks is answered, and by that address alone: whether it has
 // asked in a group or not.
 //
-// A standby gateway is silent in the groups for as long as it hears of another one.
+// A standby gateway is silent in the groups for as long as it hears of another one,
+// and at its start until it has asked for one. What is not sent to a group cannot
+// silence it, but for answers to that question.
 
 // Timers of discovery. SN-7.2
 const (
@@ -78,10 +80,21 @@ func (n *neighbours) asked(now time.Time) bool {
 	return now.Before(n.searching)
 }
 
-// standingBy reports whether another gateway is there, and this one is to be silent.
+// standingBy reports whether this gateway is to be silent: another one is there, or
+// may be.
 func (g *Gateway) standingBy(now time.Time) bool {
 	t := g.terms.Load()
-	return t.Multicast.Standby && now.Before(g.neighbours.last(t.GatewayID))
+	return t.Multicast.Standby && (g.neighbours.asked(now) || now.Before(g.neighbours.last(t.GatewayID)))
+}
+
+// presumed is until when another gateway is taken to be there that has not said when
+// it advertises: it is taken to do so as often as this one.
+func (g *Gateway) presumed(now time.Time) time.Time {
+	d := g.terms.Load().AdvertiseDuration
+	if d < 0 {
+		d = (Config{}).withDefaults().AdvertiseDuration
+	}
+	return now.Add(missedAdvertisements * d)
 }
 
 // discover works off what somebody has sent to the listener, in no group: a
@@ -102,7 +115,7 @@ func (g *Gateway) discover(w *work, p path, t mqttsn.Type, body []byte) {
 		case !g.neighbours.asked(w.now) || len(m.Address) > 0: // clients answer with addresses
 			g.counts.unexpected.Add(1)
 		default:
-			g.neighbours.heard(m.GatewayID, w.now.Add(missedAdvertisements*g.terms.Load().AdvertiseDuration))
+			g.neighbours.heard(m.GatewayID, g.presumed(w.now))
 		}
 	default: // forged easily, where no group has let it in
 		g.counts.unexpected.Add(1)
@@ -159,7 +172,7 @@ func (g *Gateway) overhear(w *work, p path, b []byte) {
 		case err != nil:
 			g.dropped(err)
 		case m.GatewayID != t.GatewayID && len(m.Address) == 0:
-			g.neighbours.heard(m.GatewayID, w.now.Add(missedAdvertisements*t.AdvertiseDuration))
+			g.neighbours.heard(m.GatewayID, g.presumed(w.now))
 		}
 	default:
 		g.counts.unexpected.Add(1)
@@ -172,31 +185,29 @@ const namesakePause = 10 * time.Minute
 // namesake sees to an ADVERTISE with our own identifier: it is ours, or there is
 // another gateway that clients cannot tell from this one.
 func (g *Gateway) namesake(w *work, p path) {
-	if p.port.carrier.(*socket).sentFrom(p.addr) {
-		return
-	}
 	n := &g.neighbours
 	n.mu.Lock()
 	again := n.told.IsZero() || w.now.Sub(n.told) >= namesakePause
-	if again {
-		n.told = w.now
-	}
 	n.mu.Unlock()
-	if again {
-		g.log.Warn("another gateway has the same identifier: give one of them another gateway_id", "gateway_id", g.terms.Load().GatewayID, "address", p.addr)
+	if !again || g.sentFrom(p.addr) {
+		return
 	}
+	n.mu.Lock()
+	n.told = w.now
+	n.mu.Unlock()
+	g.log.Warn("another gateway has the same identifier: give one of them another gateway_id", "gateway_id", g.terms.Load().GatewayID, "address", p.addr)
 }
 
-// sentFrom reports whether a is an address that the socket sends from.
-func (s *socket) sentFrom(a netip.AddrPort) bool {
-	s.mu.Lock()
-	l := s.l
-	s.mu.Unlock()
-	if l == nil {
-		return false
+// sentFrom reports whether a is an address that one of the sockets sends from.
+func (g *Gateway) sentFrom(a netip.AddrPort) bool {
+	g.mu.Lock()
+	own := false
+	for _, p := range g.ports {
+		s, ok := p.carrier.(*socket)
+		own = own || ok && s.at(a.Port())
 	}
-	own, ok := l.Addr().(*net.UDPAddr)
-	if !ok || own.AddrPort().Port() != a.Port() {
+	g.mu.Unlock()
+	if !own {
 		return false
 	}
 	addrs, err := net.InterfaceAddrs()
@@ -204,6 +215,18 @@ func (s *socket) sentFrom(a netip.AddrPort) bool {
 		n, ok := local.(*net.IPNet)
 		return ok && n.IP.Equal(a.Addr().AsSlice())
 	})
+}
+
+// at reports whether the socket is open, and has that port.
+func (s *socket) at(port uint16) bool {
+	s.mu.Lock()
+	l := s.l
+	s.mu.Unlock()
+	if l == nil {
+		return false
+	}
+	own, ok := l.Addr().(*net.UDPAddr)
+	return ok && own.AddrPort().Port() == port
 }
 
 // meeting is a multicast group, as one listener has joined it.
@@ -244,7 +267,7 @@ func (g *Gateway) join(l transport.PacketListener, p *port) (leave func(), err e
 		}
 	}
 	if len(all) > 0 {
-		reading.Go(func() { g.speak(l, all, stop) })
+		reading.Go(func() { g.speak(g.voice(l, all), stop) })
 	}
 	return leave, nil
 }
@@ -267,6 +290,9 @@ func (g *Gateway) listen(group *transport.Group, p *port) {
 	for {
 		n, err := group.ReadBatch(ds)
 		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				g.log.Error("nothing is heard any more in a multicast group", "interface", group.Interface(), "err", err)
+			}
 			return
 		}
 		w.begin()
@@ -277,11 +303,10 @@ func (g *Gateway) listen(group *transport.Group, p *port) {
 	}
 }
 
-// speak advertises the gateway in the groups until stop is closed, unless it stands
-// by for another one.
-func (g *Gateway) speak(l transport.PacketListener, all []meeting, stop <-chan struct{}) {
-	failed := map[string]bool{} // by interface: the log knows
-	say := func(m mqttsn.Message) {
+// voice returns what sends to groups. An interface that fails is in the log once.
+func (g *Gateway) voice(l transport.PacketListener, all []meeting) (say func(mqttsn.Message)) {
+	failed := map[string]bool{} // by interface
+	return func(m mqttsn.Message) {
 		b, _ := m.Append(nil) // fixed length
 		for _, at := range all {
 			for _, group := range at.groups {
@@ -294,12 +319,17 @@ func (g *Gateway) speak(l transport.PacketListener, all []meeting, stop <-chan s
 			}
 		}
 	}
+}
+
+// speak advertises the gateway in the groups until stop is closed, unless it stands
+// by for another one.
+func (g *Gateway) speak(say func(mqttsn.Message), stop <-chan struct{}) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	if g.terms.Load().Multicast.Standby {
 		g.neighbours.search(g.now().Add(searchTime))
 		say(mqttsn.SearchGW{})
-		timer.Reset(searchTime)
+		timer.Reset(searchTime + g.hesitation())
 	}
 	for {
 		select {
@@ -310,7 +340,8 @@ func (g *Gateway) speak(l transport.PacketListener, all []meeting, stop <-chan s
 		t, now := g.terms.Load(), g.now()
 		switch {
 		case g.standingBy(now):
-			timer.Reset(g.neighbours.last(t.GatewayID).Sub(now) + tick)
+			until := g.neighbours.last(t.GatewayID)
+			timer.Reset(max(until.Sub(now), 0) + tick + g.hesitation())
 		case t.AdvertiseDuration < 0: // found by those who ask
 			timer.Reset(time.Minute)
 		default:
@@ -319,4 +350,14 @@ func (g *Gateway) speak(l transport.PacketListener, all []meeting, stop <-chan s
 			timer.Reset(t.AdvertiseDuration)
 		}
 	}
+}
+
+// hesitation is by chance, so that of several gateways that stand by one speaks
+// first, and the others hear it.
+func (g *Gateway) hesitation() time.Duration {
+	most := searchTime
+	if d := g.terms.Load().AdvertiseDuration; d > 0 {
+		most = min(most, d)
+	}
+	return most * time.Duration(g.rand()>>16) >> 16
 }

@@ -2,6 +2,7 @@ package mqttsn
 
 import (
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 
 	"github.com/iotctl/iotctl/internal/codec/mqttsn"
@@ -63,15 +64,38 @@ func (f *forwarders) allow(a netip.Addr) bool {
 
 // unwrap works off what a forwarder has passed on. Its client is known by the
 // forwarder's address and the node identifier together. SN-5.5
-func (g *Gateway) unwrap(w *work, p path, body, inner []byte) {
+func (g *Gateway) unwrap(w *work, p path, h mqttsn.Header, body, inner []byte) {
 	m, err := mqttsn.ParseEncapsulated(body, inner, &w.options)
 	switch {
 	case err != nil:
 		g.dropped(err)
+	case len(m.NodeID) > mqttsn.MaxNodeID || h.Bytes > 2: // answers have no room for such a one
+		g.counts.malformed.Add(1)
 	case !g.terms.Load().forwarders.allow(p.remote().Addr()):
 		g.counts.foreignForwarder.Add(1)
 	default:
-		p.node = node{forwarded: true, id: string(m.NodeID)}
+		p.node = node{forwarded: true, id: w.nodes.name(m.NodeID)}
 		g.receive(w, p, m.Inner)
 	}
+}
+
+// nodeNames are node identifiers as strings, so that those that come often are not
+// made again for each datagram. A new one takes the place of another.
+type nodeNames struct {
+	seed  maphash.Seed
+	names []string
+}
+
+// keptNodes is how many are kept.
+const keptNodes = 1024
+
+func (n *nodeNames) name(id []byte) string {
+	if n.names == nil {
+		n.seed, n.names = maphash.MakeSeed(), make([]string, keptNodes)
+	}
+	s := &n.names[maphash.Bytes(n.seed, id)%keptNodes]
+	if *s != string(id) {
+		*s = string(id)
+	}
+	return *s
 }

@@ -204,7 +204,7 @@ func (g *Gateway) receive(w *work, p path, b []byte) {
 	g.counts.received(h.Type)
 	switch {
 	case h.Type == mqttsn.TypeEncapsulated && !p.node.forwarded:
-		g.unwrap(w, p, body, b[n:])
+		g.unwrap(w, p, h, body, b[n:])
 		return
 	case !h.Type.Known() || h.Type == mqttsn.TypeEncapsulated: // none within another: SN-5.4.20
 		g.counts.unknownType.Add(1)

@@ -66,6 +66,7 @@ type work struct {
 	buf     []byte           // scratch for one message
 	head    []byte           // scratch for the head of a forwarder
 	topic   []byte           // scratch for one topic
+	nodes   nodeNames        // behind forwarders
 }
 
 func (g *Gateway) newWork() *work {
