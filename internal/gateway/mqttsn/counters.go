@@ -20,6 +20,7 @@ type counts struct {
 	unexpected  atomic.Uint64 // means nothing in the state that the client is in
 	stranger    atomic.Uint64 // comes from somebody who is not connected; answered or not
 	crowded     atomic.Uint64 // found too much that waits
+	flooded     atomic.Uint64 // found too much that had been read and not worked off
 	limited     atomic.Uint64 // would have needed an answer to a stranger, of which there were too many
 	halfOpen    atomic.Uint64 // is a CONNECT that found too many connecting, or too many clients
 	minusOneOff atomic.Uint64 // has QoS -1, which is not enabled
@@ -85,6 +86,7 @@ func (g *Gateway) Counters() map[string]uint64 {
 		"dropped/unexpected":    n.unexpected.Load(),
 		"dropped/stranger":      n.stranger.Load(),
 		"dropped/crowded":       n.crowded.Load(),
+		"dropped/flooded":       n.flooded.Load(),
 		"dropped/limited":       n.limited.Load(),
 		"dropped/half_open":     n.halfOpen.Load(),
 		"dropped/minus_one_off": n.minusOneOff.Load(),

@@ -4,9 +4,10 @@
 //
 // # Goroutines
 //
-// One goroutine per plain listener reads batches of datagrams and works most of
-// them off itself; what may wait for the store or an authenticator goes to one of
-// a crew, which is there only while there is something to do (work.go). DTLS costs
+// Two goroutines per plain listener: one reads, so that nothing is lost in the
+// kernel when everybody wakes at once (backlog.go), and the other works off batches
+// of datagrams. What may wait for the store or an authenticator goes to one of a
+// crew, which is there only while there is something to do (work.go). DTLS costs
 // what its library costs: see transport. One timer wheel serves all clients.
 //
 // # Memory

@@ -19,7 +19,7 @@ const (
 	datagramMax = 64 << 10 // bytes
 )
 
-// servePackets reads what comes to a socket.
+// servePackets reads what comes to a socket; another goroutine works it off.
 func (g *Gateway) servePackets(l transport.PacketListener) error {
 	p := g.open(l)
 	defer g.close(p, l)
@@ -28,8 +28,12 @@ func (g *Gateway) servePackets(l transport.PacketListener) error {
 		return errors.Join(err, l.Close())
 	}
 	defer leave()
+	waiting := newBacklog()
+	var working sync.WaitGroup
+	working.Go(func() { g.workOff(p, waiting) })
+	defer working.Wait()
+	defer waiting.end()
 	ds := transport.NewDatagrams(batch, datagramMax)
-	w := g.newWork()
 	for {
 		n, err := l.ReadBatch(ds)
 		if errors.Is(err, net.ErrClosed) {
@@ -38,11 +42,22 @@ func (g *Gateway) servePackets(l transport.PacketListener) error {
 		if err != nil {
 			return err
 		}
+		g.counts.flooded.Add(uint64(waiting.put(ds[:n])))
+	}
+}
+
+// workOff works off what has come to a port.
+func (g *Gateway) workOff(p *port, waiting *backlog) {
+	w := g.newWork()
+	for c := waiting.take(); c != nil; c = waiting.take() {
 		w.begin()
-		for i := range ds[:n] {
-			g.receive(w, path{port: p, addr: ds[i].Addr}, ds[i].Data)
+		begin := 0
+		for _, d := range c.items {
+			g.receive(w, path{port: p, addr: d.from}, c.bytes[begin:d.end:d.end])
+			begin = d.end
 		}
 		w.end()
+		waiting.give(c)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // A client's events are worked off one after the other, by whoever owns it at the
-// moment: the goroutine that reads from the socket, for what costs nothing but
+// moment: the goroutine that a datagram has come to, for what costs nothing but
 // computing, or one of the crew for what may wait for the store. So a client that is
 // idle, or asleep, has none.
 
