@@ -76,9 +76,9 @@ func TestHostileDatagrams(t *testing.T) {
 	all := vectors(t)
 	settings := map[string]string{"unknown_reply_rate": "1000000"}
 	w := newWorld(t, settings)
-	n := 20_000
+	n := 200_000
 	if testing.Short() || underRaceDetector() {
-		n = 4_000
+		n = 10_000
 	}
 	for i := range n {
 		var b []byte
@@ -134,6 +134,55 @@ func TestHostileDatagrams(t *testing.T) {
 		}
 		if m, ok := w.mqtt.next(); ok {
 			t.Fatalf("%x: published %s", b, m)
+		}
+	}
+}
+
+// TestHostileClients has a client that is let in send anything: whatever comes of
+// it, nobody else notices, and nothing is counted twice.
+func TestHostileClients(t *testing.T) {
+	all := vectors(t)
+	seeds := 100
+	if testing.Short() || underRaceDetector() {
+		seeds = 8
+	}
+	for seed := range seeds {
+		r := rand.New(rand.NewPCG(uint64(seed), 4))
+		w := newWorld(t, map[string]string{"topics.predefined": "7=seven", "qos_minus_one.enabled": "true"})
+		hostile, honest := peerAddress("a"), peerAddress("b")
+		w.receive(honest, append([]byte{12, 4, 4, 1, 0, 0}, "honest"...))
+		w.air.queue = nil
+		for i := range 500 {
+			b := mutate(r, all[r.IntN(len(all))])
+			if i%50 == 0 {
+				b = append([]byte{9, 4, byte(r.IntN(4)) << 2, 1, 0, 60}, "dev"...)
+			}
+			w.dropped()
+			w.receive(hostile, b)
+			if n := w.dropped(); n > 1 {
+				t.Fatalf("%x (%s) is counted %d times", b, explain(b, false), n)
+			}
+			switch r.IntN(20) {
+			case 0:
+				w.advance(time.Duration(r.IntN(20_000)) * time.Millisecond)
+			case 1:
+				if err := w.mqtt.publish("a/b", byte(r.IntN(3)), "x", r.IntN(2) == 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, d := range w.air.queue {
+				if d.Addr == honest {
+					t.Fatalf("%x: %x goes to somebody else", b, d.Data)
+				}
+			}
+			w.air.queue = w.air.queue[:0]
+			for _, ok := w.mqtt.next(); ok; _, ok = w.mqtt.next() {
+				continue
+			}
+		}
+		w.receive(honest, []byte{2, 0x16})
+		if b, ok := w.air.next(honest); !ok || !bytes.Equal(b, []byte{2, 0x17}) {
+			t.Fatalf("the honest client gets %x", b)
 		}
 	}
 }
