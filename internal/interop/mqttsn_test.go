@@ -359,3 +359,35 @@ func TestSleeperOutlivesTheServer(t *testing.T) {
 		}
 	}
 }
+
+// TestSleeperSleepsThroughAnUpdate ends the server orderly: who sleeps does not
+// notice, and who does not is told.
+func TestSleeperSleepsThroughAnUpdate(t *testing.T) {
+	g := newSNGrounds(t)
+	d, awake := newScapyDevice(t, g.open["sn"]), newScapyDevice(t, g.open["sn"])
+	d.say("CONNECT", fields{"will": 1, "duration": 60, "client_id": "dev"})
+	d.hear("WILLTOPICREQ")
+	d.say("WILLTOPIC", fields{"retain": 1, "will_topic": "dev/state"})
+	d.hear("WILLMSGREQ")
+	d.say("WILLMSG", fields{"will_msg": "gone"})
+	d.accepted("CONNACK")
+	d.subscribe("lamp/1", 1)
+	d.say("DISCONNECT", fields{"duration": 3600})
+	d.hear("DISCONNECT")
+	awake.connect("awake", 1)
+	g.mqtt(t, "publisher").publishAt(1, "lamp/1", "before")
+	if err := g.halt(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	awake.hear("DISCONNECT")
+	g.start()
+	p := g.mqtt(t, "watcher", "#")
+	p.nothing() // not the will, which is retained
+	p.publishAt(1, "lamp/1", "after")
+	p.receive("lamp/1", "after")
+	d.to(g.open["sn"])
+	d.say("PINGREQ", fields{"client_id": "dev"})
+	d.receive("before")
+	d.receive("after")
+	d.hear("PINGRESP")
+}
