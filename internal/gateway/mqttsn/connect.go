@@ -167,6 +167,7 @@ func (g *Gateway) authenticate(s *setup) (mqttsn.ReturnCode, error) {
 	if err != nil {
 		return g.denied(), err
 	}
+	id.ClientID = gateway.PlainID(s.id) // of the same memory
 	s.identity = id
 	return mqttsn.Accepted, nil
 }

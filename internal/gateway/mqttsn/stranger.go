@@ -29,7 +29,7 @@ func (g *Gateway) stranger(w *work, e event) {
 			return
 		}
 	}
-	err, known := unknownRequest(w, &e)
+	known, err := unknownRequest(w, &e)
 	switch {
 	case !known:
 		g.counts.unexpected.Add(1)
@@ -42,7 +42,7 @@ func (g *Gateway) stranger(w *work, e event) {
 
 // unknownRequest reads what only clients that are connected may send; known is
 // false for anything else, which needs no answer.
-func unknownRequest(w *work, e *event) (err error, known bool) {
+func unknownRequest(w *work, e *event) (known bool, err error) {
 	switch o := &w.options; e.header.Type {
 	case mqttsn.TypeRegister:
 		_, err = mqttsn.ParseRegister(e.body, o)
@@ -60,9 +60,9 @@ func unknownRequest(w *work, e *event) (err error, known bool) {
 	case mqttsn.TypeWillMsgUpd:
 		_, err = mqttsn.ParseWillMsgUpd(e.body, o)
 	default:
-		return nil, false
+		return false, nil
 	}
-	return err, true
+	return true, err
 }
 
 // sendAway tells somebody that it is not connected, unless there are too many of
