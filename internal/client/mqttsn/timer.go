@@ -78,7 +78,7 @@ func (c *Core) pingAt() time.Time {
 		return time.Time{}
 	}
 	keepAlive := time.Duration(c.cfg.KeepAlive) * time.Second
-	return c.lastSent.Add(max(keepAlive/2, keepAlive-c.cfg.Retry))
+	return c.lastSent.Add(max(keepAlive/2, keepAlive-max(c.cfg.Retry, keepAlive/10)))
 }
 
 // Tick does what is due by now.
