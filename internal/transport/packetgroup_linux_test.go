@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -16,63 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
-)
 
-// inNetwork runs a test in another process, which has a network of its own: lo,
-// and v0 that is connected to v1, all capable of multicast.
-func inNetwork(t *testing.T, run func(t *testing.T)) {
-	t.Helper()
-	const is = "IOTCTL_TEST_NETWORK"
-	if os.Getenv(is) == t.Name() {
-		run(t)
-		return
-	}
-	ip, err := exec.LookPath("ip")
-	switch {
-	case err == nil:
-	case os.Getenv("IOTCTL_REQUIRE_TOOLS") == "1":
-		t.Fatal("ip is not installed")
-	default:
-		t.Skip("ip is not installed")
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	script := `set -e
-ip() { "$IP" "$@"; }
-ip link set lo up multicast on
-ip route add 224.0.0.0/4 dev lo
-ip -6 route add local ff00::/8 dev lo table local
-ip link add v0 type veth peer name v1
-ip address add 10.9.0.1/24 dev v0
-ip address add 10.9.1.1/24 dev v1
-ip -6 address add fd00:9::1/64 dev v0 nodad
-ip -6 address add fd00:9:1::1/64 dev v1 nodad
-ip link set v0 up
-ip link set v1 up
-for v in v0 v1; do # the kernel takes its time
-	for try in $(seq 500); do
-		ip -6 route show table local | grep -q "^multicast ff00::/8 dev $v " && break
-		sleep 0.01
-	done
-done
-exec "$@"`
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", script, "sh", self, "-test.v", "-test.timeout=60s", "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), is+"="+t.Name(), "IP="+ip)
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	switch {
-	case !strings.Contains(string(out), "=== RUN"):
-		t.Skipf("this machine gives a test no network of its own: %v %s", err, out)
-	case err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()):
-		t.Errorf("%v\n%s", err, out)
-	}
-}
+	"github.com/iotctl/iotctl/internal/transport/transporttest"
+)
 
 // joined is a group on each of the interfaces, by its name.
 func joined(t testing.TB, l PacketListener, group string, ifaces ...string) map[string]*Group {
@@ -104,7 +49,7 @@ func heard(t testing.TB, g *Group) Datagram {
 }
 
 func TestGroupsHearWhatIsSentToThem(t *testing.T) {
-	inNetwork(t, func(t *testing.T) {
+	transporttest.InNetwork(t, func(t *testing.T) {
 		for _, tc := range []struct{ url, group, other, unicast string }{
 			{"mqttsn://:0", "225.1.1.1:1883", "225.1.1.2:1883", "127.0.0.1"},
 			{"mqttsn://0.0.0.0:0", "225.1.1.1:1883", "225.1.1.2:1883", "10.9.0.1"},
@@ -173,7 +118,7 @@ func TestGroupsHearWhatIsSentToThem(t *testing.T) {
 }
 
 func TestGroupsOnAllInterfaces(t *testing.T) {
-	inNetwork(t, func(t *testing.T) {
+	transporttest.InNetwork(t, func(t *testing.T) {
 		l := packets(t, "mqttsn://:0", ListenConfig{}, false)
 		for _, group := range []string{"225.1.1.1:1883", "[ff02::1883]:1883"} {
 			groups := joined(t, l, group)
@@ -190,7 +135,7 @@ func TestGroupsOnAllInterfaces(t *testing.T) {
 
 // What is sent out of one end of a cable arrives at the other.
 func TestGroupsOverACable(t *testing.T) {
-	inNetwork(t, func(t *testing.T) {
+	transporttest.InNetwork(t, func(t *testing.T) {
 		l, sender := packets(t, "mqttsn://:0", ListenConfig{}, false), packets(t, "mqttsn://:0", ListenConfig{}, false)
 		const group = "[ff02::1883]:1883"
 		g := joined(t, l, group, "v1")["v1"]
@@ -205,7 +150,7 @@ func TestGroupsOverACable(t *testing.T) {
 
 // The cable is slow, and the socket holds a few datagrams only.
 func TestWritersWaitForTheKernel(t *testing.T) {
-	inNetwork(t, func(t *testing.T) {
+	transporttest.InNetwork(t, func(t *testing.T) {
 		slow := exec.CommandContext(t.Context(), "tc", "qdisc", "add", "dev", "v0", "root", "tbf", "rate", "8mbit", "burst", "3000", "limit", "1000000")
 		if out, err := slow.CombinedOutput(); err != nil {
 			t.Skipf("there are no slow cables here: %v %s", err, out)
@@ -252,7 +197,7 @@ func TestWritersWaitForTheKernel(t *testing.T) {
 }
 
 func TestGroupsAreSentToWithATTL(t *testing.T) {
-	inNetwork(t, func(t *testing.T) {
+	transporttest.InNetwork(t, func(t *testing.T) {
 		l := packets(t, "mqttsn://:0", ListenConfig{}, false)
 		for _, ttl := range []int{1, 7, 255} {
 			for _, group := range []string{"225.1.1.1:1883", "[ff05::1883]:1883"} {
@@ -288,7 +233,7 @@ func TestGroupsAreSentToWithATTL(t *testing.T) {
 }
 
 func TestGroupsHaveTheRulesOfTheListener(t *testing.T) {
-	inNetwork(t, func(t *testing.T) {
+	transporttest.InNetwork(t, func(t *testing.T) {
 		group := netip.MustParseAddrPort("225.1.1.1:1883")
 		l := packets(t, "mqttsn://:0", ListenConfig{Access: []string{"deny 10.9.0.0/24"}}, false)
 		sender := packets(t, "mqttsn://:0", ListenConfig{}, false)
@@ -334,7 +279,7 @@ func TestGroupsHaveTheRulesOfTheListener(t *testing.T) {
 }
 
 func TestClosingEndsGroups(t *testing.T) {
-	inNetwork(t, func(t *testing.T) {
+	transporttest.InNetwork(t, func(t *testing.T) {
 		l := packets(t, "mqttsn://:0", ListenConfig{}, false)
 		const group = "225.1.1.1:1883"
 		g := joined(t, l, group, "lo", "v0", "v1")
@@ -373,7 +318,7 @@ func TestClosingEndsGroups(t *testing.T) {
 }
 
 func TestGroupErrors(t *testing.T) {
-	inNetwork(t, func(t *testing.T) {
+	transporttest.InNetwork(t, func(t *testing.T) {
 		taken, err := net.ListenPacket("udp4", ":1885")
 		if err != nil {
 			t.Fatal(err)

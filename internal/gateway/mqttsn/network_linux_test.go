@@ -1,0 +1,250 @@
+package mqttsn
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/broker"
+	"github.com/iotctl/iotctl/internal/codec/mqttsn"
+	"github.com/iotctl/iotctl/internal/transport"
+	"github.com/iotctl/iotctl/internal/transport/transporttest"
+)
+
+// patience is how long something may take that has to come.
+const patience = 30 * time.Second
+
+// station is a gateway on sockets of this machine.
+type station struct {
+	g     *Gateway
+	ports []uint16 // of its listeners
+	log   lockedBuffer
+	close func()
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// onAir starts a gateway with so many listeners.
+func onAir(t *testing.T, listeners int, cfg Config) *station {
+	t.Helper()
+	b, err := broker.New(context.Background(), broker.Config{SysInterval: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &station{}
+	cfg.Authenticator, cfg.Logger = &door{}, slog.New(slog.NewTextHandler(&s.log, nil))
+	if s.g, err = New(cfg, b); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	for range listeners {
+		l, err := transport.Listen(ctx, "mqttsn://:0", transport.ListenConfig{Schemes: transport.MQTTSNSchemes()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.ports = append(s.ports, l.Addr().(*net.UDPAddr).AddrPort().Port())
+		serving.Go(func() {
+			if err := s.g.Serve(ctx, l); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	s.close = sync.OnceFunc(func() {
+		cancel()
+		serving.Wait()
+	})
+	t.Cleanup(s.close)
+	return s
+}
+
+// scout is a client that looks for gateways.
+type scout struct {
+	t     *testing.T
+	l     transport.PacketListener
+	group netip.AddrPort
+	air   <-chan transport.Datagram // of the group
+	own   <-chan transport.Datagram // to the client alone
+}
+
+func newScout(t *testing.T, group string) *scout {
+	t.Helper()
+	l, err := transport.Listen(t.Context(), "mqttsn://:0", transport.ListenConfig{Schemes: transport.MQTTSNSchemes()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &scout{t: t, l: l.(transport.PacketListener), group: netip.MustParseAddrPort(group)}
+	groups, err := s.l.ListenGroup(s.group, []string{"v0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reading sync.WaitGroup
+	read := func(batch func([]transport.Datagram) (int, error)) <-chan transport.Datagram {
+		heard := make(chan transport.Datagram, 1000)
+		reading.Go(func() {
+			for {
+				ds := transport.NewDatagrams(1, 100)
+				if n, err := batch(ds); n != 1 || err != nil {
+					return
+				}
+				heard <- ds[0]
+			}
+		})
+		return heard
+	}
+	s.air, s.own = read(groups[0].ReadBatch), read(s.l.ReadBatch)
+	t.Cleanup(func() {
+		_ = l.Close()
+		reading.Wait()
+	})
+	return s
+}
+
+// hears waits for a datagram.
+func (s *scout) hears(from <-chan transport.Datagram) (m mqttsn.Message, port uint16) {
+	s.t.Helper()
+	select {
+	case d := <-from:
+		m, _, err := mqttsn.Parse(d.Data, mqttsn.Options{EitherSide: true})
+		if err != nil {
+			s.t.Fatalf("%x: %v", d.Data, err)
+		}
+		return m, d.Addr.Port()
+	case <-time.After(patience):
+		s.t.Fatal("nothing is heard")
+		return nil, 0
+	}
+}
+
+// advertised waits for the next ADVERTISE in the group.
+func (s *scout) advertised() (id uint8, port uint16) {
+	s.t.Helper()
+	for {
+		m, port := s.hears(s.air)
+		if a, ok := m.(mqttsn.Advertise); ok {
+			if a.Duration != 1 {
+				s.t.Errorf("%+v", a)
+			}
+			return a.GatewayID, port
+		}
+	}
+}
+
+// Two gateways are on one machine, and one of them stands by.
+func TestDiscoveryOnTheNetwork(t *testing.T) {
+	transporttest.InNetwork(t, func(t *testing.T) {
+		for _, c := range []struct{ group, host string }{
+			{"225.1.1.1:1883", "10.9.0.1"},
+			{"[ff02::1883]:1885", "fd00:9::1"},
+		} {
+			t.Run(c.group, func(t *testing.T) {
+				t.Parallel()
+				testDiscovery(t, c.group, netip.MustParseAddr(c.host))
+			})
+		}
+	})
+}
+
+func testDiscovery(t *testing.T, group string, host netip.Addr) {
+	t.Helper()
+	config := func(id uint8, standby bool) Config {
+		return Config{GatewayID: id, AdvertiseDuration: time.Second, Multicast: Multicast{
+			Groups: []string{group}, Interfaces: []string{"v0"}, Standby: standby,
+		}}
+	}
+	s := newScout(t, group)
+	search := datagram(t, mqttsn.SearchGW{Radius: 1})
+	active := onAir(t, 2, config(1, false))
+	if id, port := s.advertised(); id != 1 || !active.at(port) {
+		t.Fatalf("gateway %d advertises from port %d", id, port)
+	}
+	standby := onAir(t, 1, config(2, true))
+
+	// Who asks the group is answered by both listeners of the one that is active,
+	// from where it serves, and by nobody else.
+	if err := s.l.WriteGroup(s.group, "v0", 1, search); err != nil {
+		t.Fatal(err)
+	}
+	answers := map[uint16]bool{}
+	for range 2 {
+		m, port := s.hears(s.own)
+		if i, ok := m.(mqttsn.GWInfo); !ok || i.GatewayID != 1 || len(i.Address) > 0 {
+			t.Errorf("%+v", m)
+		}
+		answers[port] = active.at(port)
+	}
+	if len(answers) != 2 || !answers[active.ports[0]] || !answers[active.ports[1]] {
+		t.Errorf("answers from %v, gateway at %v", answers, active.ports)
+	}
+	// Who asks one alone is answered by that.
+	for _, one := range []*station{standby, active} {
+		if err := s.l.WriteBatch([]transport.Datagram{{Addr: netip.AddrPortFrom(host, one.ports[0]), Data: search}}); err != nil {
+			t.Fatal(err)
+		}
+		m, port := s.hears(s.own)
+		if i, ok := m.(mqttsn.GWInfo); !ok || i.GatewayID != one.g.terms.Load().GatewayID || port != one.ports[0] {
+			t.Errorf("%+v from port %d, asked at %d", m, port, one.ports[0])
+		}
+	}
+	for range 12 { // for longer than the standby asks
+		if id, _ := s.advertised(); id != 1 {
+			t.Fatalf("gateway %d advertises", id)
+		}
+	}
+	active.close()
+	for id := uint8(1); id == 1; { // what it has said last
+		var port uint16
+		if id, port = s.advertised(); id != 1 && !standby.at(port) {
+			t.Fatalf("gateway %d advertises from port %d", id, port)
+		}
+	}
+	active = onAir(t, 1, config(1, false))
+	back := 0
+	for back < 5 {
+		switch id, _ := s.advertised(); {
+		case id == 1:
+			back++
+		case back > 1: // it may speak at the same moment
+			t.Fatal("the standby advertises, though the other one is back")
+		}
+	}
+	for _, one := range []*station{active, standby} {
+		if log := one.log.String(); strings.Contains(log, "same identifier") {
+			t.Errorf("log: %s", log)
+		}
+	}
+	namesake := onAir(t, 1, config(1, false))
+	want := fmt.Sprintf(":%d", namesake.ports[0])
+	for deadline := time.Now().Add(patience); !strings.Contains(active.log.String(), want); s.advertised() {
+		if time.Now().After(deadline) {
+			t.Fatalf("log: %s", active.log.String())
+		}
+	}
+}
+
+// at reports whether the gateway serves at that port.
+func (s *station) at(port uint16) bool { return slices.Contains(s.ports, port) }
