@@ -21,6 +21,9 @@ func MQTTSNPub() Spec {
 			Default(&p.Publishers, firstNumber(p.Clients, 100))
 			Default(&p.Subscribers, 1)
 			p.defaultRate(1000)
+			if p.Option(name+".minus_one", 0) == 0 {
+				p.defaultQoS(1) // datagrams get lost
+			}
 			if snKind(p) != wire.NormalTopic {
 				p.Topics = 1
 				Default(&p.Topic, "sn")

@@ -88,23 +88,21 @@ type snDorm struct {
 }
 
 // Run implements Load: it feeds and wakes all until there are no messages left, or
-// ctx ends. What has begun is finished.
+// ctx ends. What has begun is finished, and the first time is always begun.
 func (l *snDorm) Run(ctx context.Context) error {
 	var ended atomic.Int64
 	late, stop := l.s.overtime(ctx, &ended)
 	defer stop()
-	each := snMessages(l.s.plan)
+	each := snMessages(l.s.plan) * int64(len(l.sleepers))
 	rest := time.Duration(l.s.plan.Option(l.name+".rest", 0) * float64(time.Second))
-	for left := l.s.plan.Messages; ctx.Err() == nil && (rest == 0 || pause(ctx, rest)); {
-		n := min(left, each*int64(len(l.sleepers)))
-		if n <= 0 {
+	for left := l.s.plan.Messages; left > 0; left -= each {
+		if rest > 0 && !pause(ctx, rest) {
 			return nil
 		}
-		left -= n
-		if err := l.feed(late, n); err != nil {
+		if err := l.feed(late, min(left, each)); err != nil {
 			return err
 		}
-		if err := l.wake(late); err != nil {
+		if err := l.wake(late); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
