@@ -28,13 +28,17 @@ func (c *client) complete(w *work) {
 		old.loseAddress(s.from)
 	}
 	c.vanish()
-	owner.later(func(o *client, w *work) {
+	handed := owner.offer(event{do: func(o *client, w *work) {
 		if o.state == gone { // meanwhile
 			o.g.again(w, s)
 			return
 		}
 		o.adopt(w, s)
-	})
+	}})
+	if !handed {
+		c.g.clients.remove(s.from, owner)
+		c.g.refuse(w, s.from, s.connect.ClientID, mqttsn.Congestion, errors.New("too much waits for the client"))
+	}
 }
 
 // again has a new client at s.from, whose setup is complete.

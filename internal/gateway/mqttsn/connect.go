@@ -20,10 +20,12 @@ type setup struct {
 	connect  mqttsn.Connect
 	id       string // of the session
 	identity auth.Identity
+	size     int    // of the datagram
+	login    *login // what AUTH has said
 	before   state // of a client that was connected
 	// The will, while and after the client is asked for it.
 	testament *testament
-	asked     mqttsn.Type // WILLTOPICREQ, then WILLMSGREQ
+	asked     mqttsn.Type // WILLTOPICREQ, then WILLMSGREQ; AUTH, for which nothing asks
 	attempts  int         // how often that has been sent again
 	due       time.Time   // when it is sent again
 	end       time.Time   // when the client has to have answered
@@ -36,22 +38,13 @@ const repeated = 30 * time.Second
 // newcomer works off the CONNECT of somebody who is not known: who knocks is
 // remembered while the authenticator thinks.
 func (g *Gateway) newcomer(w *work, e event) {
-	t := g.terms.Load()
 	m, code, err := g.readConnect(w, e.body)
 	if isDropped(code, err) {
 		g.dropped(err)
 		return
 	}
-	switch {
-	case code != mqttsn.Accepted:
-	case !g.rates.connect(w.now):
-		code, err = mqttsn.Congestion, errors.New("connect_rate is exceeded")
-	case g.halfOpen.Load() >= int64(t.MaxHalfOpen):
-		code, err = mqttsn.Congestion, errors.New("too many clients are connecting")
-	case e.from.port.crowd.full():
-		code, err = mqttsn.Congestion, errors.New("the listener has max_connections")
-	case g.clients.n.Load() >= int64(t.MaxClients) && g.clients.named(g.sessionID(m.ClientID)) == nil:
-		code, err = mqttsn.Congestion, errors.New("there are max_clients")
+	if code == mqttsn.Accepted {
+		code, err = g.admits(w, e.from, m.ClientID)
 	}
 	if code != mqttsn.Accepted {
 		g.refuse(w, e.from, m.ClientID, code, err)
@@ -61,6 +54,25 @@ func (g *Gateway) newcomer(w *work, e event) {
 	c.out.count(c, e.header.Length+e.from.overhead())
 	c.post(w, e)
 	c.disown()
+}
+
+// admits says whether there is room for another client at p.
+func (g *Gateway) admits(w *work, p path, clientID string) (mqttsn.ReturnCode, error) {
+	t := g.terms.Load()
+	var err error
+	switch {
+	case !g.rates.connect(w.now):
+		err = errors.New("connect_rate is exceeded")
+	case g.halfOpen.Load() >= int64(t.MaxHalfOpen):
+		err = errors.New("too many clients are connecting")
+	case p.port.crowd.full():
+		err = errors.New("the listener has max_connections")
+	case g.clients.n.Load() >= int64(t.MaxClients) && g.clients.named(g.sessionID(clientID)) == nil:
+		err = errors.New("there are max_clients")
+	default:
+		return mqttsn.Accepted, nil
+	}
+	return mqttsn.Congestion, err
 }
 
 // newClient has somebody be at p who is connecting, owned by the caller. Who was
@@ -114,7 +126,19 @@ func (c *client) connect(w *work, e *event) {
 		c.answerAgain(w)
 		return
 	}
-	s := &setup{from: e.from, connect: m, end: w.now.Add(g.terms.Load().Timers.WillHandshake)}
+	t := g.terms.Load()
+	s := &setup{from: e.from, connect: m, size: e.header.Length + e.from.overhead(), end: w.now.Add(t.Timers.WillHandshake)}
+	switch {
+	case code != mqttsn.Accepted || c.link == nil: // newcomer has asked
+	case m.ClientID == "" || c.id != g.sessionID(m.ClientID):
+		code, err = g.admits(w, e.from, m.ClientID)
+	case !g.rates.connect(w.now):
+		code, err = mqttsn.Congestion, errors.New("connect_rate is exceeded")
+	}
+	if code == mqttsn.Accepted && t.wantsAuth(e.from) {
+		c.awaitAuth(w, s)
+		return
+	}
 	if code == mqttsn.Accepted {
 		code, err = g.authenticate(s)
 	}
@@ -125,13 +149,22 @@ func (c *client) connect(w *work, e *event) {
 		}
 		return
 	}
+	c.admit(w, s)
+}
+
+// admit goes on with somebody who has been let in: c, or another client, or another
+// name of the same.
+func (c *client) admit(w *work, s *setup) {
 	if c.link == nil || c.id == s.id {
 		c.begin(w, s)
 		return
 	}
-	// Another client, or another name of the same.
-	h := g.newClient(s.from)
-	h.out.count(h, e.header.Length+e.from.overhead())
+	if c.setup != nil { // c goes on as it was
+		c.state, c.setup = c.setup.before, nil
+		c.arm(w.now)
+	}
+	h := c.g.newClient(s.from)
+	h.out.count(h, s.size)
 	h.begin(w, s)
 	h.disown()
 }
@@ -163,7 +196,7 @@ func (g *Gateway) authenticate(s *setup) (mqttsn.ReturnCode, error) {
 		clientID = fmt.Sprintf("sn-%08x%08x", g.rand(), g.rand())
 	}
 	s.id = g.sessionID(clientID)
-	id, err := g.identify(s.from, clientID)
+	id, err := g.identify(s.from, clientID, s.login)
 	if err != nil {
 		return g.denied(), err
 	}
@@ -175,8 +208,9 @@ func (g *Gateway) authenticate(s *setup) (mqttsn.ReturnCode, error) {
 // errNobody is for a gateway that is not configured.
 var errNobody = errors.New("nobody may connect: no authenticator is configured")
 
-// identify asks the authenticator who somebody at p is. It may wait.
-func (g *Gateway) identify(p path, clientID string) (auth.Identity, error) {
+// identify asks the authenticator who somebody at p is, who has said it with AUTH or
+// not. It may wait.
+func (g *Gateway) identify(p path, clientID string, said *login) (auth.Identity, error) {
 	if g.auth == nil {
 		return auth.Identity{}, errNobody
 	}
@@ -190,6 +224,10 @@ func (g *Gateway) identify(p path, clientID string) (auth.Identity, error) {
 	}
 	if o.Password != "" {
 		creds.HasPassword, creds.Password = true, []byte(expand(o.Password))
+	}
+	if said != nil {
+		creds.HasUsername, creds.Username = true, said.user
+		creds.HasPassword, creds.Password = true, said.password
 	}
 	if a := p.remote(); a.IsValid() {
 		creds.Remote = net.UDPAddrFromAddrPort(a)
@@ -206,7 +244,7 @@ func (g *Gateway) identify(p path, clientID string) (auth.Identity, error) {
 		return id, nil
 	case errors.As(err, &pending):
 		return auth.Identity{}, err
-	case err != nil:
+	case err != nil && g.rates.log(g.now()):
 		g.log.Error("authentication failed", "client", gateway.Clip(clientID), "err", err)
 	}
 	return auth.Identity{}, cmp.Or(err, errors.New("the client is not known, or its credentials are wrong"))
@@ -249,11 +287,12 @@ func (c *client) ask(w *work) {
 }
 
 func (c *client) prompt(w *work) {
-	if c.setup.asked == mqttsn.TypeWillTopicReq {
+	switch c.setup.asked {
+	case mqttsn.TypeWillTopicReq:
 		c.reply(w, mqttsn.WillTopicReq{})
-		return
+	case mqttsn.TypeWillMsgReq:
+		c.reply(w, mqttsn.WillMsgReq{})
 	}
-	c.reply(w, mqttsn.WillMsgReq{})
 }
 
 // dispatchSetup is the table of events while the client is connecting.
@@ -262,6 +301,8 @@ func (c *client) dispatchSetup(w *work, e *event) {
 	switch t := e.header.Type; {
 	case s == nil: // the CONNECT itself is still to come
 		c.g.counts.unexpected.Add(1)
+	case t == mqttsn.TypeAuth:
+		c.authExtension(w, e.body)
 	case t == mqttsn.TypeWillTopic:
 		c.willTopic(w, e.body)
 	case t == mqttsn.TypeWillMsg && s.asked == mqttsn.TypeWillMsgReq:
@@ -344,7 +385,12 @@ func (c *client) hurry(w *work) {
 // fail refuses a client that is connecting.
 func (c *client) fail(w *work, code mqttsn.ReturnCode, err error) {
 	s := c.setup
-	c.abandon()
+	if c.link == nil {
+		c.abandon()
+	} else { // at once: the CONNECT that may wait is another attempt
+		c.setup = nil
+		c.lose(w)
+	}
 	c.g.refuse(w, s.from, s.connect.ClientID, code, err)
 }
 

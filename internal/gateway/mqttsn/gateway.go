@@ -163,10 +163,11 @@ func (g *Gateway) begin() {
 // goroutine.
 func (g *Gateway) end() {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.serving--
-	if g.serving == 0 {
-		g.rest()
+	last, rest := g.serving == 0, g.rest
+	g.mu.Unlock() // the crew may need it
+	if last {
+		rest()
 		g.crew.wait()
 	}
 }
@@ -207,6 +208,7 @@ func (g *Gateway) receive(w *work, p path, b []byte) {
 	case h.Type == mqttsn.TypeEncapsulated && !p.node.forwarded:
 		g.unwrap(w, p, h, body, b[n:])
 		return
+	case h.Type == mqttsn.TypeAuth && n == len(b) && g.terms.Load().wantsAuth(p):
 	case !h.Type.Known() || h.Type == mqttsn.TypeEncapsulated: // none within another: SN-5.4.20
 		g.counts.unknownType.Add(1)
 		return

@@ -151,7 +151,11 @@ func (c *client) onTimer(w *work) {
 	case c.state == connecting:
 		c.hurry(w)
 	case !w.now.Before(c.expiry()):
-		c.later((*client).lose)
+		c.later(func(c *client, w *work) {
+			if c.state != connecting && !w.now.Before(c.expiry()) { // still
+				c.lose(w)
+			}
+		})
 		return
 	default:
 		if c.out.expire(c, w) {

@@ -1,6 +1,8 @@
 package mqttsn
 
 import (
+	"time"
+
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/codec/mqttsn"
 	"github.com/iotctl/iotctl/internal/router"
@@ -9,6 +11,9 @@ import (
 // Who publishes with QoS -1 is not connected, and nobody in particular. Everybody
 // at a listener is one client of the broker: a client that is in no table, has
 // nothing delivered, and its rights from the authenticator like others. SN-6.8
+
+// refusedFor is how long the authenticator is not asked again who they are.
+const refusedFor = 10 * time.Second
 
 // isMinusOne reports whether the body of a PUBLISH has QoS -1.
 func isMinusOne(body []byte) bool {
@@ -42,13 +47,18 @@ func (g *Gateway) pseudoClient(listener string) *client {
 // publishFor publishes what somebody without a connection has sent.
 func (c *client) publishFor(w *work, e *event) {
 	if c.link == nil {
+		if c.heard != 0 && c.g.since(w.now)-c.heard < refusedFor {
+			c.g.counts.minusOneBad.Add(1)
+			return
+		}
 		if !e.slow { // the authenticator may wait
-			again := *e
-			again.slow, again.body = true, append([]byte(nil), e.body...)
-			c.summon(again)
+			if !c.again(*e) {
+				c.g.counts.crowded.Add(1)
+			}
 			return
 		}
 		if err := c.connectPseudo(e.from.port.listener); err != nil {
+			c.heard = max(1, c.g.since(w.now))
 			c.g.counts.minusOneBad.Add(1)
 			if c.g.rates.log(w.now) {
 				c.g.log.Info("nobody may publish without a connection", "listener", e.from.port.listener, "err", err)
@@ -78,7 +88,7 @@ func (c *client) publishFor(w *work, e *event) {
 func (c *client) connectPseudo(listener string) error {
 	g := c.g
 	clientID := g.terms.Load().QoSMinusOne.ClientID
-	id, err := g.identify(path{port: &port{listener: listener}}, clientID)
+	id, err := g.identify(path{port: &port{listener: listener}}, clientID, nil)
 	if err != nil {
 		return err
 	}

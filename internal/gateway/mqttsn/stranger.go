@@ -104,7 +104,9 @@ func (g *Gateway) visitor(w *work, e event, clientID string) {
 	}
 	size := e.header.Length + e.from.overhead()
 	body := append([]byte(nil), e.body...)
-	c.later(func(c *client, w *work) { c.rebind(w, e.from, body, size) })
+	if !c.offer(event{do: func(c *client, w *work) { c.rebind(w, e.from, body, size) }}) {
+		g.counts.crowded.Add(1)
+	}
 }
 
 // rebind has the client go on at another address, if it may: whoever knows its
@@ -118,7 +120,7 @@ func (c *client) rebind(w *work, from path, body []byte, size int) {
 	}
 	old := c.out.where()
 	if old != from {
-		id, err := g.identify(from, c.plainID())
+		id, err := g.identify(from, c.plainID(), nil)
 		owner := c.link.Identity()
 		proved := err == nil && owner.Name != "" && from.port.secure() && c.secure
 		if err != nil || id.Owner() != owner.Owner() || c.secure && !from.port.secure() || !proved && !c.mayRebind(old, from) {

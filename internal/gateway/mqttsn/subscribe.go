@@ -54,7 +54,7 @@ func (c *client) grant(w *work, m *mqttsn.Subscribe) mqttsn.Suback {
 		c.request = 0
 		return refused(c.g.codeOf(err))
 	}
-	answer := mqttsn.Suback{QoS: m.QoS, MsgID: m.MsgID}
+	answer, isNew := mqttsn.Suback{QoS: m.QoS, MsgID: m.MsgID}, false
 	_, topic, _, _ := router.SplitShared(filter) // it has been found valid
 	switch {
 	case m.Kind == mqttsn.PredefinedTopic:
@@ -63,7 +63,7 @@ func (c *client) grant(w *work, m *mqttsn.Subscribe) mqttsn.Suback {
 		answer.TopicID, _ = mqttsn.ShortID(filter)
 	case strings.ContainsAny(topic, "+#"): // REGISTER tells of each topic
 	default:
-		if answer.TopicID, _, ok = c.topicID(topic); !ok {
+		if answer.TopicID, isNew, ok = c.topicID(topic); !ok {
 			c.request = 0
 			c.link.Unsubscribe([]string{filter})
 			return refused(c.g.exhausted())
@@ -71,6 +71,9 @@ func (c *client) grant(w *work, m *mqttsn.Subscribe) mqttsn.Suback {
 	}
 	if err := c.commit(w); err != nil {
 		c.request = 0
+		if isNew {
+			c.out.withdraw(topic)
+		}
 		return refused(mqttsn.Congestion)
 	}
 	return answer
@@ -147,7 +150,7 @@ func (c *client) register(w *work, body []byte) {
 
 // giveTopic returns the identifier of a topic for a client that asks for it.
 func (c *client) giveTopic(w *work, topic string) (uint16, mqttsn.ReturnCode) {
-	if router.ValidateName(topic) != nil {
+	if router.ValidateName(topic) != nil || (mqttsn.Register{Topic: topic}).Size() > c.g.terms.Load().MaxDatagram {
 		return 0, mqttsn.NotSupported
 	}
 	if c.g.broker.Full() && !c.out.knows(topic) {
@@ -158,9 +161,19 @@ func (c *client) giveTopic(w *work, topic string) (uint16, mqttsn.ReturnCode) {
 	case !ok:
 		return 0, c.g.exhausted()
 	case isNew && c.commit(w) != nil:
+		c.out.withdraw(topic)
 		return 0, mqttsn.Congestion
 	}
 	return id, mqttsn.Accepted
+}
+
+// withdraw takes the identifier off a topic that could not be stored.
+func (o *outbox) withdraw(topic string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if t := o.topics.named(topic); t != nil {
+		o.topics.refuse(t)
+	}
 }
 
 // knows reports whether the topic has an identifier.

@@ -171,6 +171,34 @@ func (c *client) summon(e event) {
 	}
 }
 
+// offer is summon for what strangers cause: ok is false if too much waits.
+func (c *client) offer(e event) (ok bool) {
+	c.turn.Lock()
+	if c.inbox != nil && len(c.inbox.events) >= inboxEvents {
+		c.turn.Unlock()
+		return false
+	}
+	begin := c.enqueue(e)
+	c.turn.Unlock()
+	if begin {
+		c.g.crew.add(c)
+	}
+	return true
+}
+
+// again has the owner work off a datagram once more, when it may wait. ok is false if
+// too much waits.
+func (c *client) again(e event) (ok bool) {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	if c.inbox != nil && len(c.inbox.events) >= inboxEvents || !c.g.crew.takes(len(e.body)) {
+		return false
+	}
+	e.slow, e.body = true, append([]byte(nil), e.body...)
+	c.enqueue(e) // there is an owner, who sees to it
+	return true
+}
+
 // enqueue adds to the inbox; begin means that the crew has to be told. Called with
 // turn held.
 func (c *client) enqueue(e event) (begin bool) {
@@ -185,25 +213,21 @@ func (c *client) enqueue(e event) (begin bool) {
 // workOff works off what waits for the client's owner, which the caller has
 // become.
 func (c *client) workOff(w *work) {
-	for {
-		c.turn.Lock()
-		in := c.inbox
-		c.inbox, c.owned = nil, in != nil
-		c.turn.Unlock()
-		if in == nil {
-			return
+	c.turn.Lock()
+	in := c.inbox
+	c.inbox = nil
+	c.turn.Unlock()
+	for i := range in.events {
+		e := &in.events[i]
+		if e.do == nil {
+			c.g.crew.taken(len(e.body))
 		}
-		for i := range in.events {
-			e := &in.events[i]
-			if e.do == nil {
-				c.g.crew.taken(len(e.body))
-			}
-			w.begin()
-			c.handle(w, e)
-			_ = c.commit(w)
-			w.flush()
-		}
+		w.begin()
+		c.handle(w, e)
+		_ = c.commit(w)
+		w.flush()
 	}
+	c.disown() // what has come meanwhile waits for its turn
 }
 
 // crew is the goroutines that work off what may wait for the store.
