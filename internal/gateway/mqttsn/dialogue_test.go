@@ -23,12 +23,14 @@ import (
 //	G?[@PEER] BYTES             this may come
 //	G -                         nothing has come
 //	publish TOPIC QOS TEXT [retain]   by the MQTT side
-//	seen TOPIC QOS TEXT [retain]      at the MQTT side, subscribed to everything; or seen -
+//	seen TOPIC QOS TEXT [retain]      at the MQTT side, subscribed to everything; seen -: nothing;
+//	                            seen?: something, perhaps
 //	deny ACTION TOPIC           the broker refuses publish, subscribe or receive
 //	refuse ID                   the authenticator refuses this client
 //	advance 1.5s                time passes
 //	restart                     the process is killed, another goes on with its store
-//	full, room, fail            the store has no room, or has again, or takes nothing more
+//	full, room                  the store has no room, or has again
+//	fail, mend                  it takes nothing, or does again
 //	count NAME N                a counter has risen by so much since the last line like this
 //	dropped N                   so many datagrams were dropped since the client's last, with it
 //	sessions N                  that the broker has
@@ -177,8 +179,8 @@ func (p *player) step(line string) error {
 	case "G", "G?":
 		p.last = verb
 		return p.gateway(peer, rest, verb == "G?")
-	case "seen":
-		return p.seen(rest)
+	case "seen", "seen?":
+		return p.seen(rest, verb == "seen?")
 	case "count", "dropped", "sessions", "clients":
 		return p.numbers(verb, rest)
 	}
@@ -222,6 +224,8 @@ func (p *player) stimulate(verb, peer, rest string) error {
 		p.w.store.full = verb == "full"
 	case verb == "fail":
 		p.w.store.err = errors.New("the disk is gone")
+	case verb == "mend":
+		p.w.store.err = nil
 	case verb == "deny" && len(words) == 2:
 		p.w.rules.deny(words[0], words[1])
 	case verb == "refuse" && len(words) == 1:
@@ -261,7 +265,11 @@ func (p *player) gateway(peer, rest string, optional bool) error {
 	return nil
 }
 
-func (p *player) seen(rest string) error {
+func (p *player) seen(rest string, optional bool) error {
+	if optional {
+		p.w.mqtt.next()
+		return nil
+	}
 	got, ok := p.w.mqtt.next()
 	if rest == "-" {
 		if ok {
