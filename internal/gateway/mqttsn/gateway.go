@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -196,8 +197,14 @@ func (g *Gateway) fire(now time.Time) {
 	w.end()
 }
 
-// receive works off one datagram.
+// receive works off one datagram. One that makes the program panic is dropped.
 func (g *Gateway) receive(w *work, p path, b []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			g.counts.panics.Add(1)
+			g.log.Error("internal error", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
 	h, body, n, err := mqttsn.Frame(b, mqttsn.Version12)
 	if err != nil {
 		g.counts.malformed.Add(1)
