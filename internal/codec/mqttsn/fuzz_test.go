@@ -17,12 +17,12 @@ func FuzzParse(f *testing.F) {
 			f.Add(raw, s.from == server, s.options().Version == Version20, s.named)
 		}
 	}
-	for _, s := range []string{"00", "0100", "01000316", "021600", "030730", "090c03000500006162", "05fe00aabb05fe00ccdd0216", "0b0c6000ff0000"} {
+	for _, s := range []string{"00", "0100", "01000316", "021600", "030730", "090c03000500006162", "05fe00aabb05fe00ccdd0216", "0b0c6000ff0000", "0e030005504c41494e0061006263"} {
 		f.Add(unhex(f, s), false, false, true)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, server, draft, named bool) {
 		before := slices.Clone(b)
-		o := Options{FromServer: server, NamedPublish: named}
+		o := Options{FromServer: server, NamedPublish: named, AuthExtension: named}
 		if draft {
 			o.Version = Version20
 		}

@@ -35,6 +35,8 @@ func Parse(b []byte, o Options) (Message, int, error) {
 	var m Message
 	inner := b[n:]
 	switch {
+	case h.Type == TypeAuth && o.AuthExtension:
+		m, err = message(ParseAuth(body, &o))
 	case !h.Type.Known():
 		return nil, n, &Malformed{h.Type, UnknownType, Accepted, h.Bytes - 1, o.Version.section("SN-5.2.2"), "there is no such message"}
 	case h.Type == TypeEncapsulated && h.Bytes > 2:

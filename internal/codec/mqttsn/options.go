@@ -9,6 +9,9 @@ type Options struct {
 	// NamedPublish reads a PUBLISH with QoS -1 and a normal topic as one whose
 	// topic identifier is the length of a name before the payload.
 	NamedPublish bool
+	// AuthExtension reads the AUTH of some clients of 1.2, whose type the
+	// specification reserves.
+	AuthExtension bool
 	// Lenient collects findings instead of returning the first.
 	Lenient bool
 	// Notes receives the findings of lenient mode; nil drops them.

@@ -16,6 +16,7 @@ const (
 	TypeAdvertise     = v12
 	TypeSearchGW      = v12 | 0x01
 	TypeGWInfo        = v12 | 0x02
+	TypeAuth          = v12 | 0x03 // an extension: see Options.AuthExtension
 	TypeConnect       = v12 | 0x04
 	TypeConnack       = v12 | 0x05
 	TypeWillTopicReq  = v12 | 0x06
@@ -85,69 +86,71 @@ const (
 
 // kind is what is known of a type.
 type kind struct {
-	name   string
-	clause string
-	from   side
+	name      string
+	clause    string
+	from      side
+	extension bool // reserved in the specification
 }
 
 // types has a row for every type that there is.
 var types = [...]kind{
-	TypeAdvertise:     {"ADVERTISE", "SN-5.4.1", server},
-	TypeSearchGW:      {"SEARCHGW", "SN-5.4.2", client},
-	TypeGWInfo:        {"GWINFO", "SN-5.4.3", anybody},
-	TypeConnect:       {"CONNECT", "SN-5.4.4", client},
-	TypeConnack:       {"CONNACK", "SN-5.4.5", server},
-	TypeWillTopicReq:  {"WILLTOPICREQ", "SN-5.4.6", server},
-	TypeWillTopic:     {"WILLTOPIC", "SN-5.4.7", client},
-	TypeWillMsgReq:    {"WILLMSGREQ", "SN-5.4.8", server},
-	TypeWillMsg:       {"WILLMSG", "SN-5.4.9", client},
-	TypeRegister:      {"REGISTER", "SN-5.4.10", anybody},
-	TypeRegack:        {"REGACK", "SN-5.4.11", anybody},
-	TypePublish:       {"PUBLISH", "SN-5.4.12", anybody},
-	TypePuback:        {"PUBACK", "SN-5.4.13", anybody},
-	TypePubcomp:       {"PUBCOMP", "SN-5.4.14", anybody},
-	TypePubrec:        {"PUBREC", "SN-5.4.14", anybody},
-	TypePubrel:        {"PUBREL", "SN-5.4.14", anybody},
-	TypeSubscribe:     {"SUBSCRIBE", "SN-5.4.15", client},
-	TypeSuback:        {"SUBACK", "SN-5.4.16", server},
-	TypeUnsubscribe:   {"UNSUBSCRIBE", "SN-5.4.17", client},
-	TypeUnsuback:      {"UNSUBACK", "SN-5.4.18", server},
-	TypePingreq:       {"PINGREQ", "SN-5.4.19", anybody},
-	TypePingresp:      {"PINGRESP", "SN-5.4.20", anybody},
-	TypeDisconnect:    {"DISCONNECT", "SN-5.4.21", anybody},
-	TypeWillTopicUpd:  {"WILLTOPICUPD", "SN-5.4.22", client},
-	TypeWillMsgUpd:    {"WILLMSGUPD", "SN-5.4.23", client},
-	TypeWillTopicResp: {"WILLTOPICRESP", "SN-5.4.24", server},
-	TypeWillMsgResp:   {"WILLMSGRESP", "SN-5.4.25", server},
-	TypeEncapsulated:  {"encapsulated message", "SN-5.5", anybody},
+	TypeAdvertise:     {"ADVERTISE", "SN-5.4.1", server, false},
+	TypeSearchGW:      {"SEARCHGW", "SN-5.4.2", client, false},
+	TypeGWInfo:        {"GWINFO", "SN-5.4.3", anybody, false},
+	TypeAuth:          {"AUTH", "", client, true},
+	TypeConnect:       {"CONNECT", "SN-5.4.4", client, false},
+	TypeConnack:       {"CONNACK", "SN-5.4.5", server, false},
+	TypeWillTopicReq:  {"WILLTOPICREQ", "SN-5.4.6", server, false},
+	TypeWillTopic:     {"WILLTOPIC", "SN-5.4.7", client, false},
+	TypeWillMsgReq:    {"WILLMSGREQ", "SN-5.4.8", server, false},
+	TypeWillMsg:       {"WILLMSG", "SN-5.4.9", client, false},
+	TypeRegister:      {"REGISTER", "SN-5.4.10", anybody, false},
+	TypeRegack:        {"REGACK", "SN-5.4.11", anybody, false},
+	TypePublish:       {"PUBLISH", "SN-5.4.12", anybody, false},
+	TypePuback:        {"PUBACK", "SN-5.4.13", anybody, false},
+	TypePubcomp:       {"PUBCOMP", "SN-5.4.14", anybody, false},
+	TypePubrec:        {"PUBREC", "SN-5.4.14", anybody, false},
+	TypePubrel:        {"PUBREL", "SN-5.4.14", anybody, false},
+	TypeSubscribe:     {"SUBSCRIBE", "SN-5.4.15", client, false},
+	TypeSuback:        {"SUBACK", "SN-5.4.16", server, false},
+	TypeUnsubscribe:   {"UNSUBSCRIBE", "SN-5.4.17", client, false},
+	TypeUnsuback:      {"UNSUBACK", "SN-5.4.18", server, false},
+	TypePingreq:       {"PINGREQ", "SN-5.4.19", anybody, false},
+	TypePingresp:      {"PINGRESP", "SN-5.4.20", anybody, false},
+	TypeDisconnect:    {"DISCONNECT", "SN-5.4.21", anybody, false},
+	TypeWillTopicUpd:  {"WILLTOPICUPD", "SN-5.4.22", client, false},
+	TypeWillMsgUpd:    {"WILLMSGUPD", "SN-5.4.23", client, false},
+	TypeWillTopicResp: {"WILLTOPICRESP", "SN-5.4.24", server, false},
+	TypeWillMsgResp:   {"WILLMSGRESP", "SN-5.4.25", server, false},
+	TypeEncapsulated:  {"encapsulated message", "SN-5.5", anybody, false},
 
-	TypeConnectV2:     {"CONNECT", "", client},
-	TypeConnackV2:     {"CONNACK", "", server},
-	TypePublishV2:     {"PUBLISH", "", anybody},
-	TypePubackV2:      {"PUBACK", "", anybody},
-	TypePubrecV2:      {"PUBREC", "", anybody},
-	TypePubrelV2:      {"PUBREL", "", anybody},
-	TypePubcompV2:     {"PUBCOMP", "", anybody},
-	TypeSubscribeV2:   {"SUBSCRIBE", "", client},
-	TypeSubackV2:      {"SUBACK", "", server},
-	TypeUnsubscribeV2: {"UNSUBSCRIBE", "", client},
-	TypeUnsubackV2:    {"UNSUBACK", "", server},
-	TypePingreqV2:     {"PINGREQ", "", client},
-	TypePingrespV2:    {"PINGRESP", "", server},
-	TypeDisconnectV2:  {"DISCONNECT", "", anybody},
-	TypeAuthV2:        {"AUTH", "", anybody},
-	TypeRegisterV2:    {"REGISTER", "", anybody},
-	TypeRegackV2:      {"REGACK", "", anybody},
-	TypePubwosV2:      {"PUBWOS", "", anybody},
-	TypeSleepreqV2:    {"SLEEPREQ", "", client},
-	TypeSleeprespV2:   {"SLEEPRESP", "", server},
-	TypeWakeupV2:      {"WAKEUP", "", server},
-	TypeAdvertiseV2:   {"ADVERTISE", "", server},
-	TypeSearchGWV2:    {"SEARCHGW", "", client},
-	TypeGWInfoV2:      {"GWINFO", "", anybody},
-	TypeForwardedV2:   {"forwarder encapsulation", "", anybody},
-	TypeRoamingV2:     {"connection encapsulation", "", client},
-	TypeProtectedV2:   {"protection encapsulation", "", anybody},
+	TypeConnectV2:     {"CONNECT", "", client, false},
+	TypeConnackV2:     {"CONNACK", "", server, false},
+	TypePublishV2:     {"PUBLISH", "", anybody, false},
+	TypePubackV2:      {"PUBACK", "", anybody, false},
+	TypePubrecV2:      {"PUBREC", "", anybody, false},
+	TypePubrelV2:      {"PUBREL", "", anybody, false},
+	TypePubcompV2:     {"PUBCOMP", "", anybody, false},
+	TypeSubscribeV2:   {"SUBSCRIBE", "", client, false},
+	TypeSubackV2:      {"SUBACK", "", server, false},
+	TypeUnsubscribeV2: {"UNSUBSCRIBE", "", client, false},
+	TypeUnsubackV2:    {"UNSUBACK", "", server, false},
+	TypePingreqV2:     {"PINGREQ", "", client, false},
+	TypePingrespV2:    {"PINGRESP", "", server, false},
+	TypeDisconnectV2:  {"DISCONNECT", "", anybody, false},
+	TypeAuthV2:        {"AUTH", "", anybody, false},
+	TypeRegisterV2:    {"REGISTER", "", anybody, false},
+	TypeRegackV2:      {"REGACK", "", anybody, false},
+	TypePubwosV2:      {"PUBWOS", "", anybody, false},
+	TypeSleepreqV2:    {"SLEEPREQ", "", client, false},
+	TypeSleeprespV2:   {"SLEEPRESP", "", server, false},
+	TypeWakeupV2:      {"WAKEUP", "", server, false},
+	TypeAdvertiseV2:   {"ADVERTISE", "", server, false},
+	TypeSearchGWV2:    {"SEARCHGW", "", client, false},
+	TypeGWInfoV2:      {"GWINFO", "", anybody, false},
+	TypeForwardedV2:   {"forwarder encapsulation", "", anybody, false},
+	TypeRoamingV2:     {"connection encapsulation", "", client, false},
+	TypeProtectedV2:   {"protection encapsulation", "", anybody, false},
 }
 
 // kind is the row of t, which is empty if there is none.
@@ -171,5 +174,8 @@ func (t Type) String() string {
 // Octet is t on the wire.
 func (t Type) Octet() byte { return byte(t) }
 
-// Known reports whether there is such a message.
-func (t Type) Known() bool { return t.kind().name != "" }
+// Known reports whether the specification has such a message.
+func (t Type) Known() bool {
+	k := t.kind()
+	return k.name != "" && !k.extension
+}

@@ -102,6 +102,10 @@ func (c *client) dispatch(w *work, e *event) {
 		c.dispatchSetup(w, e)
 		return
 	}
+	if e.header.Type == mqttsn.TypeAuth { // behind a CONNECT that was sent again
+		c.g.counts.duplicates.Add(1)
+		return
+	}
 	c.heard, c.fresh = c.g.since(w.now), false
 	switch e.header.Type {
 	case mqttsn.TypeRegister:

@@ -51,7 +51,9 @@ type Config struct {
 	// ClientinfoOverride is who clients are for the authenticator, since CONNECT
 	// says nothing but a client identifier.
 	ClientinfoOverride Override
-	QoSMinusOne        QoSMinusOne `yaml:"qos_minus_one"`
+	// AuthExtension is for clients that say who they are with AUTH.
+	AuthExtension AuthExtension
+	QoSMinusOne   QoSMinusOne `yaml:"qos_minus_one"`
 	// EnableQoS3 is QoSMinusOne.Enabled by the name that EMQX gives it.
 	EnableQoS3 bool `yaml:"enable_qos3"`
 	// SubsResume is Topics.RegisterOnResume by the name that EMQX gives it.
@@ -352,6 +354,9 @@ func (c Config) Validate() error {
 		if err := oneOf(w.v, w.words); err != nil {
 			bad("%s: %w", w.name, err)
 		}
+	}
+	if c.AuthExtension.Insecure && !c.AuthExtension.Enabled {
+		bad("auth_extension.insecure: it means nothing without auth_extension.enabled")
 	}
 	if d := c.AdvertiseDuration; d > 0 && (d < time.Second || d > math.MaxUint16*time.Second || d%time.Second != 0) {
 		bad("advertise_duration: %v is not a number of whole seconds up to %d", d, math.MaxUint16)

@@ -22,7 +22,7 @@ type setup struct {
 	identity auth.Identity
 	size     int    // of the datagram
 	login    *login // what AUTH has said
-	before   state // of a client that was connected
+	before   state  // of a client that was connected
 	// The will, while and after the client is asked for it.
 	testament *testament
 	asked     mqttsn.Type // WILLTOPICREQ, then WILLMSGREQ; AUTH, for which nothing asks
