@@ -175,6 +175,7 @@ type dtlsLink struct {
 	finished bool     // and after it, in the last datagram, what must be Finished
 	hidden   bool     // that had a connection id
 	answered bool     // the server has agreed to a handshake
+	taken    int      // bytes of the handshake that the library has been given
 
 	// The library returns data only with a buffer to copy it to, so what it may
 	// have is told by the records that went into it.
@@ -214,6 +215,11 @@ func (k *dtlsLink) ReadFrom(b []byte) (int, net.Addr, error) {
 			k.cut.Store(errors.Is(err, ErrListenerClosed))
 			k.failed(err)
 			return n, from, err
+		case ok && !k.take(b[:n], settled):
+			if !settled {
+				return 0, from, errLongHandshake
+			}
+			k.dropped(DroppedGarbage)
 		case ok:
 			if !settled {
 				records -= k.follow(b[:n])
@@ -224,6 +230,27 @@ func (k *dtlsLink) ReadFrom(b []byte) (int, net.Addr, error) {
 			k.dropped(DroppedGarbage)
 		}
 	}
+}
+
+// maxShakeBytes is what one side may send for a handshake, repetitions included.
+// The library keeps fragments, and what it cannot decrypt yet; with enough of that
+// it takes nothing any more.
+const maxShakeBytes = 64 << 10
+
+var errLongHandshake = fmt.Errorf("the handshake has more than %d bytes", maxShakeBytes)
+
+// take counts what belongs to the handshake: all of it before it is complete,
+// and what repeats it, or pretends to, afterwards.
+func (k *dtlsLink) take(b []byte, settled bool) (ok bool) {
+	n := len(b)
+	if settled {
+		n = handshakeBytes(b, k.idBytes)
+	}
+	if n > maxShakeBytes-k.taken {
+		return false
+	}
+	k.taken += n
+	return true
 }
 
 // read reads a datagram and tells where it comes from. The library takes that for

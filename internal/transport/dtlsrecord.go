@@ -90,6 +90,22 @@ func sound(b []byte, idBytes int, settled bool) (outcomes int, ok bool) {
 	return outcomes, true
 }
 
+// handshakeBytes is the length of the records in b that are seen to be of a
+// handshake.
+func handshakeBytes(b []byte, idBytes int) (n int) {
+	for len(b) > 0 {
+		r, rest, ok := cutRecord(b, idBytes)
+		if !ok {
+			break
+		}
+		if r[0] == recordHandshake {
+			n += len(r)
+		}
+		b = rest
+	}
+	return n
+}
+
 // isPlain reports whether b begins with a record without keys.
 func isPlain(b []byte) bool { return len(b) >= recordHeaderBytes && record(b).plain() }
 
