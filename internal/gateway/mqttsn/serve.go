@@ -61,12 +61,15 @@ func (g *Gateway) workOff(p *port, waiting *backlog) {
 	}
 }
 
+// dismissal is how long clients may take to be told.
+const dismissal = 5 * time.Second
+
 // dismiss tells clients that the server ends, as the broker does if it ends, too.
 func (g *Gateway) dismiss(cs []*client) {
 	for _, c := range cs {
 		c.Close(broker.ReasonShutdown)
 	}
-	g.crew.wait()
+	g.crew.waitFor(dismissal)
 }
 
 // of returns the clients of a listener, and who publishes there without being one.

@@ -1,6 +1,7 @@
 package mqttsn
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -298,10 +299,21 @@ func (cr *crew) toil(w *work) {
 }
 
 // wait returns when nothing is left to do.
-func (cr *crew) wait() {
+func (cr *crew) wait() { cr.waitFor(math.MaxInt64) }
+
+// waitFor returns then, or after d: who goes on to send keeps the crew busy.
+func (cr *crew) waitFor(d time.Duration) {
+	late := false
+	t := time.AfterFunc(d, func() {
+		cr.mu.Lock()
+		defer cr.mu.Unlock()
+		late = true
+		cr.idle.Broadcast()
+	})
+	defer t.Stop()
 	cr.mu.Lock()
 	defer cr.mu.Unlock()
-	for cr.working > 0 {
+	for cr.working > 0 && !late {
 		cr.idle.Wait()
 	}
 }
