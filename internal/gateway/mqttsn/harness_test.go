@@ -358,6 +358,9 @@ func setValue(f reflect.Value, value string) error {
 		}
 		f.Set(reflect.ValueOf(all))
 		return nil
+	case *[]string:
+		f.Set(reflect.ValueOf(strings.Fields(value)))
+		return nil
 	case *time.Duration:
 		d, err := time.ParseDuration(value)
 		f.SetInt(int64(d))
