@@ -84,6 +84,7 @@ type carrier interface {
 // would.
 const (
 	queuedDatagrams = 8192
+	longQueue       = queuedDatagrams / 4
 	keptDatagram    = 2048 // bytes of a buffer that is kept for the next
 )
 
@@ -97,13 +98,14 @@ type socket struct {
 	queue    []transport.Datagram
 	spare    []transport.Datagram // the other queue, whose buffers are used again
 	flushing bool
+	shorter  sync.Cond // the queue is, or nobody flushes any more
 }
 
 // open has datagrams leave by l.
 func (s *socket) open(l transport.PacketListener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.l = l
+	s.l, s.shorter.L = l, &s.mu
 }
 
 // close has none leave by l any more.
@@ -133,17 +135,23 @@ func (s *socket) send(to netip.AddrPort, head, b []byte) {
 	d.Addr, d.Data = to, append(append(d.Data[:0], head...), b...)
 }
 
-// flush implements carrier. Who finds another at it leaves it to that.
+// flush implements carrier. Who finds another at it leaves it to that, unless there
+// is much: then it waits, because what is not worked off yet has more room to wait in
+// than the answers to it.
 func (s *socket) flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.flushing {
-		return
+	for s.flushing {
+		if len(s.queue) < longQueue {
+			return
+		}
+		s.shorter.Wait()
 	}
 	s.flushing = true
 	for len(s.queue) > 0 && s.l != nil {
 		batch, l := s.queue, s.l
 		s.queue, s.spare = s.spare[:0], nil
+		s.shorter.Broadcast()
 		s.mu.Unlock()
 		if err := l.WriteBatch(batch); err != nil {
 			s.g.counts.unsent.Add(1)
@@ -159,6 +167,7 @@ func (s *socket) flush() {
 		}
 	}
 	s.flushing = false
+	s.shorter.Broadcast()
 }
 
 // association is the carrier of a DTLS association, which has one address.
