@@ -30,6 +30,12 @@ func (t *terms) wantsAuth(p path) bool {
 	return t.AuthExtension.Enabled && (t.AuthExtension.Insecure || p.port.secure())
 }
 
+// proved reports whether the handshake of DTLS says who is there, by a key or a
+// certificate.
+func (p *port) proved() bool {
+	return p.info.PSKIdentity != "" || p.info.TLS != nil && len(p.info.TLS.PeerCertificates) > 0
+}
+
 // awaitAuth goes on when AUTH has come. There is nothing that asks for it.
 func (c *client) awaitAuth(w *work, s *setup) {
 	s.before = c.state

@@ -3,6 +3,8 @@ package mqttsn
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/codec/mqttsn"
+	"github.com/iotctl/iotctl/internal/transport"
 )
 
 // lock is an authenticator with one key.
@@ -214,4 +217,38 @@ func TestAuthOverDTLS(t *testing.T) {
 		w.work.end()
 	}
 	w.answered(netip.AddrPort{}, datagram(t, mqttsn.Connack{}))
+}
+
+// CONNECT says nothing but a client identifier: the settings say the rest, unless the
+// handshake has.
+func TestWhoClientsAre(t *testing.T) {
+	device := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{}}}
+	for _, c := range []struct {
+		info transport.Info
+		said bool
+		want string // user:password
+	}{
+		{transport.Info{}, false, "sn-dev:dev!"},
+		{transport.Info{TLS: &tls.ConnectionState{}}, false, "sn-dev:dev!"},
+		{transport.Info{PSKIdentity: "meter"}, false, ":"},
+		{transport.Info{TLS: device}, false, ":"},
+		{transport.Info{}, true, "anna:secret"},
+		{transport.Info{PSKIdentity: "meter"}, true, "anna:secret"},
+	} {
+		w, l, _ := locked(t, false)
+		w.config.AuthExtension.Enabled = c.said
+		w.config.ClientinfoOverride = Override{Username: "sn-${clientid}", Password: "${clientid}!"}
+		if err := w.gw.Reload(w.config); err != nil {
+			t.Fatal(err)
+		}
+		p := path{port: &port{listener: "dtls", carrier: w.air, members: &members{}, info: c.info}}
+		for _, m := range []mqttsn.Message{connectAs("dev"), plain("anna", "secret")} {
+			w.work.begin()
+			w.gw.receive(w.work, p, datagram(t, m))
+			w.work.end()
+		}
+		if len(l.asked) != 1 || l.asked[0].Username+":"+string(l.asked[0].Password) != c.want || l.asked[0].PSKIdentity != c.info.PSKIdentity || l.asked[0].TLS != c.info.TLS {
+			t.Errorf("%+v: %+v", c, l.asked)
+		}
+	}
 }

@@ -49,7 +49,8 @@ type Config struct {
 	AmplificationLimit float64
 
 	// ClientinfoOverride is who clients are for the authenticator, since CONNECT
-	// says nothing but a client identifier.
+	// says nothing but a client identifier. Those that have proved who they are by DTLS
+	// are that.
 	ClientinfoOverride Override
 	// AuthExtension is for clients that say who they are with AUTH.
 	AuthExtension AuthExtension

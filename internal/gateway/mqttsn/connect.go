@@ -216,14 +216,15 @@ func (g *Gateway) identify(p path, clientID string, said *login) (auth.Identity,
 	}
 	t := g.terms.Load()
 	expand := func(s string) string { return strings.ReplaceAll(s, "${clientid}", clientID) }
-	o := &t.ClientinfoOverride
 	creds := auth.Credentials{
-		ClientID: clientID, HasUsername: o.Username != "", Username: expand(o.Username),
-		TLS: p.port.info.TLS, PSKIdentity: p.port.info.PSKIdentity,
+		ClientID: clientID, TLS: p.port.info.TLS, PSKIdentity: p.port.info.PSKIdentity,
 		Listener: p.port.listener, Protocol: Protocol,
 	}
-	if o.Password != "" {
-		creds.HasPassword, creds.Password = true, []byte(expand(o.Password))
+	if o := &t.ClientinfoOverride; !p.port.proved() {
+		creds.HasUsername, creds.Username = o.Username != "", expand(o.Username)
+		if o.Password != "" {
+			creds.HasPassword, creds.Password = true, []byte(expand(o.Password))
+		}
 	}
 	if said != nil {
 		creds.HasUsername, creds.Username = true, said.user
