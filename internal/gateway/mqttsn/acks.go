@@ -46,7 +46,7 @@ func (o *outbox) regack(c *client, w *work, m mqttsn.Regack) (r registered, ok b
 	if m.Code == mqttsn.Accepted && m.TopicID != t.id {
 		return r, false
 	}
-	o.proved = true
+	o.proved = true // the MsgId is new since the client is where it is
 	probe := q.probe
 	q.end()
 	switch {
@@ -105,7 +105,7 @@ func (o *outbox) puback(c *client, w *work, m mqttsn.Puback) (done []ack, ok boo
 		return nil, false
 	}
 	defer o.touch(w)
-	o.proved = true
+	o.answered()
 	it := q.first
 	t := o.topics.named(it.topic)
 	if m.Code == mqttsn.InvalidTopicID && o.reference(c, it.topic).kind == mqttsn.NormalTopic && q.renewals < maxRenewals {
@@ -162,7 +162,7 @@ func (o *outbox) pubrec(c *client, w *work, msgID uint16) (done []ack, ok bool) 
 	case !o.published(msgID):
 		return nil, false
 	}
-	o.proved = true
+	o.answered()
 	q.end()
 	q.step = received
 	q.bytes -= it.size()
@@ -189,7 +189,7 @@ func (o *outbox) pubcomp(msgID uint16) (done []ack, ok bool) {
 	if q == nil || !q.first.release || o.wireID(q.first.id) != msgID {
 		return nil, false
 	}
-	o.proved = true
+	o.answered()
 	done = []ack{{session.Pubcomp, q.first.id}}
 	o.pop()
 	return done, true

@@ -122,7 +122,7 @@ func (o *outbox) pump(c *client, now time.Time) (done []ack) {
 // are too many.
 func (o *outbox) register(c *client, now time.Time) bool {
 	q := o.queue
-	t, _ := o.topics.give(c.g, q.first.topic)
+	t := o.topics.give(c.g, q.first.topic)
 	if t == nil {
 		c.g.counts.topicsFull.Add(1)
 		return false

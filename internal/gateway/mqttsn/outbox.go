@@ -25,6 +25,7 @@ type outbox struct {
 	base   uint16  // of the MsgIds of PUBLISH; see wireID
 	msgID  uint16  // of the last REGISTER; 0: there was none
 	proved bool    // the address receives what it is sent
+	told   bool    // another has been told identifiers of topics and MsgIds: they prove nothing
 	noted  bool    // and that has been kept with the session
 	held   bool    // nothing leaves: the client is asleep, or not connected yet
 }
@@ -60,12 +61,17 @@ func (o *outbox) where() path {
 	return o.path
 }
 
-// move sets a new path. The address is to show anew that it receives.
+// move sets a new path. The address is to show anew that it receives, by what nobody
+// at the one before can know: a REGISTER with another MsgId.
 func (o *outbox) move(p path) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.path.port.carrier.flush()
 	o.path, o.proved, o.budget = p, p.secure(), 0
+	o.told, o.msgID = true, 0
+	if q := o.queue; q != nil && q.step == registering {
+		q.end()
+	}
 }
 
 // count notes n bytes from the client's address.
@@ -84,6 +90,19 @@ func (o *outbox) validated() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.proved = true
+}
+
+// answered notes that the client has answered a PUBLISH or PUBREL, which proves as
+// much, if nobody else can tell the MsgId.
+func (o *outbox) answered() { o.proved = o.proved || !o.told }
+
+// usedTopic notes that the client has used the identifier of a topic.
+func (o *outbox) usedTopic(c *client) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if *c.g.terms.Load().Topics.RandomIDs {
+		o.answered()
+	}
 }
 
 // send sends an answer, within the budget, whatever else waits.

@@ -101,7 +101,7 @@ func TestWakeIsBounded(t *testing.T) {
 func TestAddressThatHasNotShownThatItReceives(t *testing.T) {
 	unproved := func(t *testing.T, received int) *rig {
 		r := newRig(t, nil)
-		r.play("move")
+		r.c.out.proved, r.c.out.told = false, false
 		r.c.out.count(r.c, received)
 		return r
 	}

@@ -32,7 +32,7 @@ func (c *client) publish(w *work, body []byte) {
 		return
 	}
 	if p.Kind == mqttsn.NormalTopic && p.QoS >= 0 {
-		c.out.validated() // nobody else knows the identifier
+		c.out.usedTopic(c)
 	}
 	if p.QoS == 2 && c.hasReceived(w, &p, topic) {
 		c.g.counts.duplicates.Add(1)

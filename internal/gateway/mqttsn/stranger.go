@@ -140,6 +140,7 @@ func (c *client) rebind(w *work, from path, body []byte, size int) {
 	}
 	c.heard, c.fresh = g.since(w.now), false
 	c.pingreq(w, body)
+	c.fed(w)
 }
 
 // mayRebind reports whether sessions.rebind lets the client go on there.

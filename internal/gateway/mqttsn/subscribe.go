@@ -72,7 +72,7 @@ func (c *client) grant(w *work, m *mqttsn.Subscribe) mqttsn.Suback {
 	if err := c.commit(w); err != nil {
 		c.request = 0
 		if isNew {
-			c.out.withdraw(topic)
+			c.out.unkept(topic)
 		}
 		return refused(mqttsn.Congestion)
 	}
@@ -161,19 +161,10 @@ func (c *client) giveTopic(w *work, topic string) (uint16, mqttsn.ReturnCode) {
 	case !ok:
 		return 0, c.g.exhausted()
 	case isNew && c.commit(w) != nil:
-		c.out.withdraw(topic)
+		c.out.unkept(topic)
 		return 0, mqttsn.Congestion
 	}
 	return id, mqttsn.Accepted
-}
-
-// withdraw takes the identifier off a topic that could not be stored.
-func (o *outbox) withdraw(topic string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if t := o.topics.named(topic); t != nil {
-		o.topics.refuse(t)
-	}
 }
 
 // knows reports whether the topic has an identifier.

@@ -15,6 +15,7 @@ type topic struct {
 	name      string
 	id        uint16 // 0: the client has refused it
 	confirmed bool   // the client knows the identifier
+	kept      bool   // with the session, under the identifier
 }
 
 // topics are those of a session. Most have one, so that what finds them quickly is
@@ -103,14 +104,14 @@ const (
 
 // give returns the topic of the name, with an identifier: its own, or a new one.
 // It is nil when there are too many.
-func (ts *topics) give(g *Gateway, name string) (t *topic, isNew bool) {
-	t = ts.named(name)
+func (ts *topics) give(g *Gateway, name string) *topic {
+	t := ts.named(name)
 	if t != nil && t.id != 0 {
-		return t, false
+		return t
 	}
 	terms := g.terms.Load()
 	if t == nil && len(ts.list) >= terms.Topics.MaxPerClient {
-		return nil, false
+		return nil
 	}
 	if ts.last == 0 && *terms.Topics.RandomIDs {
 		ts.last = uint16(g.rand())
@@ -123,15 +124,15 @@ func (ts *topics) give(g *Gateway, name string) (t *topic, isNew bool) {
 		}
 		ts.last = id
 		if t == nil {
-			return ts.add(topic{name: name, id: id}), true
+			return ts.add(topic{name: name, id: id})
 		}
 		t.id = id // it was refused, and is wanted after all
 		if ts.index != nil {
 			ts.number(int(ts.index.names[name]))
 		}
-		return t, true
+		return t
 	}
-	return nil, false
+	return nil
 }
 
 // refuse notes that the client does not want the topic.
@@ -139,7 +140,7 @@ func (ts *topics) refuse(t *topic) {
 	if ts.index != nil {
 		delete(ts.index.ids, t.id)
 	}
-	t.id, t.confirmed = 0, false
+	t.id, t.confirmed, t.kept = 0, false, false
 }
 
 // unconfirm notes that the client may have forgotten all identifiers.
@@ -158,13 +159,14 @@ func keepTopic(l *broker.Link, name string, id uint16) {
 }
 
 // loadTopics takes what was kept of topics. confirmed says that the client has not
-// been away.
+// been away. What it was told then proves nothing about where it is now.
 //
 // An identifier that the client was about to be told is not among them. It may
 // still hear of it, so that it is not given out again.
 func (o *outbox) loadTopics(g *Gateway, kept map[string][]byte, confirmed bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.told = true
 	for key, data := range kept {
 		name, ok := strings.CutPrefix(key, keptTopic)
 		if !ok || len(data) != 2 || o.topics.named(name) != nil {
@@ -174,7 +176,7 @@ func (o *outbox) loadTopics(g *Gateway, kept map[string][]byte, confirmed bool) 
 		if id != 0 && o.topics.of(id) != nil {
 			continue
 		}
-		o.topics.add(topic{name: name, id: id, confirmed: confirmed && id != 0})
+		o.topics.add(topic{name: name, id: id, confirmed: confirmed && id != 0, kept: id != 0})
 		if !*g.terms.Load().Topics.RandomIDs {
 			o.topics.last = max(o.topics.last, id+1)
 		}
@@ -182,20 +184,31 @@ func (o *outbox) loadTopics(g *Gateway, kept map[string][]byte, confirmed bool) 
 }
 
 // topicID returns the identifier of a normal topic for a client that asks for it;
-// ok is false when there are too many. A new one is kept by the next commit, after
-// which the client may be told.
+// ok is false when there are too many. One that is not kept yet is by the next
+// commit, after which the client may be told; when that fails, see unkept.
 func (c *client) topicID(name string) (id uint16, isNew, ok bool) {
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	t, isNew := o.topics.give(c.g, name)
+	t := o.topics.give(c.g, name)
 	if t == nil {
 		return 0, false, false
 	}
-	if isNew && c.link != nil {
+	if isNew = !t.kept; isNew && c.link != nil {
 		keepTopic(c.link, t.name, t.id)
+		t.kept = true
 	}
 	return t.id, isNew, true
+}
+
+// unkept notes that the identifier of a topic could not be stored: the client is
+// refused it until it can be.
+func (o *outbox) unkept(name string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if t := o.topics.named(name); t != nil {
+		t.kept = false
+	}
 }
 
 // toldTopic notes that an answer to the client has told it the identifier, so that
