@@ -24,7 +24,7 @@ const (
 	DefaultQueueDatagrams   = 256
 	DefaultQueueBytes       = 256 << 10
 	DefaultAllQueuesBytes   = 64 << 20
-	DefaultPacketBuffer     = 4 << 20 // ReadBufferBytes of a PacketListener
+	DefaultPacketBuffer     = 16 << 20 // ReadBufferBytes of a PacketListener
 )
 
 // ListenConfig holds the options of one listener. The zero value is usable for
@@ -70,7 +70,7 @@ type ListenConfig struct {
 
 	Nagle            bool          // false: TCP_NODELAY is set
 	KeepAlive        time.Duration // of TCP, idle time before the first probe. 0: 5 min; negative: none
-	ReadBufferBytes  int           // of the socket. 0: the system's default, or 4 MB of a PacketListener; the system may allow less
+	ReadBufferBytes  int           // of the socket. 0: the system's default, or 16 MB of a PacketListener; the system may allow less
 	WriteBufferBytes int           // of the socket. 0: the system's default
 	UnixMode         fs.FileMode   // permissions of a Unix socket. 0: 0660
 

@@ -216,6 +216,21 @@ func (m *mmsg) send(fd uintptr) {
 	}
 }
 
+// enlarge gives the socket a buffer of n bytes for reading where the limit for
+// everybody (net.core.rmem_max) is lower, if the process may pass it: CAP_NET_ADMIN.
+func enlarge(udp *net.UDPConn, n int) {
+	raw, err := udp.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		const twice = 2 // what the kernel tells: its own needs count
+		if have, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF); err == nil && have/twice < n {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, n)
+		}
+	})
+}
+
 // kernelDrops is how many datagrams the kernel has received and not kept for the
 // socket, modulo 2^32; nearly always for want of room.
 func kernelDrops(udp *net.UDPConn) (n uint64, ok bool) {

@@ -108,6 +108,7 @@ func newPacketListener(udp *net.UDPConn, e Endpoint, set *settings) (*packetList
 		return nil, err
 	}
 	tune(udp, &set.cfg)
+	enlarge(udp, set.cfg.ReadBufferBytes)
 	l := &packetListener{udp: udp, groups: map[*Group]bool{}}
 	l.listener = newListener(lingering{udp, l.closeGroups}, e, set)
 	l.packetReader = packetReader{ln: l.listener, sock: sock}
