@@ -39,6 +39,10 @@ type SessionOptions struct {
 	// Unpaced is for gateways that read from many clients on one goroutine:
 	// Commit does not wait for receivers that cannot keep up.
 	Unpaced bool
+	// Keeps is for gateways that call Link.Keep. What they have kept is removed when
+	// another gateway's client, with the same client identifier, gets the session: it
+	// is true no more.
+	Keeps bool
 }
 
 func (o SessionOptions) withDefaults() SessionOptions {
@@ -182,7 +186,11 @@ func (s *Session) attach(ctx context.Context, id auth.Identity, o SessionOptions
 	before := s.connect(l, l.identity, o.Expiry)
 	kept, err := s.readKept(ctx, found)
 	if err == nil {
-		err = b.apply(ctx, s.attachOps(found))
+		ops := s.attachOps(found)
+		if !o.Keeps {
+			ops, kept = s.forgetKept(ops, kept), nil
+		}
+		err = b.apply(ctx, ops)
 	}
 	if err != nil {
 		l.gone.Store(true)
@@ -212,6 +220,14 @@ func (s *Session) readKept(ctx context.Context, found bool) (map[string][]byte, 
 		return nil, nil
 	}
 	return s.b.cfg.Store.Kept(ctx, s.id)
+}
+
+// forgetKept removes what is kept with the session.
+func (s *Session) forgetKept(ops []store.Op, kept map[string][]byte) []store.Op {
+	for key := range kept {
+		ops = append(ops, store.Op{Kind: store.Delete, Record: store.Kept{ClientID: s.id, Key: key}})
+	}
+	return ops
 }
 
 // connected notes that a session has a connection. away is what it had without

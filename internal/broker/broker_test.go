@@ -238,7 +238,7 @@ func options(id string) SessionOptions {
 // durable are options of a client whose session lives for an hour.
 func durable(id string) SessionOptions {
 	o := options(id)
-	o.Expiry = time.Hour
+	o.Expiry, o.Keeps = time.Hour, true
 	return o
 }
 

@@ -67,6 +67,35 @@ func TestNothingIsKeptOfWhatEndsWithTheConnection(t *testing.T) {
 	})
 }
 
+// A gateway that keeps nothing does not know what another has kept, and changes
+// what that tells.
+func TestNothingIsKeptOfAnotherGatewaysClient(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		c, other := attach(t, b, durable("c")), durable("c")
+		c.l.Keep("a", []byte("1"))
+		c.commit()
+		other.Keeps = false
+		o := attach(t, b, other)
+		if o.wantKept(); !o.present {
+			t.Error("the session is another one")
+		}
+		o.subscribe(Subscription{Filter: "a", QoS: 1})
+		b = crash(t, b)
+		wantInterrupted(t, b, "", "c")
+		keeps := options("c")
+		keeps.Keeps = true
+		if _, _, err := b.Restore(context.Background(), "c", identity, keeps, &client{t: t, b: b}); !errors.Is(err, ErrNoSession) {
+			t.Errorf("restored: %v", err)
+		}
+		wantInterrupted(t, b, "", "c")
+		run(t, b)
+		c = attach(t, b, durable("c"))
+		if c.wantKept(); !c.present {
+			t.Error("the session is another one")
+		}
+	})
+}
+
 func TestKeptIsLostBeforeCommit(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, b *Broker) {
 		f := newFaulty()

@@ -39,12 +39,14 @@ func (b *Broker) interrupted(prefix string) []*Session {
 // Restore attaches a client to one of the Interrupted sessions as if it had never
 // been away, for protocols without connections whose clients do not notice that
 // the broker has been. Its will stays as it is, and so does its session expiry
-// interval; of o only Window, ReceiveMaximum and Unpaced count. id makes the identity of
-// the owner. Nothing is written, so that the next start finds the same. Deliveries
-// begin with Link.Start.
+// interval; of o only Window, ReceiveMaximum, Unpaced and Keeps count. id makes the
+// identity of the owner. Nothing is written, so that the next start finds the same.
+// Deliveries begin with Link.Start.
 //
 // Those that nobody restores before Run lose their connections then. Errors:
-// ErrNoSession, ErrNotOwner when id makes another owner, ErrEnded, or the store's.
+// ErrNoSession, for gateways that keep things also when nothing is kept: the session
+// is another gateway's. ErrNotOwner when id makes another owner, ErrEnded, or the
+// store's.
 func (b *Broker) Restore(ctx context.Context, client string, id func(owner string) auth.Identity, o SessionOptions, r Receiver) (*Link, Resumed, error) {
 	if b.closing.Load() {
 		return nil, Resumed{}, ErrEnded
@@ -63,13 +65,20 @@ func (b *Broker) Restore(ctx context.Context, client string, id func(owner strin
 		return nil, Resumed{}, ErrNotOwner
 	}
 	kept, err := s.readKept(ctx, true)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, Resumed{}, err
+	case len(kept) == 0 && o.Keeps:
+		return nil, Resumed{}, ErrNoSession
 	}
 	l := newLink(s, identity, o.withDefaults(), r)
-	away := s.away
+	away, before := s.away, s.connect(l, l.identity, s.expiry)
+	if b.closing.Load() { // Shutdown may have missed it
+		l.gone.Store(true)
+		s.connect(nil, before.identity, before.expiry)
+		return nil, Resumed{}, ErrEnded
+	}
 	s.interrupted, s.away = false, nil
-	s.connect(l, l.identity, s.expiry)
 	s.connected(away)
 	return l, Resumed{Present: true, Expiry: s.expiry, Kept: kept}, nil
 }

@@ -160,6 +160,26 @@ func TestConnectionsThatWereNotDetachedAtTheEndAreRestored(t *testing.T) {
 	})
 }
 
+func TestNothingIsRestoredWhileTheBrokerEnds(t *testing.T) {
+	bubble(t, Config{}, func(t *testing.T, b *Broker) {
+		attach(t, b, withWill(durable("c"), "c", 0))
+		b = crash(t, b)
+		w := watcher(t, b)
+		ends := func(owner string) auth.Identity {
+			b.Shutdown(ReasonShutdown)
+			return identity(owner)
+		}
+		if _, _, err := b.Restore(context.Background(), "c", ends, options("c"), &client{t: t, b: b}); !errors.Is(err, ErrEnded) {
+			t.Errorf("restored: %v", err)
+		}
+		wantInterrupted(t, b, "", "c")
+		wantRecords(t, b.cfg.Store, "session c", "will c")
+		run(t, b)
+		w.want("will=c q1")
+		wantRecords(t, b.cfg.Store, "session c")
+	})
+}
+
 func TestRestoreIsRefused(t *testing.T) {
 	bubble(t, Config{}, func(t *testing.T, b *Broker) {
 		attach(t, b, durable("detached")).leave()

@@ -56,7 +56,7 @@ func (c *client) attach(w *work, s *setup) {
 	t := g.terms.Load()
 	link, resumed, err := g.broker.Attach(g.ctx, s.identity, broker.SessionOptions{
 		ClientID: s.id, CleanStart: s.connect.CleanSession, Expiry: t.Sessions.Expiry,
-		Will: s.testament.will(), Window: c.window(), Unpaced: true,
+		Will: s.testament.will(), Window: c.window(), Unpaced: true, Keeps: true,
 	}, c)
 	if err != nil {
 		c.fail(w, g.codeOf(err), err)
