@@ -51,9 +51,10 @@ Durations have a unit, as in 500ms, 10s, 5m or 7d. Sizes are bytes or have one,
 as in 64KiB or 1MiB. A SIGHUP applies changes of listeners to the connections to
 come. New rules of the ACL file hold for open connections at once; names,
 passwords and certificates are checked when a client connects, so that one whose
-password is gone stays until its connection ends. The settings of mqtt, emqtcp,
-iottext and frame, and the files of frame.codecs, hold for clients that connect
-from then on. exproto, broker, store and sys_interval need a restart.
+password is gone stays until its connection ends. The settings of mqtt, mqttsn,
+emqtcp, iottext and frame, and the files of frame.codecs, hold for clients that
+connect from then on; mqttsn.multicast.groups and interfaces need a restart, as do
+exproto, broker, store and sys_interval.
 
 The path of a URL such as frame://0.0.0.0:5023/gt06 says which protocol is spoken
 there: iotctl codec list has those of the program, and frame.codecs names files
