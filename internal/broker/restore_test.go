@@ -175,6 +175,7 @@ func TestNothingIsRestoredWhileTheBrokerEnds(t *testing.T) {
 		wantInterrupted(t, b, "", "c")
 		wantRecords(t, b.cfg.Store, "session c", "will c")
 		run(t, b)
+		time.Sleep(time.Second)
 		w.want("will=c q1")
 		wantRecords(t, b.cfg.Store, "session c")
 	})
