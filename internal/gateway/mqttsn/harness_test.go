@@ -106,6 +106,14 @@ func (h complaints) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// reload changes a setting of the gateway that runs.
+func (w *world) reload(key, value string) error {
+	if err := set(reflect.ValueOf(&w.config).Elem(), key, value); err != nil {
+		return err
+	}
+	return w.gw.Reload(w.config)
+}
+
 // life is that of a process. When it is over, nothing of it leaves any more.
 type life struct{ over bool }
 
