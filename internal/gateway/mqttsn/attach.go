@@ -14,6 +14,7 @@ import (
 // a client already, at whatever address, that one goes on with it.
 func (c *client) complete(w *work) {
 	s := c.setup
+	c.g.lobby.leave(s)
 	if c.link != nil {
 		c.adopt(w, s)
 		return

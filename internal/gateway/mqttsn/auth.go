@@ -38,13 +38,9 @@ func (p *port) proved() bool {
 
 // awaitAuth goes on when AUTH has come. There is nothing that asks for it.
 func (c *client) awaitAuth(w *work, s *setup) {
-	s.before = c.state
-	if c.setup != nil {
-		s.before = c.setup.before
-	}
+	c.prepare(s)
 	s.asked, s.due = mqttsn.TypeAuth, s.end
-	c.setup, c.state = s, connecting
-	c.out.pause()
+	c.g.lobby.enter(c)
 	c.arm(w.now)
 }
 

@@ -22,13 +22,14 @@ type setup struct {
 	identity auth.Identity
 	size     int    // of the datagram
 	login    *login // what AUTH has said
-	before   state  // of a client that was connected
 	// The will, while and after the client is asked for it.
 	testament *testament
+	before    state       // of a client that was connected
 	asked     mqttsn.Type // WILLTOPICREQ, then WILLMSGREQ; AUTH, for which nothing asks
 	attempts  int         // how often that has been sent again
 	due       time.Time   // when it is sent again
 	end       time.Time   // when the client has to have answered
+	guest     guest
 }
 
 // repeated is how long a CONNECT with nothing behind it is the same as the one
@@ -63,7 +64,7 @@ func (g *Gateway) admits(w *work, p path, clientID string) (mqttsn.ReturnCode, e
 	switch {
 	case !g.rates.connect(w.now):
 		err = errors.New("connect_rate is exceeded")
-	case g.halfOpen.Load() >= int64(t.MaxHalfOpen):
+	case g.halfOpen.Load() >= int64(t.MaxHalfOpen) && !g.lobby.evict():
 		err = errors.New("too many clients are connecting")
 	case p.port.crowd.full():
 		err = errors.New("the listener has max_connections")
@@ -266,18 +267,26 @@ func mayBeCalled(rule, clientID, name string) bool {
 // begin sets a client up that has been let in: it is asked for its will first, if
 // it has one.
 func (c *client) begin(w *work, s *setup) {
-	s.before = c.state
-	if c.setup != nil {
-		s.before = c.setup.before
-	}
-	c.setup, c.state = s, connecting
-	c.out.pause()
+	c.prepare(s)
 	if !s.connect.Will {
 		c.complete(w)
 		return
 	}
 	s.asked = mqttsn.TypeWillTopicReq
+	c.g.lobby.enter(c)
 	c.ask(w)
+}
+
+// prepare has the client be connecting.
+func (c *client) prepare(s *setup) {
+	before := c.state
+	if c.setup != nil {
+		before = c.setup.before
+		c.g.lobby.leave(c.setup)
+	}
+	s.before = before
+	c.setup, c.state = s, connecting
+	c.out.pause()
 }
 
 // ask sends a request for a part of the will, and has it sent again.
@@ -419,6 +428,7 @@ func (c *client) vanish() {
 // remove takes the client out of the tables.
 func (c *client) remove() {
 	g := c.g
+	g.lobby.leave(c.setup)
 	c.state, c.setup, c.link = gone, nil, nil
 	g.clients.remove(c.out.where(), c)
 	if c.id != "" {

@@ -51,6 +51,7 @@ type Gateway struct {
 	counts   counts
 	clients  clients
 	halfOpen atomic.Int64
+	lobby    lobby
 	wheel    wheel
 	lent     atomic.Int64 // bytes of messages at QoS 0 that wait for clients
 	crew     crew
