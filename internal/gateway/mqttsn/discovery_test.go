@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,9 +18,11 @@ import (
 )
 
 // village is a multicast group with gateways in it. What one says the others hear at
-// once. It is used in a bubble of synctest.
+// once. It is used in a bubble of synctest. The test has the lock, unless it lets time
+// pass.
 type village struct {
 	t       *testing.T
+	mu      sync.Mutex
 	began   time.Time
 	members map[*member]bool
 	said    []utterance
@@ -43,7 +46,9 @@ type member struct {
 }
 
 func newVillage(t *testing.T) *village {
-	return &village{t: t, began: time.Now(), members: map[*member]bool{}}
+	v := &village{t: t, began: time.Now(), members: map[*member]bool{}}
+	v.mu.Lock()
+	return v
 }
 
 // open starts a gateway.
@@ -64,7 +69,7 @@ func (v *village) open(host byte, cfg Config) *member {
 	m.port.carrier = m.air
 	v.members[m] = true
 	go m.g.speak(m.say, m.stop)
-	synctest.Wait()
+	v.pass(0)
 	return m
 }
 
@@ -72,11 +77,13 @@ func (v *village) open(host byte, cfg Config) *member {
 func (m *member) close() {
 	close(m.stop)
 	delete(m.v.members, m)
-	synctest.Wait()
+	m.v.pass(0)
 }
 
 // say has everybody hear what a gateway says.
 func (m *member) say(what mqttsn.Message) {
+	m.v.mu.Lock()
+	defer m.v.mu.Unlock()
 	b, err := what.Append(nil)
 	if err != nil {
 		m.v.t.Error(err)
@@ -112,6 +119,8 @@ func (m *member) hears(from netip.AddrPort, b []byte) {
 
 // pass lets time go by.
 func (v *village) pass(d time.Duration) {
+	v.mu.Unlock()
+	defer v.mu.Lock()
 	time.Sleep(d)
 	synctest.Wait()
 }
