@@ -226,12 +226,17 @@ type Compat struct {
 	// ReturnCodes is standard, or emqx, which has more than the specification.
 	// "": standard.
 	ReturnCodes string
+	// Profile has other settings be as clients of another gateway know it, where they
+	// are not set: emqx, paho or rsmb; or strict, by the letter of the specification.
+	// "": none.
+	Profile string
 }
 
 func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.profile()
 	gateway.Default(&c.GatewayID, 1)
 	gateway.Default(&c.AdvertiseDuration, 15*time.Minute)
 	gateway.Default(&c.Multicast.TTL, 1)
@@ -354,6 +359,11 @@ func (c Config) Validate() error {
 	} {
 		if err := oneOf(w.v, w.words); err != nil {
 			bad("%s: %w", w.name, err)
+		}
+	}
+	if p := c.Compat.Profile; p != "" {
+		if err := oneOf(p, []string{profileStrict, profileEMQX, profilePaho, profileRSMB}); err != nil {
+			bad("compat.profile: %w", err)
 		}
 	}
 	if c.AuthExtension.Insecure && !c.AuthExtension.Enabled {
