@@ -102,7 +102,7 @@ func parsePSKLine(line string) (identity string, key []byte, err error) {
 		return "", nil, err
 	}
 	if key, err = parsePSKey(digits); err != nil {
-		return "", nil, fmt.Errorf("identity %q: %w", identity, err)
+		return "", nil, err // without the identity: whoever confuses the two has the key there
 	}
 	return identity, key, nil
 }

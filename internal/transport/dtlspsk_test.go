@@ -158,9 +158,10 @@ func TestPreSharedKeyFiles(t *testing.T) {
 	for name, tc := range map[string]struct{ content, want string }{
 		"no colon":      {"device-1:00\nsecret0\n", "line 2: no colon"},
 		"no identity":   {":00", "line 1: the identity is empty"},
-		"no key":        {"device-1:", `line 1: identity "device-1": the key is empty`},
+		"no key":        {"device-1:", "line 1: the key is empty"},
 		"odd":           {"device-1:secret0", "odd number"},
 		"no digits":     {"device-1:secret00", "hexadecimal"},
+		"the wrong way": {"secret00:device-1", "line 1: the key is not in hexadecimal digits"},
 		"key too long":  {"device-1:" + strings.Repeat("00", 65), "longer than 64 bytes"},
 		"name too long": {strings.Repeat("x", 257) + ":00", "longer than 256 bytes"},
 		"not UTF-8":     {"\xff:00", "not UTF-8"},
