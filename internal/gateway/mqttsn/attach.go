@@ -57,7 +57,7 @@ func (c *client) attach(w *work, s *setup) {
 	t := g.terms.Load()
 	link, resumed, err := g.broker.Attach(g.ctx, s.identity, broker.SessionOptions{
 		ClientID: s.id, CleanStart: s.connect.CleanSession, Expiry: t.Sessions.Expiry,
-		Will: s.testament.will(), Window: c.window(), Unpaced: true, Keeps: true,
+		Will: s.testament.will(), Window: c.window(), ReceiveMaximum: openMessages, Unpaced: true, Keeps: true,
 	}, c)
 	if err != nil {
 		c.fail(w, g.codeOf(err), err)
@@ -81,6 +81,10 @@ func (c *client) attach(w *work, s *setup) {
 		link.Start()
 	}
 }
+
+// openMessages is how many messages at QoS 2 a client may begin to publish before it
+// ends one. The specification has one. SN-6.6
+const openMessages = 256
 
 // window is what the broker may send to a client at a time.
 func (c *client) window() session.Window {

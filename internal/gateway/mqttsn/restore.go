@@ -137,7 +137,9 @@ func (g *Gateway) restoreClient(id string) error {
 	identity := func(owner string) auth.Identity {
 		return auth.Identity{Name: owner, ClientID: c.plainID()}
 	}
-	link, resumed, err := g.broker.Restore(g.ctx, id, identity, broker.SessionOptions{Window: c.window(), Unpaced: true, Keeps: true}, c)
+	link, resumed, err := g.broker.Restore(g.ctx, id, identity, broker.SessionOptions{
+		Window: c.window(), ReceiveMaximum: openMessages, Unpaced: true, Keeps: true,
+	}, c)
 	if errors.Is(err, broker.ErrNoSession) {
 		return nil // it has been taken
 	}

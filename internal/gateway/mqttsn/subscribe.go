@@ -39,7 +39,7 @@ func (c *client) grant(w *work, m *mqttsn.Subscribe) mqttsn.Suback {
 	if !ok {
 		return refused(mqttsn.InvalidTopicID)
 	}
-	if m.Kind == mqttsn.ShortTopic && router.ValidateName(filter) != nil || m.QoS < 0 {
+	if m.Kind == mqttsn.ShortTopic && router.ValidateName(filter) != nil || m.QoS < 0 || !c.g.names(filter) {
 		return refused(mqttsn.NotSupported)
 	}
 	want := broker.Subscription{Filter: filter, QoS: uint8(m.QoS)}
@@ -148,9 +148,15 @@ func (c *client) register(w *work, body []byte) {
 	}
 }
 
+// names reports whether a client can be told of a topic, or of what a filter like that
+// matches. Nothing longer is kept.
+func (g *Gateway) names(topic string) bool {
+	return mqttsn.Register{Topic: topic}.Size() <= g.terms.Load().MaxDatagram
+}
+
 // giveTopic returns the identifier of a topic for a client that asks for it.
 func (c *client) giveTopic(w *work, topic string) (uint16, mqttsn.ReturnCode) {
-	if router.ValidateName(topic) != nil || (mqttsn.Register{Topic: topic}).Size() > c.g.terms.Load().MaxDatagram {
+	if router.ValidateName(topic) != nil || !c.g.names(topic) {
 		return 0, mqttsn.NotSupported
 	}
 	if c.g.broker.Full() && !c.out.knows(topic) {
