@@ -41,7 +41,8 @@
 // cookie, which tells its address and the time and is good for half a minute at
 // least. So a flood of forged ones keeps nobody out, and reflects nothing. A
 // ClientHello that comes in fragments is dropped. After the cookie, MaxConnRate,
-// MaxHandshakes and HandshakeTimeout hold.
+// MaxHandshakes and HandshakeTimeout hold, and nobody makes the library keep more
+// than 64 KB for a handshake, nor afterwards without the keys.
 //
 // Clients have certificates or pre-shared keys (ServerTLS.PSKFile). A wrong key and
 // an unknown identity end a handshake in the same way. The extended master secret is
@@ -53,7 +54,8 @@
 // does. Answers go to the address that the newest record came from, once that has
 // been verified; so an attacker who can hold a genuine record back and send it from
 // elsewhere first has the answers until the next record: whether the client is
-// reachable there (RFC 9853) is not asked. A read returns when answers go
+// reachable there (RFC 9853) is not asked. For the same reason a client that has logged
+// in and forges its source address has what it subscribes to sent there. A read returns when answers go
 // there. Without a connection id a client that starts again from its old port
 // gets a new connection, and the old one ends once the new handshake is complete; with
 // one the old one stays, since the port may be another client's now.
