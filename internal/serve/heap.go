@@ -26,6 +26,8 @@ var trims = []int{2, 10, 30}
 type heap struct {
 	fixed   bool // the user has decided
 	percent int
+	live    uint64 // after the last collection that adapt has seen
+	grows   bool   // that was more than before
 	samples []metrics.Sample
 	last    uint64 // bytes allocated at the last call
 	trimmed uint64 // bytes allocated at the end of the last burst
@@ -45,13 +47,37 @@ func (h *heap) adapt() {
 		return
 	}
 	metrics.Read(h.samples)
-	if p := gcPercent(h.samples[0].Value.Uint64()); p != h.percent {
+	live := h.samples[0].Value.Uint64()
+	p := gcPercent(live)
+	if h.growing(live) {
+		p = min(p, growthPercent)
+	}
+	if p != h.percent {
 		h.percent = p
 		debug.SetGCPercent(p)
 	}
 	if h.quiet(h.samples[1].Value.Uint64()) {
 		debug.FreeOSMemory()
 	}
+}
+
+// While what is live grows, as in a storm of clients that connect, garbage comes to
+// lie between what stays, and leaves holes that nothing fills when the storm is
+// over. So there is to be less of it at a time.
+const (
+	growthPercent = 40
+	largeHeap     = 48 << 20
+)
+
+// growing reports whether a large heap has become larger by a sixteenth or more
+// between its last two collections. A new one may be seconds away: what was found
+// out holds until then.
+func (h *heap) growing(live uint64) bool {
+	if live != h.live {
+		h.grows = live > largeHeap && live > h.live+h.live/16
+		h.live = live
+	}
+	return h.grows
 }
 
 // quiet reports whether it is time for a trim, given how much has ever been

@@ -48,3 +48,25 @@ func TestQuietBrokerGivesMemoryBack(t *testing.T) {
 		}
 	}
 }
+
+func TestGrowingHeapsAreCollectedMoreOften(t *testing.T) {
+	const mb = 1 << 20
+	h := newHeap()
+	for _, c := range []struct {
+		live uint64
+		want bool
+	}{
+		{10 * mb, false},
+		{40 * mb, false},
+		{80 * mb, true},
+		{80 * mb, true}, // nothing has been collected since
+		{81 * mb, false},
+		{100 * mb, true},
+		{90 * mb, false},
+		{200 * mb, true},
+	} {
+		if got := h.growing(c.live); got != c.want {
+			t.Errorf("%d MB live: growing %v, want %v", c.live/mb, got, c.want)
+		}
+	}
+}
