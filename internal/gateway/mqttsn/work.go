@@ -29,6 +29,19 @@ type event struct {
 // inbox is the events that wait for a client's owner: one at least.
 type inbox struct{ events []event }
 
+// inboxes holds those that are empty. What has come and gone again while clients
+// connect would be as much as what stays of them.
+var inboxes = sync.Pool{New: func() any { return new(inbox) }}
+
+// done gives up an inbox that has been worked off.
+func (in *inbox) done() {
+	const kept = 8
+	clear(in.events)
+	if in.events = in.events[:0]; cap(in.events) <= kept {
+		inboxes.Put(in)
+	}
+}
+
 // isQuick reports whether an event can be worked off without waiting for the
 // store, whatever state its client is in.
 func (e *event) isQuick() bool {
@@ -204,7 +217,7 @@ func (c *client) again(e event) (ok bool) {
 // turn held.
 func (c *client) enqueue(e event) (begin bool) {
 	if c.inbox == nil {
-		c.inbox = new(inbox)
+		c.inbox = inboxes.Get().(*inbox)
 	}
 	c.inbox.events = append(c.inbox.events, e)
 	begin, c.owned = !c.owned, true
@@ -228,6 +241,7 @@ func (c *client) workOff(w *work) {
 		_ = c.commit(w)
 		w.flush()
 	}
+	in.done()
 	c.disown() // what has come meanwhile waits for its turn
 }
 
@@ -239,7 +253,10 @@ type crew struct {
 	mu      sync.Mutex
 	idle    sync.Cond // nobody is working
 	queue   []*client // each once, because it is owned
+	head    int       // of queue, where the first is
 	working int
+
+	spare sync.Pool // work of those who have ended theirs
 }
 
 // maxCrew bounds them.
@@ -248,6 +265,7 @@ const maxCrew = 1024
 func (cr *crew) init(g *Gateway) {
 	cr.g = g
 	cr.idle.L = &cr.mu
+	cr.spare.New = func() any { return g.newWork() }
 }
 
 // takes reports whether there is room for another datagram.
@@ -270,26 +288,40 @@ func (cr *crew) add(c *client) {
 		return
 	}
 	cr.working++
-	go cr.toil(cr.g.newWork())
+	go func() {
+		w := cr.spare.Get().(*work)
+		cr.toil(w)
+		cr.spare.Put(w)
+	}()
 }
 
 // next takes a client whose turn it is. nil ends the caller's work.
 func (cr *crew) next() *client {
 	cr.mu.Lock()
 	defer cr.mu.Unlock()
-	if len(cr.queue) == 0 {
-		cr.queue = nil
+	if cr.head == len(cr.queue) {
+		cr.queue, cr.head = cr.queue[:0], 0
+		if cap(cr.queue) > keptQueue {
+			cr.queue = nil
+		}
 		if !cr.g.inline {
 			cr.working--
 			cr.idle.Broadcast()
 		}
 		return nil
 	}
-	c := cr.queue[0]
-	cr.queue[0] = nil
-	cr.queue = cr.queue[1:]
+	c := cr.queue[cr.head]
+	cr.queue[cr.head] = nil
+	if cr.head++; cr.head > keptQueue && cr.head > len(cr.queue)/2 {
+		n := copy(cr.queue, cr.queue[cr.head:])
+		clear(cr.queue[n:])
+		cr.queue, cr.head = cr.queue[:n], 0
+	}
 	return c
 }
+
+// keptQueue is how much of a queue that is empty is kept for the next.
+const keptQueue = 1024
 
 // toil works off what there is.
 func (cr *crew) toil(w *work) {
