@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/iotctl/iotctl/internal/client"
+	"github.com/iotctl/iotctl/internal/client/mqttsn"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 	"github.com/iotctl/iotctl/internal/transport"
 )
@@ -162,6 +163,8 @@ func (s *settings) failConnect(err error) error {
 			code = exitRefused
 		}
 		return fail(code, err, typed(network)...)
+	case errors.Is(err, mqttsn.ErrNoGateway):
+		return fail(exitTimeout, err, s.silenceHints()...)
 	case errors.Is(err, client.ErrTimeout):
 		return fail(exitTimeout, fmt.Errorf("%s: %w", s.brokerName(), err), s.silenceHints()...)
 	case errors.As(err, &limit):
@@ -200,6 +203,8 @@ func typed(e *transport.Error) []string {
 		return []string{e.Hint + ": --cafile FILE"}
 	case errors.As(e.Err, &host):
 		return []string{e.Hint + ": --tls-server-name NAME"}
+	case strings.HasSuffix(e.Hint, "pre-shared key"):
+		return []string{e.Hint + ": --psk-identity NAME --psk-file FILE"}
 	case strings.HasSuffix(e.Hint, "client certificate and its key"):
 		return []string{e.Hint + ": --cert FILE --key FILE"}
 	}
@@ -248,6 +253,9 @@ func (s *settings) lostHints(err error) []string {
 func (s *settings) silenceHints() []string {
 	if s.device == nil || s.device.schemes[0].Network != "udp" {
 		return nil
+	}
+	if s.sn.discover {
+		return []string{"is a gateway there that answers in this group? Its settings name the group below multicast, and --interface the network; mqttsn://HOST goes without asking"}
 	}
 	return []string{"is this the right port? Over UDP nobody says that it is not"}
 }

@@ -39,6 +39,9 @@ type deviceProtocol struct {
 	checkTopic func(s *settings, topic string) error
 	// hints are for a login that was refused; nil: those of deviceHints.
 	hints func(s *settings, e *client.RefusedError) []string
+	// refused is a hint for a message or a subscription that was refused for this
+	// reason; nil, or "": there is none.
+	refused func(reason string) string
 }
 
 // deviceProtocols is the table of them.
@@ -140,6 +143,9 @@ func (s *settings) checkDevice(given []assignment) error {
 			return fail(exitUsage, fmt.Errorf("%s does not go with %s://: %s", a.option.name(), s.scheme, reason))
 		}
 	}
+	if err := s.checkIdle(given); err != nil {
+		return err
+	}
 	if !slices.Contains(p.has, "qos") {
 		s.qos, s.retain = 0, false
 	}
@@ -158,6 +164,24 @@ func (s *settings) checkDevice(given []assignment) error {
 		}
 		if err != nil {
 			return fail(exitUsage, fmt.Errorf("-t %q: %w", topic, err))
+		}
+	}
+	return nil
+}
+
+// checkIdle refuses what was typed and would do nothing: a user name in the URL
+// where there are none, and what belongs to TLS where there is no TLS.
+func (s *settings) checkIdle(given []assignment) error {
+	for _, a := range given {
+		reason := s.device.lacks["username"]
+		u, err := parseURL(a.value)
+		if a.option.long == "url" && err == nil && u.User != nil && reason != "" && (u.User.Username() != "" || s.device.lacks["pw"] != "") {
+			return fail(exitUsage, fmt.Errorf("user name and password in the URL do not go with %s://: %s", s.scheme, reason))
+		}
+		psk := a.option.long == "psk" || a.option.long == "psk-identity" || a.option.long == "psk-file" // see checkTLS
+		if a.option.group == groupTLS && a.option.long != "no-tls" && !psk && !s.noTLS && !s.usesTLS() {
+			return fail(exitUsage, fmt.Errorf("%s is for %s://: %s:// is not encrypted", a.option.name(), s.device.schemes[1].Name, s.scheme),
+				s.device.schemes[1].Name+"://HOST")
 		}
 	}
 	return nil
@@ -223,6 +247,14 @@ func iottextDialect(s *settings, id string) (client.Dialect, time.Duration, erro
 	}
 	d, err := iottext.New(c)
 	return d, 0, err
+}
+
+// refusalHint says why a message or a subscription may be refused.
+func (s *settings) refusalHint(reason string) string {
+	if s.device == nil || s.device.refused == nil {
+		return ""
+	}
+	return s.device.refused(reason)
 }
 
 // deviceHints says what to type when a login is refused.

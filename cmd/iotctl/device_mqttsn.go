@@ -42,6 +42,7 @@ func mqttsnProtocol() *deviceProtocol {
 		check:      checkSN,
 		checkTopic: checkSNTopic,
 		hints:      snHints,
+		refused:    snRefused,
 	}
 }
 
@@ -223,6 +224,20 @@ func snHints(s *settings, e *client.RefusedError) []string {
 	return nil
 }
 
+// snRefused says what the return codes may mean.
+func snRefused(reason string) string {
+	for code, hint := range map[codec.ReturnCode]string{
+		codec.Congestion:     "the gateway has too much to do, or cannot reach its broker: try again later, or --wait-congestion 10",
+		codec.InvalidTopicID: "the gateway does not know this number: predefined topics stand in its configuration, below topics.predefined of mqttsn",
+		codec.NotSupported:   "the client may lack the right to this topic, or the gateway does not have this quality of service; MQTT-SN has one code for all of it, and the gateway's log tells more",
+	} {
+		if strings.HasPrefix(reason, code.String()+" (") {
+			return hint
+		}
+	}
+	return ""
+}
+
 // loadPSK finds the pre-shared key that --psk-file or IOTCTL_PSK promise.
 func (s *settings) loadPSK() error {
 	if !s.speaksSN() || !s.usesTLS() {
@@ -234,7 +249,7 @@ func (s *settings) loadPSK() error {
 	if s.sn.pskFile != "" {
 		line, err := readPassword(s.sn.pskFile)
 		if err != nil {
-			return fail(exitFailed, fmt.Errorf("file of the pre-shared key: %w", err))
+			return fail(exitUsage, fmt.Errorf("file of the pre-shared key: %w", err))
 		}
 		identity, key, both := strings.Cut(strings.TrimSpace(line), ":")
 		if !both {

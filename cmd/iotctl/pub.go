@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,7 +81,8 @@ type publisher struct {
 	sent    int // taken by the client
 	acked   int
 	refused int
-	unfit   int // of refused: not sent, because the protocol cannot express them
+	hints   []string // on why
+	unfit   int      // of refused: not sent, because the protocol cannot express them
 	lost    int
 	unread  bool // lines of -l that the client has not taken may remain
 }
@@ -268,6 +270,9 @@ func (p *publisher) rejected(reason string) {
 // no room for. Call it with mu held.
 func (p *publisher) refuse(verdict, reason string) {
 	p.refused++
+	if hint := p.s.refusalHint(reason); hint != "" && !slices.Contains(p.hints, hint) {
+		p.hints = append(p.hints, hint)
+	}
 	if p.s.peer {
 		p.t.raw(reason)
 		return
@@ -340,7 +345,7 @@ func (p *publisher) balance(ctx context.Context, err, gone error) error {
 	case p.unfit > 0 && p.unfit == p.refused:
 		return fail(exitPublishRefused, fmt.Errorf("%d of %d messages cannot be expressed in %s, and were not sent", p.unfit, p.sent, p.s.device.name))
 	case p.refused > 0 && !p.s.peer:
-		return fail(exitPublishRefused, fmt.Errorf("the broker refused %d of %d messages", p.refused, p.sent))
+		return fail(exitPublishRefused, fmt.Errorf("the broker refused %d of %d messages", p.refused, p.sent), p.hints...)
 	}
 	return nil
 }

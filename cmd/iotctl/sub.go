@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -204,6 +205,7 @@ func (e *engine) failRequest(ctx context.Context, what string, err error) error 
 // granted reports refused subscriptions; reasons is nil where codes say why.
 func (sub *subscriber) granted(codes []mqtt.ReasonCode, reasons client.Refusals) error {
 	refused := 0
+	var hints []string
 	for i, c := range codes {
 		if !c.IsError() {
 			continue
@@ -212,6 +214,9 @@ func (sub *subscriber) granted(codes []mqtt.ReasonCode, reasons client.Refusals)
 		reason := fmt.Sprintf("%s (0x%02x)", c.Name(mqtt.TypeSuback, sub.s.version), uint8(c))
 		if denied := (*client.RefusedError)(nil); reasons != nil && errors.As(reasons[i], &denied) {
 			reason = cmp.Or(denied.Reason, "no reason given")
+		}
+		if hint := sub.s.refusalHint(reason); hint != "" && !slices.Contains(hints, hint) {
+			hints = append(hints, hint)
 		}
 		if !sub.s.peer && !sub.s.quiet {
 			sub.t.warnf("subscription to %q refused: %s", sub.s.topics[i], reason)
@@ -227,9 +232,9 @@ func (sub *subscriber) granted(codes []mqtt.ReasonCode, reasons client.Refusals)
 		sub.stop(nil)
 		return nil
 	case refused == len(codes):
-		return fail(exitSubscriptionRefused, errors.New("the broker refused every subscription"))
+		return fail(exitSubscriptionRefused, errors.New("the broker refused every subscription"), hints...)
 	case sub.s.strict:
-		return fail(exitSubscriptionRefused, fmt.Errorf("the broker refused %d of %d subscriptions", refused, len(codes)))
+		return fail(exitSubscriptionRefused, fmt.Errorf("the broker refused %d of %d subscriptions", refused, len(codes)), hints...)
 	}
 	return nil
 }

@@ -98,10 +98,12 @@ func (t *ClientTLS) dialDatagrams(ctx context.Context, c *conn, e Endpoint, name
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return explainConnect(e.Address(), e, err)
+	case err != nil && isTimeout(err) && !link.answered:
+		return explainSilence(e.Address(), err)
 	case err != nil && key != nil:
 		return explainPSK(e.Address(), t.PSKIdentity, link.answered, dtlsError(err))
 	case err != nil:
-		return explainServer(e.Address(), cfg.ServerName, dtlsError(err))
+		return explainDTLS(e.Address(), cfg.ServerName, dtlsError(err))
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func (h *handshake) limited(outer context.Context, c *conn, d time.Duration, ste
 	if stop() {
 		return err
 	}
-	if errors.Is(err, errKeysDiffer) {
+	if errors.Is(err, errKeysDiffer) || errors.Is(err, errSilence) && !errors.Is(ctx.Err(), context.Canceled) {
 		return err // the peer's silence says more than that time is up
 	}
 	e := (*Error)(nil)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/client"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/transport"
 )
 
 // Client is a client of MQTT-SN behind the interface of client.API. A message
@@ -97,7 +98,9 @@ func (c *Client) open(ctx context.Context) (*link, error) {
 	}
 	conn, err := c.o.Dial(ctx)
 	if err != nil {
-		if errors.Is(context.Cause(ctx), client.ErrTimeout) {
+		network := (*transport.Error)(nil) // may say it better
+		told := errors.Is(err, client.ErrTimeout) || errors.As(err, &network) && network.Timeout && network.Hint != ""
+		if errors.Is(context.Cause(ctx), client.ErrTimeout) && !told {
 			err = fmt.Errorf("%w: %w", client.ErrTimeout, err)
 		}
 		return nil, err

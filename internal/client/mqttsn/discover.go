@@ -43,6 +43,9 @@ type Search struct {
 	Rand *rand.Rand // nil: one of its own
 }
 
+// ErrNoGateway is the end of a search in vain.
+var ErrNoGateway = errors.New("no gateway answers")
+
 // Found is a gateway.
 type Found struct {
 	ID   uint8
@@ -189,7 +192,7 @@ func (x *search) run(ctx context.Context) (Found, error) {
 	for next := x.Wait; ; {
 		select {
 		case <-ctx.Done():
-			return Found{}, fmt.Errorf("no gateway answers at %s: %w", x.Target, context.Cause(ctx))
+			return Found{}, fmt.Errorf("%w at %s: %w", ErrNoGateway, x.Target, context.Cause(ctx))
 		case h := <-x.heard:
 			if h.found != nil {
 				return *h.found, nil
