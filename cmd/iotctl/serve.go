@@ -71,8 +71,9 @@ do not wait for the disk either. See iotctl help config, iotctl store --help.
 Everything else is configured by a file: see iotctl help config.
 
 On an address that other machines can reach it does not start unless clients
-have to log in, with a password or a certificate, or --allow-anonymous says
-that everybody may come in. Unix sockets count as this machine.
+have to log in, with a password, a certificate or a pre-shared key, or
+--allow-anonymous says that everybody may come in. Unix sockets count as this
+machine.
 
 The scheme of a URL given to --listen names protocol and transport:
 
@@ -85,6 +86,11 @@ The scheme of a URL given to --listen names protocol and transport:
 Devices that do not speak MQTT have listeners of their own; an s before :// is
 TLS, +udp and +dtls are datagrams:
 
+  mqttsn:// mqttsns://     MQTT-SN 1.2 over UDP, port 1884, and over DTLS, port
+                           8883, with --cert and --key, or with pre-shared keys
+                           (tls.psk_file of a configuration file). Over UDP
+                           clients have no password; see clientinfo_override
+                           in iotctl help config
   emqtcp:// emqtcps://     the EMQ private TCP protocol, ports 8090 and 8091
   text:// texts://         the text protocol of variables, ports 8071 and 8871
   frame://HOST:PORT/CODEC  a protocol that a file describes, port 8092, frames://
@@ -112,6 +118,7 @@ its FileDescriptorName=, or else with its address.`,
   iotctl serve --ephemeral --listen mqtt://127.0.0.1:0 --ports -
   iotctl serve --data /var/lib/iotctl --durability interval
   iotctl serve --listen mqtt://0.0.0.0:1883 --password-file passwords
+  iotctl serve --listen mqtt://127.0.0.1:1883 --listen mqttsn://127.0.0.1:1884
   iotctl serve --listen mqtt://127.0.0.1:1883 --listen frame://127.0.0.1:5023/gt06
   iotctl serve --listen mqtt://127.0.0.1:1883 --listen frame://127.0.0.1:5023/./meter.yaml
   iotctl serve -c iotctl.yaml --test-config`,

@@ -74,9 +74,11 @@ What a listener has accepted, has open, has refused and has closed, and why, is
 retained below $SYS/broker/listeners/NAME and logged when it closes: accepted,
 open, refused/WHY, closed/WHY and, of datagrams, dropped/WHY. In NAME the
 characters that are special in topics are percent-encoded: / is %2F. What a
-protocol counts beside that is below $SYS/broker/gateways/PROTOCOL, for emqtcp: reserved_flags, denied and
-downlink_too_large; for frame: undecoded, bad_checksum, bad_topic, denied and
-downlink_failed; for exproto: handler_errors, events_lost and denied.`)
+protocol counts beside that is below $SYS/broker/gateways/PROTOCOL, for emqtcp:
+reserved_flags, denied and downlink_too_large; for frame: undecoded, bad_checksum,
+bad_topic, denied and downlink_failed; for exproto: handler_errors, events_lost
+and denied; for mqttsn: clients, connected, denied, left, lost, slept, woken,
+dropped/WHY and many more.`)
 	return &cobra.Command{
 		Use:   "config",
 		Short: "The configuration file of serve",
