@@ -337,16 +337,17 @@ func (s *Session) settle() {
 		s.end()
 		return
 	}
-	ops := []store.Op{{Record: s.record()}}
+	bt := s.b.newBatch()
+	bt.op(store.Put, s.record())
 	switch w := s.will; {
 	case w == nil:
-		ops = append(ops, store.Op{Kind: store.Delete, Record: store.Will{ClientID: s.id}})
-	case w.delay == 0:
-		s.fireWill()
+		bt.op(store.Delete, store.Will{ClientID: s.id})
+	case w.delay == 0: // a crash finds a session that has lost its connection, or its will
+		s.publishWill(bt)
 	default:
 		w.due = s.away.since.Add(w.delay)
-		ops = append(ops, store.Op{Record: w.record(s.id)})
+		bt.op(store.Put, w.record(s.id))
 	}
-	s.b.applyQuietly(ops)
+	s.b.commitQuietly(bt)
 	s.schedule()
 }
