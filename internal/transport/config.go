@@ -213,6 +213,11 @@ func newSettings(cfg ListenConfig, s *Scheme) (*settings, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	if s.Packets {
+		if err := cfg.fitPackets(s); err != nil {
+			return nil, err
+		}
+	}
 	cfg = cfg.withDefaults()
 	if s.Packets && (!s.datagrams() || s.TLS) {
 		return nil, fmt.Errorf("%s:// has packets without connections, which only plain UDP has", s.Name)
@@ -249,6 +254,28 @@ func newSettings(cfg ListenConfig, s *Scheme) (*settings, error) {
 	var err error
 	set.tls, err = cfg.TLS.load(s)
 	return set, err
+}
+
+// fitPackets refuses limits of connections, and queues, where there are none.
+func (c *ListenConfig) fitPackets(s *Scheme) error {
+	var errs []error
+	for _, o := range []struct {
+		name string
+		set  bool
+	}{
+		{"max_conn_rate", c.MaxConnRate > 0},
+		{"max_per_source", c.MaxPerSource > 0},
+		{"rate_limit.messages", c.MessageRate.Count > 0},
+		{"rate_limit.bytes", c.ByteRate.Count > 0},
+		{"queue.datagrams", c.QueueDatagrams > 0},
+		{"queue.bytes", c.QueueBytes > 0},
+		{"queue.all_bytes", c.AllQueuesBytes > 0},
+	} {
+		if o.set {
+			errs = append(errs, fmt.Errorf("%s: %s:// has no connections that it could hold for", o.name, s.Name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // fitDatagrams refuses what datagrams cannot have.

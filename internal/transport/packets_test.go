@@ -353,6 +353,18 @@ func TestPacketListenerOptions(t *testing.T) {
 	if _, err := Listen(t.Context(), "mqttsn://127.0.0.1:0", ListenConfig{Schemes: MQTTSNSchemes(), Proxies: []string{"all"}}); err == nil {
 		t.Error("proxies are accepted")
 	}
+	for name, cfg := range map[string]ListenConfig{
+		"max_conn_rate": {MaxConnRate: 1}, "max_per_source": {MaxPerSource: 1},
+		"rate_limit.messages": {MessageRate: Rate{1, time.Second}}, "rate_limit.bytes": {ByteRate: Rate{1, time.Second}},
+		"queue.datagrams": {QueueDatagrams: 1}, "queue.bytes": {QueueBytes: 1}, "queue.all_bytes": {AllQueuesBytes: 1},
+	} {
+		cfg.Schemes = MQTTSNSchemes()
+		_, err := Listen(t.Context(), "mqttsn://127.0.0.1:0", cfg)
+		if want := name + ": mqttsn:// has no connections"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	packets(t, "mqttsn://127.0.0.1:0", ListenConfig{MaxConnRate: -1, MaxConnections: 1}, false)
 	if _, err := Listen(t.Context(), l.URL(), ListenConfig{Schemes: MQTTSNSchemes()}); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("a second listener: %v", err)
 	}
