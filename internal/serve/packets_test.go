@@ -1,8 +1,11 @@
 package serve_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +93,22 @@ func TestCountersOfPacketListenersAreInSys(t *testing.T) {
 	mustConnect(t, s.URLs()[0], "", nil).follow("$SYS/broker/listeners/#",
 		at+"open=0", at+"datagrams/received=1", at+"bytes/received=5", at+"datagrams/sent=1", at+"bytes/sent=5",
 		"$SYS/broker/listeners/shut/refused/rule=1", "$SYS/broker/listeners/shut/datagrams/received=0")
+}
+
+func TestTheEndLogsWhatAPacketListenerHasPassedOn(t *testing.T) {
+	var log bytes.Buffer
+	s := servetest.Start(t, func(c *serve.Config) {
+		withPackets("echo+udp://127.0.0.1:0")(c)
+		c.Listeners[0].Name = "only"
+		c.Logger = serve.NewLogger(&log, serve.Text, slog.LevelInfo)
+	})
+	echoed(t, s.URLs()[0], nil)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if want := `msg="listener closed" listener=only received=1 sent=1 refused=map[] dropped=map[]`; strings.Count(log.String(), want) != 1 {
+		t.Errorf("no line %q in\n%s", want, log.String())
+	}
 }
 
 // The socket of a packet listener is there for a second after its end; a reload

@@ -65,6 +65,11 @@ func topicLevel(name string) string {
 func (s *Server) account(rs []*running) {
 	for _, r := range rs {
 		c := r.Counters()
+		if r.Scheme().Packets {
+			s.log.Info("listener closed", "listener", r.name(), "received", c.Received, "sent", c.Sent,
+				"refused", c.Refused, "dropped", c.Dropped)
+			continue
+		}
 		s.log.Info("listener closed", "listener", r.name(), "accepted", c.Accepted, "open", c.Open,
 			"refused", c.Refused, "closed", c.Closed, "accept_errors", c.AcceptErrors)
 	}
