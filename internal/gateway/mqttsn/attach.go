@@ -35,7 +35,7 @@ func (c *client) complete(w *work) {
 			return
 		}
 		o.adopt(w, s)
-	}})
+	}}, false)
 	if !handed {
 		c.g.clients.remove(s.from, owner)
 		c.g.refuse(w, s.from, s.connect.ClientID, mqttsn.Congestion, errors.New("too much waits for the client"))

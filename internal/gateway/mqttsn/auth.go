@@ -68,6 +68,13 @@ func (c *client) authExtension(w *work, body []byte) {
 		c.fail(w, mqttsn.NotSupported, err)
 		return
 	}
+	if c.link != nil {
+		if !c.g.crew.ask() {
+			c.g.counts.crowded.Add(1)
+			return
+		}
+		defer c.g.crew.asked()
+	}
 	s.login = &login{user, append([]byte(nil), password...)}
 	code, err := c.g.authenticate(s)
 	s.login = nil

@@ -67,16 +67,9 @@ type standing struct {
 	receipts  *receipts     // nil: none
 }
 
-// handle works off one event. The caller owns c. What panics costs the client its
-// connection, and nobody else.
+// handle works off one event. The caller owns c.
 func (c *client) handle(w *work, e *event) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.g.log.Error("internal error", "client", c.id, "panic", p, "stack", string(debug.Stack()))
-			c.g.counts.panics.Add(1)
-			c.fault()
-		}
-	}()
+	defer c.rescue()
 	switch {
 	case e.do != nil:
 		e.do(c, w)
@@ -140,10 +133,29 @@ func (c *client) dispatch(w *work, e *event) {
 	}
 }
 
+// finish commits what events have brought.
+func (c *client) finish(w *work) {
+	defer c.rescue()
+	_ = c.commit(w)
+}
+
+// rescue is deferred: what panics costs the client its connection, and nobody else.
+func (c *client) rescue() {
+	if p := recover(); p != nil {
+		c.g.log.Error("internal error", "client", c.id, "panic", p, "stack", string(debug.Stack()))
+		c.g.counts.panics.Add(1)
+		c.fault()
+	}
+}
+
 // fault ends a client in whose events something has gone wrong, as well as can be.
 func (c *client) fault() {
 	l := c.link
-	if l == nil {
+	switch {
+	case l != nil:
+	case c.pseudo:
+		return
+	default:
 		c.vanish()
 		return
 	}

@@ -141,6 +141,13 @@ func (c *client) connect(w *work, e *event) {
 		return
 	}
 	if code == mqttsn.Accepted {
+		if c.link != nil {
+			if !g.crew.ask() {
+				g.counts.crowded.Add(1)
+				return
+			}
+			defer g.crew.asked()
+		}
 		code, err = g.authenticate(s)
 	}
 	if code != mqttsn.Accepted { // nothing has happened to a client that is there

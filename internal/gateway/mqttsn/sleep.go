@@ -38,11 +38,7 @@ func (o *outbox) hold() {
 
 // resume has deliveries leave: the client has connected, and has been told.
 func (c *client) resume(w *work) {
-	o := &c.out
-	o.mu.Lock()
-	done := o.release(c, w)
-	o.mu.Unlock()
-	c.acked(w, done)
+	c.acked(w, c.out.again(c, w))
 }
 
 // release sends what has waited. Called with mu held.
@@ -127,8 +123,7 @@ func (o *outbox) wake(c *client, w *work) (done []ack) {
 	return o.release(c, w)
 }
 
-// again answers a PINGREQ that is repeated: with what is outstanding, if anything
-// is.
+// again sends what is outstanding, if anything is, and what waits.
 func (o *outbox) again(c *client, w *work) (done []ack) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -104,7 +104,7 @@ func (g *Gateway) visitor(w *work, e event, clientID string) {
 	}
 	size := e.header.Length + e.from.overhead()
 	body := append([]byte(nil), e.body...)
-	if !c.offer(event{do: func(c *client, w *work) { c.rebind(w, e.from, body, size) }}) {
+	if !c.offer(event{do: func(c *client, w *work) { c.rebind(w, e.from, body, size) }}, true) {
 		g.counts.crowded.Add(1)
 	}
 }
@@ -120,7 +120,12 @@ func (c *client) rebind(w *work, from path, body []byte, size int) {
 	}
 	old := c.out.where()
 	if old != from {
+		if !g.crew.ask() {
+			g.counts.crowded.Add(1)
+			return
+		}
 		id, err := g.identify(from, c.plainID(), nil)
+		g.crew.asked()
 		owner := c.link.Identity()
 		proved := err == nil && owner.Name != "" && from.port.secure() && c.secure
 		if err != nil || id.Owner() != owner.Owner() || c.secure && !from.port.secure() || !proved && !c.mayRebind(old, from) {

@@ -27,7 +27,10 @@ type event struct {
 }
 
 // inbox is the events that wait for a client's owner: one at least.
-type inbox struct{ events []event }
+type inbox struct {
+	events  []event
+	visited bool // there is one that a visitor has caused
+}
 
 // inboxes holds those that are empty. What has come and gone again while clients
 // connect would be as much as what stays of them.
@@ -37,6 +40,7 @@ var inboxes = sync.Pool{New: func() any { return new(inbox) }}
 func (in *inbox) done() {
 	const kept = 8
 	clear(in.events)
+	in.visited = false
 	if in.events = in.events[:0]; cap(in.events) <= kept {
 		inboxes.Put(in)
 	}
@@ -102,14 +106,14 @@ func (w *work) end() {
 			continue
 		}
 		if c.dirty {
-			_ = c.commit(w)
+			c.finish(w)
 		}
 		c.disown()
 	}
 	w.pending = w.pending[:0]
 	w.flush()
 	if w.g.inline {
-		w.g.crew.toil(w)
+		w.g.crew.toil(w, &w.g.crew.lanes[0])
 	}
 }
 
@@ -185,14 +189,16 @@ func (c *client) summon(e event) {
 	}
 }
 
-// offer is summon for what strangers cause: ok is false if too much waits.
-func (c *client) offer(e event) (ok bool) {
+// offer is summon for what strangers cause: ok is false if too much waits. Of visits
+// there is one at a time: each takes the client's turn while the authenticator thinks.
+func (c *client) offer(e event, visit bool) (ok bool) {
 	c.turn.Lock()
-	if c.inbox != nil && len(c.inbox.events) >= inboxEvents {
+	if in := c.inbox; in != nil && (len(in.events) >= inboxEvents || visit && in.visited) {
 		c.turn.Unlock()
 		return false
 	}
 	begin := c.enqueue(e)
+	c.inbox.visited = c.inbox.visited || visit
 	c.turn.Unlock()
 	if begin {
 		c.g.crew.add(c)
@@ -238,29 +244,42 @@ func (c *client) workOff(w *work) {
 		}
 		w.begin()
 		c.handle(w, e)
-		_ = c.commit(w)
+		c.finish(w)
 		w.flush()
 	}
 	in.done()
 	c.disown() // what has come meanwhile waits for its turn
 }
 
-// crew is the goroutines that work off what may wait for the store.
+// crew is the goroutines that work off what may wait for the store, or for an
+// authenticator. Who has no session has others than those who have, so that an
+// authenticator that is slow, or asked too much, keeps nobody from anything but
+// connecting.
 type crew struct {
 	g       *Gateway
 	waiting atomic.Int64 // bytes in inboxes
 
-	mu      sync.Mutex
-	idle    sync.Cond // nobody is working
-	queue   []*client // each once, because it is owned
-	head    int       // of queue, where the first is
-	working int
+	asking atomic.Int64 // those at the authenticator for clients that have a session
+
+	mu    sync.Mutex
+	idle  sync.Cond // nobody is working
+	lanes [2]lane   // for clients that have a session, and for those that have not
 
 	spare sync.Pool // work of those who have ended theirs
 }
 
-// maxCrew bounds them.
-const maxCrew = 1024
+// lane is some of the crew, and whom they are to see to.
+type lane struct {
+	queue   []*client // each once, because it is owned
+	head    int       // of queue, where the first is
+	working int
+}
+
+// Bounds of a crew.
+const (
+	maxCrew   = 1024        // goroutines of a lane
+	maxAsking = maxCrew / 2 // clients that have a session; what would be more is dropped
+)
 
 func (cr *crew) init(g *Gateway) {
 	cr.g = g
@@ -279,43 +298,59 @@ func (cr *crew) takes(n int) bool {
 
 func (cr *crew) taken(n int) { cr.waiting.Add(-int64(n + eventBytes)) }
 
+// ask reports whether the authenticator may be asked for a client that has a session.
+// Whoever may calls asked then.
+func (cr *crew) ask() (ok bool) {
+	if cr.asking.Add(1) <= maxAsking {
+		return true
+	}
+	cr.asked()
+	return false
+}
+
+func (cr *crew) asked() { cr.asking.Add(-1) }
+
 // add has the events of c worked off, who is owned by the crew from now on.
 func (cr *crew) add(c *client) {
+	l := &cr.lanes[0]
+	if c.link == nil && !cr.g.inline {
+		l = &cr.lanes[1]
+	}
 	cr.mu.Lock()
 	defer cr.mu.Unlock()
-	cr.queue = append(cr.queue, c)
-	if cr.g.inline || cr.working == maxCrew {
+	l.queue = append(l.queue, c)
+	if cr.g.inline || l.working == maxCrew {
 		return
 	}
-	cr.working++
+	l.working++
 	go func() {
 		w := cr.spare.Get().(*work)
-		cr.toil(w)
+		cr.toil(w, l)
 		cr.spare.Put(w)
 	}()
 }
 
 // next takes a client whose turn it is. nil ends the caller's work.
-func (cr *crew) next() *client {
+func (cr *crew) next(l *lane) *client {
 	cr.mu.Lock()
 	defer cr.mu.Unlock()
-	if cr.head == len(cr.queue) {
-		cr.queue, cr.head = cr.queue[:0], 0
-		if cap(cr.queue) > keptQueue {
-			cr.queue = nil
+	if l.head == len(l.queue) {
+		l.queue, l.head = l.queue[:0], 0
+		if cap(l.queue) > keptQueue {
+			l.queue = nil
 		}
 		if !cr.g.inline {
-			cr.working--
+			l.working--
 			cr.idle.Broadcast()
 		}
 		return nil
 	}
-	c := cr.queue[cr.head]
-	cr.queue[cr.head] = nil
-	if cr.head++; cr.head > keptQueue && cr.head > len(cr.queue)/2 {
-		n := copy(cr.queue, cr.queue[cr.head:])
-		clear(cr.queue[n:])
-		cr.queue, cr.head = cr.queue[:n], 0
+	c := l.queue[l.head]
+	l.queue[l.head] = nil
+	if l.head++; l.head > keptQueue && l.head > len(l.queue)/2 {
+		n := copy(l.queue, l.queue[l.head:])
+		clear(l.queue[n:])
+		l.queue, l.head = l.queue[:n], 0
 	}
 	return c
 }
@@ -324,8 +359,8 @@ func (cr *crew) next() *client {
 const keptQueue = 1024
 
 // toil works off what there is.
-func (cr *crew) toil(w *work) {
-	for c := cr.next(); c != nil; c = cr.next() {
+func (cr *crew) toil(w *work, l *lane) {
+	for c := cr.next(l); c != nil; c = cr.next(l) {
 		c.workOff(w)
 	}
 }
@@ -345,7 +380,7 @@ func (cr *crew) waitFor(d time.Duration) {
 	defer t.Stop()
 	cr.mu.Lock()
 	defer cr.mu.Unlock()
-	for cr.working > 0 && !late {
+	for cr.lanes[0].working+cr.lanes[1].working > 0 && !late {
 		cr.idle.Wait()
 	}
 }
