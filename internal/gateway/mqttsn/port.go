@@ -34,16 +34,24 @@ type port struct {
 	crowd    *crowd         // on the listener
 }
 
-// crowd is how many clients a listener has, and may have.
-type crowd struct{ n, most atomic.Int64 }
+// crowd is how many clients a listener has. How many it may have is in its options,
+// which a reload changes.
+type crowd struct {
+	n        atomic.Int64
+	listener atomic.Pointer[transport.PacketListener] // nil: not open yet
+}
 
 // full reports whether no more clients may come.
 func (c *crowd) full() bool {
 	if c == nil {
 		return false
 	}
-	most := c.most.Load()
-	return most > 0 && c.n.Load() >= most
+	l := c.listener.Load()
+	if l == nil {
+		return false
+	}
+	most := (*l).Config().MaxConnections
+	return most > 0 && c.n.Load() >= int64(most)
 }
 
 // add counts n more clients.

@@ -91,7 +91,7 @@ func listenerName(l transport.Listener) string { return cmp.Or(l.Config().Name, 
 func (g *Gateway) open(l transport.PacketListener) *port {
 	p := g.portNamed(listenerName(l))
 	p.carrier.(*socket).open(l)
-	p.crowd.most.Store(int64(l.Config().MaxConnections))
+	p.crowd.listener.Store(&l)
 	return p
 }
 
@@ -160,6 +160,7 @@ func (g *Gateway) serveAssociation(ctx context.Context, conn transport.Conn, lis
 			w.begin()
 			g.receive(w, path{port: p}, b[:n])
 			w.end()
+			conn.ChargeMessages(1)
 		}
 		if lent != nil {
 			associationBuffers.Put(lent)
