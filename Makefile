@@ -37,6 +37,7 @@ fuzz: ## each fuzz target for FUZZTIME
 results: ## measure what internal/bench/RESULTS.md shows; bars that are missed end it with an error
 	go run ./internal/bench/growth
 	go run ./internal/bench/brokers
+	go run ./internal/bench/mqttsn
 
 proto: ## Go code of the gRPC interface, from its .proto file
 	$(call PROTO)
