@@ -105,6 +105,9 @@ func (b *Broker) commit(ctx context.Context, bt *batch, own *Link) (crowding, er
 			s.fetch(ctx, bt)
 		}
 		bt.flush()
+		if clear(ops); bt.ops == nil && cap(ops) <= scratchMax {
+			bt.ops = ops[:0]
+		}
 	}
 	return bt.crowding, nil
 }
@@ -179,8 +182,12 @@ func (bt *batch) reset() {
 	clear(bt.picks)
 	clear(bt.merged)
 	matches, picks, dirty, merged := bt.matches[:0], bt.picks[:0], bt.dirty[:0], bt.merged
+	ops := bt.ops[:0] // empty, unless it is given up
+	if len(bt.ops) > 0 {
+		ops = nil
+	}
 	if cap(matches) > scratchMax {
 		matches, picks, dirty, merged = nil, nil, nil, nil
 	}
-	*bt = batch{matches: matches, picks: picks, dirty: dirty, merged: merged, actions: bt.actions}
+	*bt = batch{ops: ops, matches: matches, picks: picks, dirty: dirty, merged: merged, actions: bt.actions}
 }

@@ -27,9 +27,12 @@ type setup struct {
 	before    state       // of a client that was connected
 	asked     mqttsn.Type // WILLTOPICREQ, then WILLMSGREQ; AUTH, for which nothing asks
 	attempts  int         // how often that has been sent again
-	due       time.Time   // when it is sent again
-	end       time.Time   // when the client has to have answered
-	guest     guest
+
+	// Since the wheel began:
+	due time.Duration // when it is sent again
+	end time.Duration // when the client has to have answered
+
+	guest guest
 }
 
 // repeated is how long a CONNECT with nothing behind it is the same as the one
@@ -128,7 +131,7 @@ func (c *client) connect(w *work, e *event) {
 		return
 	}
 	t := g.terms.Load()
-	s := &setup{from: e.from, connect: m, size: e.header.Length + e.from.overhead(), end: w.now.Add(t.Timers.WillHandshake)}
+	s := &setup{from: e.from, connect: m, size: e.header.Length + e.from.overhead(), end: g.since(w.now) + t.Timers.WillHandshake}
 	switch {
 	case code != mqttsn.Accepted || c.link == nil: // newcomer has asked
 	case m.ClientID == "" || c.id != g.sessionID(m.ClientID):
@@ -298,7 +301,7 @@ func (c *client) prepare(s *setup) {
 
 // ask sends a request for a part of the will, and has it sent again.
 func (c *client) ask(w *work) {
-	c.setup.due = w.now.Add(c.g.terms.Load().Timers.Retry)
+	c.setup.due = c.g.since(w.now) + c.g.terms.Load().Timers.Retry
 	c.prompt(w)
 	c.arm(w.now)
 }
@@ -387,12 +390,12 @@ func (c *client) willMsg(w *work, body []byte) {
 
 // hurry sends again what a client that is connecting has not answered, or gives up.
 func (c *client) hurry(w *work) {
-	s, t := c.setup, &c.g.terms.Load().Timers
+	s, t, now := c.setup, &c.g.terms.Load().Timers, c.g.since(w.now)
 	switch {
 	case s == nil: // at the authenticator, which has its own time
-	case !w.now.Before(s.end), !w.now.Before(s.due) && s.attempts >= t.Retries:
+	case now >= s.end, now >= s.due && s.attempts >= t.Retries:
 		c.abandon()
-	case !w.now.Before(s.due):
+	case now >= s.due:
 		s.attempts++
 		c.g.counts.retransmitted.Add(1)
 		c.ask(w)

@@ -180,8 +180,10 @@ func (c *client) arm(now time.Time) {
 	case c.state != connecting:
 		next(c.expiry())
 	case c.setup != nil:
-		next(c.setup.due)
-		next(c.setup.end)
+		if c.setup.due > 0 {
+			next(c.g.wheel.began.Add(c.setup.due))
+		}
+		next(c.g.wheel.began.Add(c.setup.end))
 	}
 	if !at.IsZero() {
 		c.g.wheel.by(c, at)

@@ -46,7 +46,8 @@ func (s *stored) encode() []byte {
 			flags |= 1 << i
 		}
 	}
-	b := []byte{flags}
+	const most = 80 // mostly
+	b := append(make([]byte, 0, most), flags)
 	for _, n := range []uint16{s.keepAlive, s.sleep, s.base} {
 		b = binary.BigEndian.AppendUint16(b, n)
 	}

@@ -155,7 +155,9 @@ const keptTopic = "t"
 
 // keepTopic has the store keep a topic with the session.
 func keepTopic(l *broker.Link, name string, id uint16) {
-	l.Keep(keptTopic+name, binary.BigEndian.AppendUint16(nil, id))
+	var b [2]byte
+	binary.BigEndian.PutUint16(b[:], id)
+	l.Keep(keptTopic+name, b[:])
 }
 
 // loadTopics takes what was kept of topics. confirmed says that the client has not
