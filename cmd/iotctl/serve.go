@@ -327,28 +327,7 @@ func joinedIn(err error) []error {
 
 // hints says what to type about err.
 func (o *serveOptions) hints(err error) []string {
-	var hints []string
-	var exposed *serve.ExposedError
-	var nobody *serve.NobodyError
-	file := filepath.Base(o.config)
-	switch {
-	case errors.As(err, &exposed) && o.config != "" && o.listen == nil:
-		hints = append(hints,
-			"to make clients log in, add to "+file+":  auth: {password_file: passwords}",
-			"to let everybody in, add to "+file+":  auth: {allow_anonymous: true}")
-	case errors.As(err, &exposed):
-		hints = append(hints,
-			"to make clients log in:  "+o.command("--password-file passwords"),
-			"to let everybody in:  "+o.command("--allow-anonymous"))
-	case errors.As(err, &nobody):
-		hints = append(hints, "to make clients log in, add to "+file+":  auth: {password_file: passwords}")
-	}
-	if len(hints) > 0 && o.passwordFile == "" {
-		hints = append(hints, "mosquitto_passwd -c passwords NAME  makes a password file")
-	}
-	if o.cert == "" && strings.Contains(err.Error(), "tls.cert: ") && o.listen != nil {
-		hints = append(hints, "a certificate and its key are given with --cert FILE --key FILE")
-	}
+	hints := append(o.loginHints(err), o.certificateHints(err)...)
 	var own *serve.Problem
 	switch {
 	case errors.As(err, &own) && own.Path != "" && errors.Is(own, syscall.EADDRINUSE):

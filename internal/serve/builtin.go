@@ -18,7 +18,9 @@ import (
 // is max_packet_bytes there. A Validate method of the settings type is called
 // when the configuration is checked; its errors begin with such names. That of
 // a gateway may have a CheckListener method, too, which is called with the
-// transport.Endpoint of each of its listeners.
+// transport.Endpoint of each of its listeners, and a HasPasswords method, which is
+// called in the same way: false says that no client there can present a name and a
+// password.
 type Builtin struct {
 	Gateways []Gateway
 	Methods  []Method // in the order in which they are asked
@@ -131,7 +133,9 @@ type settings struct {
 	value    func(any) any   // what such a pointer points to
 	validate func(any) error // of a value
 	listener func(any, transport.Endpoint) error
-	fits     func(any) (any, bool) // nil is the zero value
+	// passwords reports whether clients can present a name and a password.
+	passwords func(any, transport.Endpoint) bool
+	fits      func(any) (any, bool) // nil is the zero value
 }
 
 func settingsOf[C any]() settings {
@@ -151,6 +155,12 @@ func settingsOf[C any]() settings {
 				return v.CheckListener(e)
 			}
 			return nil
+		},
+		passwords: func(c any, e transport.Endpoint) bool {
+			v, ok := c.(interface {
+				HasPasswords(transport.Endpoint) bool
+			})
+			return !ok || v.HasPasswords(e)
 		},
 		fits: func(c any) (any, bool) {
 			if c == nil {

@@ -36,6 +36,7 @@ type planned struct {
 	// mustBeLocal: they are let in because only this machine can reach it.
 	mustBeLocal bool
 	door        bool // strangers are sent to the doorkeeper
+	mute        bool // clients cannot present a name and a password
 }
 
 // urlPath is where the file has the URL.
@@ -184,11 +185,13 @@ func (p *plan) planListeners(ps *problems) {
 	}
 }
 
-// askGateway lets the gateway of pl say what is wrong with its URL.
+// askGateway lets the gateway of pl say what is wrong with its URL, and how its
+// clients are.
 func (p *plan) askGateway(pl *planned, ps *problems) {
 	for _, g := range p.Builtin.Gateways {
 		if c := p.gateways[g.Protocol]; g.Protocol == pl.endpoint.Scheme.Protocol && c != nil {
 			ps.add(pl.urlPath(), g.settings.listener(c, pl.endpoint))
+			pl.mute = !g.settings.passwords(c, pl.endpoint)
 		}
 	}
 }
@@ -219,7 +222,7 @@ func (nowhere) Addr() net.Addr            { return &net.IPAddr{} }
 // a way to log in, or permission in as many words.
 func (p *plan) expose(pl *planned, ps *problems) {
 	pl.door = p.auth.attends(pl.cfg.Name)
-	pl.ways = p.auth.ways(pl.cfg)
+	pl.ways = p.auth.ways(pl.cfg, pl.mute)
 	if pl.door {
 		pl.ways = append(pl.ways, p.auth.door.word)
 	}
@@ -231,7 +234,8 @@ func (p *plan) expose(pl *planned, ps *problems) {
 			}
 		}
 	}
-	pl.mustBeLocal = p.AllowAnonymous == nil && !identified && isLocal(pl.endpoint)
+	lockedOut := !identified && pl.mute && len(p.auth.everywhere) > 0
+	pl.mustBeLocal = p.AllowAnonymous == nil && !identified && !lockedOut && isLocal(pl.endpoint)
 	pl.open = pl.mustBeLocal
 	if p.AllowAnonymous != nil {
 		pl.open = *p.AllowAnonymous && !pl.door
@@ -241,10 +245,10 @@ func (p *plan) expose(pl *planned, ps *problems) {
 	}
 	switch {
 	case pl.open || identified:
-	case p.AllowAnonymous != nil:
-		ps.add(pl.path, &NobodyError{URL: pl.url})
+	case p.AllowAnonymous != nil || lockedOut:
+		ps.add(pl.path, &NobodyError{URL: pl.url, Protocol: pl.endpoint.Scheme.Protocol, Mute: pl.mute})
 	default:
-		ps.add(pl.path, &ExposedError{URL: pl.url})
+		ps.add(pl.path, &ExposedError{URL: pl.url, Protocol: pl.endpoint.Scheme.Protocol, Mute: pl.mute})
 	}
 }
 
@@ -258,7 +262,11 @@ func hasKeys(l transport.ListenConfig) bool { return l.TLS != nil && l.TLS.PSKFi
 
 // ExposedError refuses a listener that other machines can reach and that has
 // no way to log in.
-type ExposedError struct{ URL string }
+type ExposedError struct {
+	URL      string
+	Protocol string // Scheme.Protocol
+	Mute     bool   // clients have no name and password to log in with
+}
 
 // Error implements error.
 func (e *ExposedError) Error() string {
@@ -267,10 +275,17 @@ func (e *ExposedError) Error() string {
 
 // NobodyError refuses a listener on which anonymous clients are forbidden and
 // no others can log in.
-type NobodyError struct{ URL string }
+type NobodyError struct {
+	URL      string
+	Protocol string // Scheme.Protocol
+	Mute     bool   // clients have no name and password to log in with
+}
 
 // Error implements error.
 func (e *NobodyError) Error() string {
+	if e.Mute {
+		return "nobody could log in: clients of " + e.Protocol + " have no name and password, and nothing else tells who they are"
+	}
 	return "nobody could log in: anonymous clients are not allowed, and no password file, client certificates, pre-shared keys or approval are set up"
 }
 
@@ -350,8 +365,8 @@ func (a *authParts) add(m Method, c Checks) {
 	}
 }
 
-// ways lists how clients can log in at l.
-func (a *authParts) ways(l transport.ListenConfig) []string {
+// ways lists how clients can log in at l; mute ones have no name and password.
+func (a *authParts) ways(l transport.ListenConfig, mute bool) []string {
 	var all []string
 	if asksCertificates(l) {
 		all = append(all, a.certificate...)
@@ -360,6 +375,9 @@ func (a *authParts) ways(l transport.ListenConfig) []string {
 		if all = append(all, a.psk...); l.TLS.CertFile == "" && len(l.TLS.Certificates) == 0 {
 			return all // everybody has one
 		}
+	}
+	if mute {
+		return all
 	}
 	return append(all, a.everywhere...)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/codec/mqttsn"
 	"github.com/iotctl/iotctl/internal/gateway"
+	"github.com/iotctl/iotctl/internal/transport"
 )
 
 // Config of the gateway. The zero value refuses everybody, because it has no
@@ -290,6 +291,20 @@ const (
 	minDatagram = 32 // a PUBLISH with some payload; the rest is the operator's to judge
 	maxDatagram = 65507
 )
+
+// CheckListener says what is wrong with the URL of a listener.
+func (Config) CheckListener(e transport.Endpoint) error {
+	if e.Path != "" && e.Path != "/" || e.RawQuery != "" {
+		return fmt.Errorf("the URL ends behind the port: there is no meaning to %q", e.Path)
+	}
+	return nil
+}
+
+// HasPasswords reports whether clients of a listener have a name and a password: all
+// of them the same, or each its own by an extension.
+func (c Config) HasPasswords(e transport.Endpoint) bool {
+	return c.ClientinfoOverride != (Override{}) || c.AuthExtension.Enabled && (c.AuthExtension.Insecure || e.Scheme.TLS)
+}
 
 // Validate returns every problem, with the names of the configuration file.
 func (c Config) Validate() error {
