@@ -171,7 +171,8 @@ func (d *datagrams) greet(l *listener, set *settings, from netip.AddrPort, h *he
 		l.tally.refused(RefusedRule)
 		return nil, nil
 	case !d.verified(h, from, now):
-		_, _ = d.sock.WriteToUDPAddrPort(h.challenge(d.expected(h, from, now)), from) // lost, like any other
+		d.desk.to, d.desk.out = from, sender{}
+		d.desk.offer(h.challenge(d.expected(h, from, now)))
 		return nil, nil
 	case d.again(from, h, b, &set.cfg):
 		return nil, nil

@@ -32,6 +32,7 @@ type datagrams struct {
 
 	reading sync.Mutex // held by the one that reads
 	buf     [1 << 16]byte
+	desk    peer // whoever is answered and forgotten, at the moment
 
 	queued atomic.Int64 // bytes in all queues
 
@@ -56,6 +57,7 @@ func newDatagramListener(sock *net.UDPConn, e Endpoint, set *settings) (*listene
 	}
 	tune(sock, &set.cfg)
 	d := &datagrams{sock: sock, raw: raw, addr: sock.LocalAddr(), peers: map[netip.AddrPort]*peer{}, ids: map[string]*peer{}}
+	d.desk.in = d
 	if set.tls != nil {
 		d.idBytes = set.tls.source.idBytes()
 		rand.Read(d.secret[:]) // never fails

@@ -42,6 +42,10 @@ func (s *sender) try(p *peer, b []byte) (sent bool, err error) {
 	return err == nil && !s.full, err
 }
 
+// offer sends b if there is room at once: it may be lost, like any other datagram,
+// and whoever reads for all does not wait until others have been answered.
+func (p *peer) offer(b []byte) { _, _ = p.out.try(p, b) }
+
 func (s *sender) step(fd uintptr) {
 	for {
 		switch err := unix.Sendto(int(fd), s.buf, 0, s.to); err {
