@@ -98,6 +98,9 @@ func runBench(ctx context.Context, t *terminal, o *benchOptions, args []string) 
 	if err := o.complete(); err != nil {
 		return err
 	}
+	if err := spec.CheckOptions(&o.plan); err != nil {
+		return usagef("--set %w", err)
+	}
 	s, err := benchSettings(o.given, url)
 	if err != nil {
 		return err

@@ -101,8 +101,9 @@ func (o *benchOptions) register(cmd *cobra.Command) {
 	f.IntVar(&p.Subscribers, "subscribers", 0, "how many subscribers")
 	f.StringVarP(&p.Topic, "topic", "t", "", "topic `template`: %i is the number of the client, %c its identifier, %u its user name")
 	f.IntVar(&p.Topics, "topics", 0, "topics per publisher, as levels below -t (default 1)")
-	f.IntVarP(&p.QoS, "qos", "q", -1, "`QoS` of messages and subscriptions (default 0, or as the scenario has it)")
-	f.IntVar(&p.SubQoS, "sub-qos", -1, "`QoS` of subscriptions, if it is another one")
+	p.QoS, p.SubQoS = -1, -1
+	f.VarP((*qosValue)(&p.QoS), "qos", "q", "`QoS` of messages and subscriptions (default 0, or as the scenario has it)")
+	f.Var((*qosValue)(&p.SubQoS), "sub-qos", "`QoS` of subscriptions, if it is another one")
 	f.BoolVarP(&p.Retain, "retain", "r", false, "messages are retained")
 	f.IntVarP(&p.Size, "size", "s", 0, "payload `bytes`, at least 16 (default 64)")
 	f.StringVar(&o.payloadHeaders, "payload-hdrs", "", "understood for emqtt_bench's sake: payloads always carry time and number")
@@ -153,6 +154,24 @@ func (o *benchOptions) register(cmd *cobra.Command) {
 	in(groupSession, "id", "prefix", "startnumber", "identities", "keepalive", "clean", "session-expiry")
 
 	registerShared(f, &o.given)
+}
+
+// qosValue is a QoS; -1 is for what is not given.
+type qosValue int
+
+func (*qosValue) String() string { return "" }
+
+func (*qosValue) Type() string { return "QoS" }
+
+func (q *qosValue) Set(v string) error {
+	switch v {
+	case "0", "1", "2":
+		*q = qosValue(v[0] - '0')
+		return nil
+	case "-1":
+		return errors.New("must be 0, 1 or 2; for QoS -1 there is --set mqttsn-pub.minus_one=1")
+	}
+	return errors.New("must be 0, 1 or 2")
 }
 
 // registerShared adds the options of benchShared.

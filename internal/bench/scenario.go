@@ -1,6 +1,12 @@
 package bench
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
 
 // Scenario is one kind of load. The engine opens it, starts the clock, lets
 // its Load work through warm-up and measurement, and closes it. What it needs
@@ -34,10 +40,31 @@ type Spec struct {
 	Device string
 	// Codec is the one of Options.Codec unless another is chosen; "": none.
 	Codec string
+	// Options are the names of Plan.Options, without "NAME.".
+	Options []string
 	// Defaults fills in what the command line has not said; it changes nothing
 	// else.
 	Defaults func(*Plan)
 	// Sockets is how many the plan needs, with its defaults; nil: one for each client.
 	Sockets func(*Plan) int
 	New     func() Scenario
+}
+
+// CheckOptions returns an error that lists the scenario's own options if the plan has
+// others.
+func (s Spec) CheckOptions(p *Plan) error {
+	var all []string
+	for _, o := range s.Options {
+		all = append(all, s.Name+"."+o)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Options)) {
+		switch {
+		case slices.Contains(all, name):
+		case all == nil:
+			return fmt.Errorf("%s: %s has no options of its own", name, s.Name)
+		default:
+			return fmt.Errorf("%s: the options of %s are %s", name, s.Name, strings.Join(all, ", "))
+		}
+	}
+	return nil
 }

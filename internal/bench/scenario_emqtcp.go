@@ -13,7 +13,7 @@ import (
 // of its own at the other end.
 func EMQTCPPair() Spec {
 	return Spec{
-		Name: "emqtcp-pair", Device: "emqtcp",
+		Name: "emqtcp-pair", Device: "emqtcp", Options: []string{"down"},
 		Summary: "devices of the EMQ private TCP protocol, each with an MQTT subscriber of its own",
 		Defaults: func(p *Plan) {
 			Default(&p.Publishers, firstNumber(p.Clients, 10))

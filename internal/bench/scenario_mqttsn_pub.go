@@ -15,7 +15,7 @@ import (
 func MQTTSNPub() Spec {
 	const name = "mqttsn-pub"
 	return Spec{
-		Name: name, Device: "mqttsn",
+		Name: name, Device: "mqttsn", Options: []string{"minus_one", "predefined", "retry", "short", "sockets"},
 		Summary: "clients of MQTT-SN publish to an MQTT subscriber (" + name + ".short, .minus_one: 1; .predefined: the id of -t; .sockets: 1, no forwarders)",
 		Defaults: func(p *Plan) {
 			Default(&p.Publishers, firstNumber(p.Clients, 100))

@@ -15,7 +15,7 @@ import (
 func MQTTSNSleep() Spec {
 	const name = "mqttsn-sleep"
 	return Spec{
-		Name: name, Device: "mqttsn",
+		Name: name, Device: "mqttsn", Options: []string{"duration", "messages", "rest", "retry", "sockets"},
 		Summary: "clients of MQTT-SN sleep, are sent something (" + name + ".messages, 1; after .rest, 0 s), and all wake, --rate of them per second (default: all); an operation is from PINGREQ to PINGRESP",
 		Defaults: func(p *Plan) {
 			Default(&p.Clients, 1000)

@@ -74,7 +74,7 @@ func (sub) Open(ctx context.Context, s *Session) (Load, error) {
 // Conn connects clients and keeps them.
 func Conn() Spec {
 	return Spec{
-		Name: "conn", Summary: "clients connect, and stay idle",
+		Name: "conn", Summary: "clients connect, and stay idle", Options: []string{"subscribe"},
 		Defaults: func(p *Plan) { Default(&p.Clients, 200) },
 		New:      func() Scenario { return conn{} },
 	}

@@ -12,6 +12,7 @@ import (
 func Resume() Spec {
 	return Spec{
 		Name: "resume", Summary: "sessions get messages while their clients are away (resume.backlog, 100; resume.cut, 0: 1 breaks connections off); an operation is a return",
+		Options: []string{"backlog", "cut"},
 		Defaults: func(p *Plan) {
 			Default(&p.Clients, 20)
 			p.defaultRate(20)

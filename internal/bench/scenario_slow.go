@@ -6,6 +6,7 @@ import "context"
 func Slow() Spec {
 	return Spec{
 		Name: "slow", Summary: "fan-out with subscribers that hardly read (slow.share, 0.1; slow.bytes_per_second, 1000); the others are measured",
+		Options: []string{"bytes_per_second", "share"},
 		Defaults: func(p *Plan) {
 			Default(&p.Publishers, 1)
 			Default(&p.Subscribers, firstNumber(p.Clients, 20))
