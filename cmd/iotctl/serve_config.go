@@ -70,9 +70,14 @@ the key that their secrets are hashed with, in the one beside it that ends in
 .key: a backup has to have both, and iotctl store backup has neither. Without
 either, in a broker that keeps nothing, they are forgotten at its end.
 
+Plain mqttsn:// has no connections: max_connections counts clients there, and
+max_conn_rate, max_per_source, rate_limit, proxies and queue do not go with it;
+see mqttsn.connect_rate and mqttsn.unknown_reply_rate.
+
 What a listener has accepted, has open, has refused and has closed, and why, is
 retained below $SYS/broker/listeners/NAME and logged when it closes: accepted,
-open, refused/WHY, closed/WHY and, of datagrams, dropped/WHY. In NAME the
+open, refused/WHY, closed/WHY and, of datagrams, dropped/WHY; mqttsn:// has
+datagrams/received, datagrams/sent, bytes/received and bytes/sent. In NAME the
 characters that are special in topics are percent-encoded: / is %2F. What a
 protocol counts beside that is below $SYS/broker/gateways/PROTOCOL, for emqtcp:
 reserved_flags, denied and downlink_too_large; for frame: undecoded, bad_checksum,
