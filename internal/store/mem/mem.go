@@ -29,7 +29,7 @@ type Store struct {
 type session struct {
 	owner       string
 	expiry      time.Duration
-	ended       time.Time
+	ended       int64 // Unix nanoseconds, 0: it has a connection
 	first, sent uint64
 	subs        sorted[string, options] // by filter
 	kept        sorted[string, string]
@@ -43,7 +43,11 @@ type traffic struct {
 }
 
 func (o *session) record(client string) store.Session {
-	return store.Session{ClientID: client, Owner: o.owner, Expiry: o.expiry, Ended: o.ended, First: o.first, Sent: o.sent}
+	r := store.Session{ClientID: client, Owner: o.owner, Expiry: o.expiry, First: o.first, Sent: o.sent}
+	if o.ended != 0 {
+		r.Ended = time.Unix(0, o.ended)
+	}
+	return r
 }
 
 // underway returns the traffic, to which something is to be added.
@@ -96,7 +100,10 @@ func (s *Store) put(r store.Record) {
 			o = &session{}
 			put(&s.sessions, r.ClientID, o)
 		}
-		o.owner, o.expiry, o.ended, o.first, o.sent = r.Owner, r.Expiry, r.Ended, r.First, r.Sent
+		o.owner, o.expiry, o.ended, o.first, o.sent = r.Owner, r.Expiry, 0, r.First, r.Sent
+		if !r.Ended.IsZero() {
+			o.ended = r.Ended.UnixNano()
+		}
 		if o.traffic != nil {
 			o.traffic.queue.removeBelow(r.First)
 			o.rest()
