@@ -65,7 +65,7 @@ func (h *heap) adapt() {
 // lie between what stays, and leaves holes that nothing fills when the storm is
 // over. So there is to be less of it at a time.
 const (
-	growthPercent = 40
+	growthPercent = 25
 	largeHeap     = 48 << 20
 )
 
