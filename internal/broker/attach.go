@@ -37,7 +37,9 @@ type SessionOptions struct {
 	// 0 for no bound but that of the identifiers.
 	ReceiveMaximum int
 	// Unpaced is for gateways that read from many clients on one goroutine:
-	// Commit does not wait for receivers that cannot keep up.
+	// Commit does not wait for receivers that cannot keep up. Their receivers may
+	// refuse retained messages at QoS 0 while they take all others: the rest of what
+	// a subscription has asked for waits for Writable.
 	Unpaced bool
 	// Keeps is for gateways that call Link.Keep. What they have kept is removed when
 	// another gateway's client, with the same client identifier, gets the session: it

@@ -73,7 +73,7 @@ func (l *Link) Start() {
 	s.mu.Lock()
 	if s.link == l {
 		s.online.Store(true)
-		if s.in != nil {
+		if s.full = false; s.in != nil {
 			s.in.Resume()
 		}
 		s.filterLocked(l.s.b, bt)
@@ -102,6 +102,7 @@ func (l *Link) Writable() {
 	now := bt.begin()
 	s.mu.Lock()
 	if s.link == l {
+		s.full = false
 		s.moved()
 		s.run(s.out.Unblocked(now, bt.actions[:0]), bt)
 		s.pumpReplay(now, bt)

@@ -30,7 +30,7 @@ func (rp *replay) list(b *Broker) {
 // no memory but the list. A message that has been replaced meanwhile is left
 // out: the new one has been delivered as a live message. Called with mu held.
 func (s *Session) pumpReplay(now time.Time, bt *batch) {
-	for len(s.replay) > 0 && s.online.Load() && !s.out.Blocked() {
+	for len(s.replay) > 0 && s.online.Load() && !s.out.Blocked() && !s.full {
 		rp := &s.replay[0]
 		if !rp.listed {
 			rp.list(s.b)
@@ -51,7 +51,9 @@ func (s *Session) pumpReplay(now time.Time, bt *batch) {
 			return // goes on when there is room
 		}
 		if s.stillRetained(r, now) && !s.replayOne(r, rp.sub, qos, bt) {
-			s.out.Block()
+			if s.full = s.link.unpaced; !s.full {
+				s.out.Block()
+			}
 			return
 		}
 		rp.left[0] = nil

@@ -59,6 +59,7 @@ type Session struct {
 	progress uint32   // counts what the client takes
 	shared   bool     // there is, or was, a shared one among subs
 	awaiting bool     // replay waits for room in the store
+	full     bool     // replay waits for Link.Writable; of unpaced connections
 	stuck    bool     // somebody has waited for it in vain
 }
 

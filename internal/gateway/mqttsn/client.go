@@ -194,12 +194,9 @@ func (c *client) commitLater(w *work) {
 	}
 }
 
-// Deliver implements broker.Receiver. Everything is taken: what cannot leave now
-// waits in the outbox.
-func (c *client) Deliver(d *message.Delivery) bool {
-	c.out.deliver(c, d)
-	return true
-}
+// Deliver implements broker.Receiver. What cannot leave now waits in the outbox;
+// retained messages of which there are many wait at the broker.
+func (c *client) Deliver(d *message.Delivery) bool { return c.out.deliver(c, d) }
 
 // Flush implements broker.Receiver.
 func (c *client) Flush() { c.out.carrier().flush() }

@@ -65,6 +65,7 @@ func (o *outbox) registrable(it *item) result {
 // that: what the broker has next may belong before the rest. Called with mu held.
 func (o *outbox) pump(c *client, now time.Time) (done []ack) {
 	defer o.arm(c)
+	defer o.ask(c)
 	for q := o.queue; q != nil && q.step == idle && !o.held && len(done) == 0; q = o.queue {
 		it := q.first
 		if it.release {

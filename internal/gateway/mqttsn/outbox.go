@@ -28,6 +28,7 @@ type outbox struct {
 	told   bool    // another has been told identifiers of topics and MsgIds: they prove nothing
 	noted  bool    // and that has been kept with the session
 	held   bool    // nothing leaves: the client is asleep, or not connected yet
+	more   bool    // the broker has been refused a retained message
 }
 
 // ack is something to be told to the broker.
@@ -169,16 +170,24 @@ func (o *outbox) headSize() int {
 	return mqttsn.Encapsulated{NodeID: []byte(o.path.node.id)}.Size()
 }
 
-// deliver takes a delivery from the broker: it leaves now, or waits.
-func (o *outbox) deliver(c *client, d *message.Delivery) {
+// retainedRoom is how many messages may wait before retained ones do so at the broker.
+const retainedRoom = 64
+
+// deliver takes a delivery from the broker: it leaves now, or waits. ok is false if
+// that is to be at the broker, until Link.Writable.
+func (o *outbox) deliver(c *client, d *message.Delivery) (ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if d.Retain && d.QoS == 0 && o.queue != nil && o.queue.n >= min(retainedRoom, c.g.terms.Load().Sleep.MaxMessages) {
+		o.more = true
+		return false
+	}
 	if q := o.queue; d.Release && q != nil && q.step == received && q.first.id == d.PacketID {
 		q.end()
 		q.first.release = true
 	} else {
 		if d.QoS == 0 && o.passes(c, d) || !o.makeRoom(c, d) {
-			return
+			return true
 		}
 		if o.queue == nil {
 			o.queue = &queue{lent: &c.g.lent}
@@ -186,11 +195,26 @@ func (o *outbox) deliver(c *client, d *message.Delivery) {
 		o.queue.push(newItem(d))
 	}
 	if o.held {
-		return
+		return true
 	}
 	if done := o.pump(c, c.g.now()); len(done) > 0 {
 		c.later(func(c *client, w *work) { c.acked(w, done) })
 	}
+	return true
+}
+
+// ask has the broker deliver the retained messages that it has been refused, when
+// there is room again. Called with mu held.
+func (o *outbox) ask(c *client) {
+	if !o.more || o.queue != nil && o.queue.n > retainedRoom/2 {
+		return
+	}
+	o.more = false
+	c.later(func(c *client, _ *work) {
+		if c.link != nil {
+			c.link.Writable()
+		}
+	})
 }
 
 // passes sends a message at QoS 0 at once, if nothing is in its way.
