@@ -331,7 +331,7 @@ func (f *snFleet) connecting(c *snClient, e *mqttsn.Event, now int64) {
 			return
 		}
 		n.ConnectFails++
-		f.failed(c, "connect", e.Err)
+		f.failed(c, "connect", fmt.Errorf("%s: %w", f.s.devices.endpoint, e.Err))
 	case mqttsn.Disconnected:
 		f.release()
 	}
