@@ -235,41 +235,78 @@ type meeting struct {
 	groups []*transport.Group // one for each interface
 }
 
+// rejoinPause is how long a group waits that could not be joined: its interface may
+// not be there yet.
+const rejoinPause = 10 * time.Second
+
 // join has the listener be in the groups of the settings that its socket can reach,
-// and starts what reads and speaks there. leave ends it. Errors name the group or
-// the interface.
-func (g *Gateway) join(l transport.PacketListener, p *port) (leave func(), err error) {
+// and starts what reads and speaks there. leave ends it. What cannot be joined is
+// tried again after each pause.
+func (g *Gateway) join(l transport.PacketListener, p *port, pause time.Duration) (leave func()) {
 	t := g.terms.Load()
 	stop := make(chan struct{})
-	var all []meeting
-	var reading sync.WaitGroup
-	leave = func() {
-		close(stop)
-		for _, m := range all {
-			for _, group := range m.groups {
-				_ = group.Close()
-			}
-		}
-		reading.Wait()
+	var working sync.WaitGroup
+	interfaces := [][]string{nil} // all
+	if len(t.Multicast.Interfaces) > 0 {
+		interfaces = slices.Collect(slices.Chunk(t.Multicast.Interfaces, 1))
 	}
+	var all []meeting
 	for _, addr := range t.groups {
 		if !suits(l, addr.Addr()) {
 			continue
 		}
-		groups, err := l.ListenGroup(addr, t.Multicast.Interfaces)
-		if err != nil {
-			leave()
-			return nil, err
-		}
-		all = append(all, meeting{addr, groups})
-		for _, group := range groups {
-			reading.Go(func() { g.listen(group, p) })
+		for _, names := range interfaces {
+			groups, err := l.ListenGroup(addr, names)
+			if err != nil {
+				g.log.Warn("clients cannot find the gateway in a multicast group; it is tried again", "listener", p.listener, "err", err)
+				working.Go(func() { g.joinLater(l, p, addr, names, pause, stop) })
+				continue
+			}
+			all = append(all, meeting{addr, groups})
 		}
 	}
 	if len(all) > 0 {
-		reading.Go(func() { g.speak(g.voice(l, all), stop) })
+		working.Go(func() { g.meet(l, p, all, stop) })
 	}
-	return leave, nil
+	return func() {
+		close(stop)
+		working.Wait()
+	}
+}
+
+// joinLater tries to join a group until that succeeds or stop is closed.
+func (g *Gateway) joinLater(l transport.PacketListener, p *port, addr netip.AddrPort, interfaces []string, pause time.Duration, stop <-chan struct{}) {
+	again := time.NewTicker(pause)
+	defer again.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-again.C:
+		}
+		if groups, err := l.ListenGroup(addr, interfaces); err == nil {
+			g.log.Info("multicast group joined", "listener", p.listener, "group", addr, "interfaces", interfaces)
+			g.meet(l, p, []meeting{{addr, groups}}, stop)
+			return
+		}
+	}
+}
+
+// meet reads and speaks in groups until stop is closed, and leaves them then.
+func (g *Gateway) meet(l transport.PacketListener, p *port, all []meeting, stop <-chan struct{}) {
+	var reading sync.WaitGroup
+	for _, m := range all {
+		for _, group := range m.groups {
+			reading.Go(func() { g.listen(group, p) })
+		}
+	}
+	g.speak(g.voice(l, all), stop)
+	for _, m := range all {
+		for _, group := range m.groups {
+			_ = group.Close()
+		}
+	}
+	reading.Wait()
 }
 
 // suits reports whether the listener's socket is of the family of a.

@@ -26,6 +26,9 @@ func isMinusOne(body []byte) bool {
 func (g *Gateway) publishMinusOne(w *work, e event) {
 	if !g.terms.Load().QoSMinusOne.Enabled {
 		g.counts.minusOneOff.Add(1)
+		if g.rates.note(w.now) { // the client cannot be told
+			g.log.Info("messages at QoS -1 are dropped: qos_minus_one.enabled of mqttsn is off", "listener", e.from.port.listener, "address", e.from.remote(), "count", g.counts.minusOneOff.Load())
+		}
 		return
 	}
 	g.pseudoClient(e.from.port.listener).post(w, e)

@@ -15,6 +15,7 @@ type rates struct {
 	connects *transport.Bucket // CONNECTs of everybody
 	answers  *transport.Bucket // to strangers, all of them
 	lines    *transport.Bucket // of the log, about strangers
+	notes    *transport.Bucket // of the log, about QoS -1 that is off
 	sources  sources
 }
 
@@ -24,12 +25,16 @@ const (
 	globalShare  = 1000
 )
 
+// minusOneNotes is how many lines say that QoS -1 is off.
+var minusOneNotes = transport.Rate{Count: 1, Per: time.Minute}
+
 // strangerLines is how many lines strangers may have in the log.
 var strangerLines = transport.Rate{Count: 10, Per: time.Second}
 
 func (r *rates) init(t *terms, now time.Time) {
 	r.sources.seed = maphash.MakeSeed()
 	r.lines = transport.NewBucket(strangerLines, now)
+	r.notes = transport.NewBucket(minusOneNotes, now)
 	r.set(t, now)
 }
 
@@ -52,6 +57,9 @@ func (r *rates) connect(now time.Time) bool {
 
 // log reports whether the log may tell of another stranger.
 func (r *rates) log(now time.Time) bool { return r.lines.Allow(now, 1) }
+
+// note reports whether the log may tell again that QoS -1 is off.
+func (r *rates) note(now time.Time) bool { return r.notes.Allow(now, 1) }
 
 // answer reports whether a stranger at a may be answered.
 func (r *rates) answer(a netip.Addr, now time.Time) bool {

@@ -23,10 +23,7 @@ const (
 func (g *Gateway) servePackets(l transport.PacketListener) error {
 	p := g.open(l)
 	defer g.close(p, l)
-	leave, err := g.join(l, p)
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
+	leave := g.join(l, p, rejoinPause)
 	defer leave()
 	waiting := newBacklog()
 	var working sync.WaitGroup
@@ -135,7 +132,10 @@ var associationBuffers = sync.Pool{New: func() any { return new([datagramMax]byt
 
 func (g *Gateway) serveAssociation(ctx context.Context, conn transport.Conn, listener string) {
 	defer func() { _ = conn.Close() }()
-	if conn.Handshake(ctx) != nil { // the listener counts it
+	if err := conn.Handshake(ctx); err != nil { // the listener counts it
+		if now := g.now(); ctx.Err() == nil && g.rates.log(now) {
+			g.log.Info("connection refused", "listener", listener, "remote", conn.Info().Peer(), "err", err)
+		}
 		return
 	}
 	p := &port{listener: listener, carrier: association{conn, g}, info: conn.Info(), members: &members{}}
