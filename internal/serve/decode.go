@@ -242,7 +242,9 @@ func (d *decoder) size(n *yaml.Node, path string, v reflect.Value) {
 
 // wrong notes a problem at n.
 func (d *decoder) wrong(n *yaml.Node, path, format string, args ...any) {
-	d.all = append(d.all, &Problem{File: d.file, Line: n.Line, Path: path, Err: fmt.Errorf(format, args...)})
+	for _, err := range parts(fmt.Errorf(format, args...)) {
+		d.all = append(d.all, &Problem{File: d.file, Line: n.Line, Path: path, Err: err})
+	}
 }
 
 func setTo[T any](p *T) func(T, error) error {

@@ -69,7 +69,7 @@ type problems struct {
 }
 
 func (ps *problems) add(path string, err error) {
-	if err != nil {
+	for _, err := range parts(err) {
 		p := &Problem{Line: ps.line(path), Path: path, Err: err}
 		if p.Line > 0 { // otherwise it came from elsewhere
 			p.File = ps.file
@@ -100,6 +100,31 @@ func (ps *problems) addJoined(path string, err error) {
 		return
 	}
 	ps.add(join(path, name), &renamed{text, err})
+}
+
+// parts are the errors that err joins, each behind what err says before them.
+func parts(err error) []error {
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		joined, ok := inner.(interface{ Unwrap() []error })
+		if !ok {
+			continue
+		}
+		before, last := strings.CutSuffix(err.Error(), inner.Error())
+		if plain := errors.Join(joined.Unwrap()...); !last || plain == nil || plain.Error() != inner.Error() {
+			break
+		}
+		var all []error
+		for _, e := range joined.Unwrap() {
+			for _, part := range parts(e) {
+				all = append(all, &renamed{before + part.Error(), part})
+			}
+		}
+		return all
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }
 
 // renamed is an error whose text has lost the name that stands in the path.

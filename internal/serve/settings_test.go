@@ -3,6 +3,7 @@ package serve_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,6 +70,25 @@ func TestSettingsAreReadFromFilesAndJudgeListeners(t *testing.T) {
 			}
 		case err == nil || !strings.Contains(err.Error(), c.want):
 			t.Errorf("%s: %v, want %s", c.yaml, err, c.want)
+		}
+	}
+}
+
+func TestFilesWithSeveralMistakesAreTold(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "keys"), []byte("a\nb\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := serve.Load([]byte("listeners:\n  - {url: mqttsns://127.0.0.1:0, tls: {psk_file: keys}}\n"), filepath.Join(dir, "c.yaml"), servetest.Builtin())
+	if err == nil {
+		err = cfg.Check()
+	}
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for i, line := range strings.Split(err.Error(), "\n") {
+		if !strings.Contains(line, "c.yaml:2: listeners[0].tls: psk_file: ") || !strings.HasSuffix(line, fmt.Sprintf("keys\": line %d: no colon after the identity", i+1)) {
+			t.Error(line)
 		}
 	}
 }

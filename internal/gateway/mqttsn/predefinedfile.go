@@ -22,10 +22,11 @@ type PredefinedFile struct {
 	topics []Predefined
 }
 
-// ReadFile takes the content of the file. An error names the line of each problem.
+// ReadFile takes the content of the file. An error names the file and the line of
+// each problem.
 func (f *PredefinedFile) ReadFile(name string, content []byte) error {
 	f.Name, f.topics = name, nil
-	r := &predefinedReader{}
+	r := &predefinedReader{name: name}
 	if isCSV(content) {
 		r.csv(content)
 	} else {
@@ -52,6 +53,7 @@ func isCSV(content []byte) bool {
 
 // predefinedReader collects topics and problems.
 type predefinedReader struct {
+	name   string // of the file
 	topics []Predefined
 	errs   []error
 }
@@ -61,7 +63,7 @@ const mostProblems = 10
 
 func (r *predefinedReader) wrong(line int, format string, args ...any) {
 	if len(r.errs) < mostProblems {
-		r.errs = append(r.errs, fmt.Errorf("line %d: %w", line, fmt.Errorf(format, args...)))
+		r.errs = append(r.errs, fmt.Errorf("%s:%d: %w", r.name, line, fmt.Errorf(format, args...)))
 	}
 }
 
@@ -105,7 +107,7 @@ func (r *predefinedReader) csv(content []byte) {
 func (r *predefinedReader) yaml(content []byte) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(content, &doc); err != nil {
-		r.errs = append(r.errs, err) // it has the line
+		r.errs = append(r.errs, fmt.Errorf("%s: %w", r.name, err)) // it has the line
 		return
 	}
 	if len(doc.Content) == 0 || doc.Content[0].Tag == "!!null" {
