@@ -229,7 +229,7 @@ func snRefused(reason string) string {
 	for code, hint := range map[codec.ReturnCode]string{
 		codec.Congestion:     "the gateway has too much to do, or cannot reach its broker: try again later, or --wait-congestion 10",
 		codec.InvalidTopicID: "the gateway does not know this number: predefined topics stand in its configuration, below topics.predefined of mqttsn",
-		codec.NotSupported:   "the client may lack the right to this topic, or the gateway does not have this quality of service; MQTT-SN has one code for all of it, and the gateway's log tells more",
+		codec.NotSupported:   "the client may lack the right to this topic, or the gateway does not have this quality of service: MQTT-SN has one code for both",
 	} {
 		if strings.HasPrefix(reason, code.String()+" (") {
 			return hint
