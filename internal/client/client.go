@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,9 +24,7 @@ type Client struct {
 	receiveMaximum int
 
 	halted atomic.Bool
-	ctx    context.Context // ends with cancel: no further connection
-	cancel context.CancelFunc
-	done   chan struct{}
+	life   *Life[link]
 
 	// Owned by the reader of the current link; one follows the other.
 	inbound session.Inbound
@@ -35,11 +32,8 @@ type Client struct {
 	mu   sync.Mutex
 	room *sync.Cond // whatever Publish, Flush and the others may wait for
 
-	started, closing, ended bool
-	err                     error
-	link                    *link // nil while there is none in use
-	clientID                string
-	subscribed              []request // what to renew when a server lost the session
+	clientID   string
+	subscribed []request // what to renew when a server lost the session
 
 	// The ledger: messages without outcome.
 	unsettled int
@@ -65,10 +59,15 @@ func New(o Options) (*Client, error) {
 		parse:          mqtt.Options{Version: o.Version, FromServer: true},
 		receiveMaximum: 65535,
 		clientID:       o.ClientID,
-		done:           make(chan struct{}),
 		flights:        map[uint16]*flight{},
 	}
 	c.room = sync.NewCond(&c.mu)
+	c.life = NewLife(&c.o, c.room, Ways[link]{
+		Open: c.open, Fail: (*link).fail, Outlive: (*link).outlive,
+		Final:   func(err error) bool { return !retryable(err) },
+		Renew:   c.renew,
+		Abandon: c.abandon,
+	})
 	if n, ok := o.Properties.Uint32(mqtt.PropMaximumPacketSize); ok {
 		c.maxReceive = int(n)
 	}
@@ -78,7 +77,6 @@ func New(o Options) (*Client, error) {
 	if err := c.checkConnect(); err != nil {
 		return nil, err
 	}
-	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
 
@@ -153,54 +151,20 @@ func (o Options) validate() error {
 }
 
 // Connect implements API.
-func (c *Client) Connect(ctx context.Context) (Connack, error) {
-	c.mu.Lock()
-	if c.started || c.closing {
-		c.mu.Unlock()
-		return Connack{}, ErrClosed
-	}
-	c.started = true
-	c.mu.Unlock()
-	// Close must be able to end the attempt as well.
-	ctx, cancel := context.WithCancel(ctx)
-	defer context.AfterFunc(c.ctx, cancel)()
-	defer cancel()
-
-	l, ack, err := c.open(ctx, c.o.CleanStart)
-	if err != nil {
-		c.finish(err)
-		return ack, err
-	}
-	go c.supervise(l)
-	return ack, nil
-}
+func (c *Client) Connect(ctx context.Context) (Connack, error) { return c.life.Connect(ctx) }
 
 // Disconnect implements API.
 func (c *Client) Disconnect(ctx context.Context, code mqtt.ReasonCode, props mqtt.Properties) error {
 	c.Halt()
-	c.mu.Lock()
-	first := !c.closing
-	c.closing = true
-	l := c.link
-	started := c.started
-	c.room.Broadcast()
-	c.mu.Unlock()
-	c.cancel()
-	if !started {
-		if first {
-			c.finish(nil)
-		}
-		return nil
+	var learnt bool
+	var err error
+	if l, first := c.life.Retire(); first && l != nil {
+		learnt, err = c.part(ctx, l, code, props)
 	}
-	if first && l != nil {
-		learnt, err := c.part(ctx, l, code, props)
-		if !learnt || err != nil {
-			<-c.done
-		}
-		return err
+	if !learnt {
+		<-c.life.Done()
 	}
-	<-c.done
-	return nil
+	return err
 }
 
 // part takes leave of the server and ends the link. learnt reports that there
@@ -210,7 +174,7 @@ func (c *Client) part(ctx context.Context, l *link, code mqtt.ReasonCode, props 
 	// The client has been halted: what OnMessage has in hand is the last, and
 	// its acknowledgement goes before DISCONNECT.
 	c.mu.Lock()
-	err = c.await(ctx, func() bool { return l.stopped || !l.handing.Load() })
+	err = c.life.Await(ctx, func() bool { return l.stopped || !l.handing.Load() })
 	if err == nil {
 		d := mqtt.Disconnect{}
 		if c.o.Version == mqtt.V5 {
@@ -246,20 +210,8 @@ func (c *Client) part(ctx context.Context, l *link, code mqtt.ReasonCode, props 
 
 // Close implements API.
 func (c *Client) Close() error {
-	c.halted.Store(true)
-	c.mu.Lock()
-	first := !c.closing
-	c.closing = true
-	l, started := c.link, c.started
-	c.room.Broadcast()
-	c.mu.Unlock()
-	c.cancel()
-	switch {
-	case l != nil:
-		l.fail(ErrClosed)
-	case first && !started:
-		c.finish(nil)
-	}
+	c.Halt()
+	c.life.Close()
 	return nil
 }
 
@@ -267,50 +219,15 @@ func (c *Client) Close() error {
 func (c *Client) Halt() { c.halted.Store(true) }
 
 // Done implements API.
-func (c *Client) Done() <-chan struct{} { return c.done }
+func (c *Client) Done() <-chan struct{} { return c.life.Done() }
 
 // Err implements API.
-func (c *Client) Err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
-}
-
-// finish ends the client: what has no outcome is lost.
-func (c *Client) finish(err error) {
-	c.cancel()
-	c.mu.Lock()
-	c.ended = true
-	c.err = err
-	lost := c.abandon()
-	c.room.Broadcast()
-	c.mu.Unlock()
-
-	for _, settle := range lost {
-		settle()
-	}
-	c.settled(len(lost))
-	c.state(State{Kind: StateClosed, Err: err})
-	close(c.done)
-}
-
-func (c *Client) state(s State) {
-	if c.o.OnState != nil {
-		c.o.OnState(s)
-	}
-}
+func (c *Client) Err() error { return c.life.Err() }
 
 // settled counts n outcomes that have been reported.
 func (c *Client) settled(n int) {
 	c.mu.Lock()
 	c.unsettled -= n
-	c.room.Broadcast()
-	c.mu.Unlock()
-}
-
-// wake lets everybody who waits for room look again.
-func (c *Client) wake() {
-	c.mu.Lock()
 	c.room.Broadcast()
 	c.mu.Unlock()
 }
@@ -325,37 +242,9 @@ func (c *Client) wakeOn(stop <-chan struct{}) (release func()) {
 	wg.Go(func() {
 		select {
 		case <-stop:
-			c.wake()
+			c.life.wake()
 		case <-ended:
 		}
 	})
 	return func() { close(ended); wg.Wait() }
-}
-
-// await waits, with c.mu held, until ready holds or ctx ends.
-func (c *Client) await(ctx context.Context, ready func() bool) error {
-	if ready() {
-		return nil
-	}
-	stop := context.AfterFunc(ctx, c.wake)
-	defer stop()
-	for !ready() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		c.room.Wait()
-	}
-	return nil
-}
-
-// dial opens a connection within ctx, and says ErrTimeout when limit ended it.
-func (c *Client) dial(ctx context.Context) (net.Conn, error) {
-	conn, err := c.o.Dial(ctx)
-	if err != nil {
-		if cause := context.Cause(ctx); errors.Is(cause, ErrTimeout) {
-			return nil, fmt.Errorf("%w: %w", ErrTimeout, err)
-		}
-		return nil, err
-	}
-	return conn, nil
 }

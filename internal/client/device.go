@@ -3,11 +3,9 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 )
@@ -20,18 +18,12 @@ import (
 type Device struct {
 	o      DeviceOptions
 	halted atomic.Bool
-	ctx    context.Context // ends with cancel: no further connection
-	cancel context.CancelFunc
-	done   chan struct{}
+	life   *Life[deviceLink]
 
-	mu               sync.Mutex
-	room             *sync.Cond // whatever the methods may wait for
-	started, closing bool
-	ended            bool
-	err              error
-	link             *deviceLink // nil while there is none in use
-	unsettled        int         // messages without outcome
-	subscribed       []string
+	mu         sync.Mutex
+	room       *sync.Cond // whatever the methods may wait for
+	unsettled  int        // messages without outcome
+	subscribed []string
 }
 
 var _ API = (*Device)(nil)
@@ -46,47 +38,23 @@ func NewDevice(o DeviceOptions) (*Device, error) {
 		return nil, err
 	}
 	o.Options = o.withDefaults()
-	d := &Device{o: o, done: make(chan struct{})}
+	d := &Device{o: o}
 	d.room = sync.NewCond(&d.mu)
-	d.ctx, d.cancel = context.WithCancel(context.Background())
+	d.life = NewLife(&d.o.Options, d.room, Ways[deviceLink]{
+		Open: d.open, Fail: (*deviceLink).fail, Outlive: (*deviceLink).outlive, Final: final, Renew: d.renew,
+	})
 	return d, nil
 }
 
 // Connect implements API. Errors: what Dial returned, *RefusedError, ErrTimeout,
 // ErrUnanswered, what the dialect cannot read, the context's.
-func (d *Device) Connect(ctx context.Context) (Connack, error) {
-	d.mu.Lock()
-	if d.started || d.closing {
-		d.mu.Unlock()
-		return Connack{}, ErrClosed
-	}
-	d.started = true
-	d.mu.Unlock()
-	ctx, cancel := context.WithCancel(ctx)
-	defer context.AfterFunc(d.ctx, cancel)() // Close ends the attempt as well
-	defer cancel()
-	l, err := d.open(ctx)
-	if err != nil {
-		d.finish(err)
-		return Connack{}, err
-	}
-	go d.supervise(l)
-	return Connack{}, nil
-}
+func (d *Device) Connect(ctx context.Context) (Connack, error) { return d.life.Connect(ctx) }
 
 // open makes one connection and logs in.
-func (d *Device) open(ctx context.Context) (*deviceLink, error) {
-	if d.o.ConnectTimeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, d.o.ConnectTimeout, ErrTimeout)
-		defer cancel()
-	}
-	conn, err := d.o.Dial(ctx)
+func (d *Device) open(ctx context.Context, _ bool) (*deviceLink, Connack, error) {
+	conn, err := d.o.dial(ctx)
 	if err != nil {
-		if errors.Is(context.Cause(ctx), ErrTimeout) {
-			err = fmt.Errorf("%w: %w", ErrTimeout, err)
-		}
-		return nil, err
+		return nil, Connack{}, err
 	}
 	l := newDeviceLink(d, conn)
 	stop := context.AfterFunc(ctx, func() { l.fail(context.Cause(ctx)) })
@@ -97,83 +65,21 @@ func (d *Device) open(ctx context.Context) (*deviceLink, error) {
 	if err != nil {
 		l.fail(err)
 		l.threads.Wait()
-		return nil, err
+		return nil, Connack{}, err
 	}
-	d.state(State{Kind: StateConnected, Connack: &Connack{}})
-	d.mu.Lock()
-	d.link = l
-	ending := d.closing
-	d.room.Broadcast()
-	d.mu.Unlock()
-	if ending {
-		l.fail(ErrClosed)
-	}
-	return l, nil
+	d.life.Use(l, Connack{}, nil)
+	return l, Connack{}, nil
 }
 
-// supervise follows one connection after the other until the device ends.
-func (d *Device) supervise(l *deviceLink) {
-	failures, flaps := 0, 0
-	for {
-		<-l.dead
-		l.threads.Wait()
-		l.abandon()
-		d.mu.Lock()
-		d.link = nil
-		err, closing := l.err, d.closing
-		d.room.Broadcast()
-		d.mu.Unlock()
-		if closing {
-			d.finish(nil)
-			return
-		}
-		d.state(State{Kind: StateLost, Err: err})
-		if time.Since(l.opened) >= SettledAfter {
-			failures, flaps = 0, 0
-		} else if flaps++; flaps >= MaxFlaps {
-			d.finish(errors.Join(ErrFlapping, err))
-			return
-		}
-		if l, err = d.reconnect(&failures, err); l == nil {
-			d.finish(err)
-			return
-		}
-		d.renew(l)
-	}
-}
-
-// reconnect is that of Client.
-func (d *Device) reconnect(failures *int, last error) (*deviceLink, error) {
-	policy := d.o.Reconnect
-	for {
-		ended := (*EndedError)(nil)
-		final := errors.As(last, new(*RefusedError)) || errors.As(last, &ended) && ended.Final
-		if final || policy.Attempts >= 0 && *failures >= policy.Attempts {
-			return nil, last
-		}
-		*failures++
-		delay := policy.Delay(*failures)
-		d.state(State{Kind: StateReconnecting, Err: last, Attempt: *failures, Delay: delay})
-		timer := time.NewTimer(delay)
-		select {
-		case <-timer.C:
-		case <-d.ctx.Done():
-			timer.Stop()
-			return nil, nil
-		}
-		l, err := d.open(d.ctx)
-		if err == nil {
-			return l, nil
-		}
-		if d.ctx.Err() != nil {
-			return nil, nil //nolint:nilerr // closed meanwhile: that is no failure
-		}
-		last = err
-	}
+// final reports that no other attempt may follow err: the device was refused, or
+// the server has ended it for good.
+func final(err error) bool {
+	ended := (*EndedError)(nil)
+	return errors.As(err, new(*RefusedError)) || errors.As(err, &ended) && ended.Final
 }
 
 // renew subscribes again.
-func (d *Device) renew(l *deviceLink) {
+func (d *Device) renew(ctx context.Context, l *deviceLink) {
 	d.mu.Lock()
 	filters := slices.Clone(d.subscribed)
 	d.mu.Unlock()
@@ -182,15 +88,15 @@ func (d *Device) renew(l *deviceLink) {
 	}
 	var first error
 	for _, f := range filters {
-		err := l.ask(d.ctx, func(dst []byte) ([]byte, error) { return d.o.Dialect.Subscribe(dst, f) }, nil)
-		if errors.Is(err, ErrConnectionLost) || d.ctx.Err() != nil {
+		err := l.ask(ctx, func(dst []byte) ([]byte, error) { return d.o.Dialect.Subscribe(dst, f) }, nil)
+		if errors.Is(err, ErrConnectionLost) || ctx.Err() != nil {
 			return
 		}
 		if first == nil {
 			first = err
 		}
 	}
-	d.state(State{Kind: StateResubscribed, Err: first})
+	d.life.Tell(State{Kind: StateResubscribed, Err: first})
 }
 
 // Publish implements API.
@@ -198,30 +104,22 @@ func (d *Device) Publish(ctx context.Context, m Message, done func(Outcome)) err
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	roomy := func() bool {
-		return d.ended || d.closing || d.link != nil && !d.link.stopped &&
-			len(d.link.out) < d.o.MaxPendingBytes && len(d.link.waiting) < d.o.MaxInflight
+		l := d.life.link
+		return d.life.Over() || l != nil && !l.stopped &&
+			len(l.out) < d.o.MaxPendingBytes && len(l.waiting) < d.o.MaxInflight
 	}
-	if err := d.await(ctx, roomy); err != nil {
+	if err := d.life.Await(ctx, roomy); err != nil {
 		return err
 	}
-	if d.ended || d.closing {
+	if d.life.Over() {
 		return ErrClosed
 	}
-	return d.link.publish(m, done)
+	return d.life.link.publish(m, done)
 }
 
 // PublishWait implements API.
 func (d *Device) PublishWait(ctx context.Context, m Message) (Outcome, error) {
-	got := make(chan Outcome, 1)
-	if err := d.Publish(ctx, m, func(o Outcome) { got <- o }); err != nil {
-		return Outcome{}, err
-	}
-	select {
-	case o := <-got:
-		return o, nil
-	case <-ctx.Done():
-		return Outcome{}, ctx.Err()
-	}
+	return PublishWait(ctx, d, m)
 }
 
 // Subscribe implements API: one request for each filter. What is refused has the
@@ -279,8 +177,8 @@ func (d *Device) request(ctx context.Context, build func([]byte) ([]byte, error)
 	var last *deviceLink
 	for {
 		d.mu.Lock()
-		err := d.await(ctx, func() bool { return d.ended || d.closing || d.link != nil && d.link != last })
-		l, closed := d.link, d.ended || d.closing
+		err := d.life.Await(ctx, func() bool { return d.life.Over() || d.life.link != nil && d.life.link != last })
+		l, closed := d.life.link, d.life.Over()
 		d.mu.Unlock()
 		switch {
 		case err != nil:
@@ -299,7 +197,7 @@ func (d *Device) request(ctx context.Context, build func([]byte) ([]byte, error)
 func (d *Device) Flush(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.await(ctx, func() bool { return d.unsettled == 0 })
+	return d.life.Await(ctx, func() bool { return d.unsettled == 0 })
 }
 
 // Halt implements API.
@@ -309,71 +207,26 @@ func (d *Device) Halt() { d.halted.Store(true) }
 // which tells that it has read everything.
 func (d *Device) Disconnect(ctx context.Context, _ mqtt.ReasonCode, _ mqtt.Properties) error {
 	d.Halt()
-	d.mu.Lock()
-	first := !d.closing
-	d.closing = true
-	l, started := d.link, d.started
-	d.room.Broadcast()
-	d.mu.Unlock()
-	d.cancel()
-	if !started {
-		if first {
-			d.finish(nil)
-		}
-		return nil
-	}
 	var err error
-	if first && l != nil {
+	if l, first := d.life.Retire(); first && l != nil {
 		err = l.leave(ctx)
 	}
-	<-d.done
+	<-d.life.Done()
 	return err
 }
 
 // Close implements API.
 func (d *Device) Close() error {
-	d.halted.Store(true)
-	d.mu.Lock()
-	first := !d.closing
-	d.closing = true
-	l, started := d.link, d.started
-	d.room.Broadcast()
-	d.mu.Unlock()
-	d.cancel()
-	switch {
-	case l != nil:
-		l.fail(ErrClosed)
-	case first && !started:
-		d.finish(nil)
-	}
+	d.Halt()
+	d.life.Close()
 	return nil
 }
 
 // Done implements API.
-func (d *Device) Done() <-chan struct{} { return d.done }
+func (d *Device) Done() <-chan struct{} { return d.life.Done() }
 
 // Err implements API.
-func (d *Device) Err() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.err
-}
-
-func (d *Device) finish(err error) {
-	d.cancel()
-	d.mu.Lock()
-	d.ended, d.err = true, err
-	d.room.Broadcast()
-	d.mu.Unlock()
-	d.state(State{Kind: StateClosed, Err: err})
-	close(d.done)
-}
-
-func (d *Device) state(s State) {
-	if d.o.OnState != nil {
-		d.o.OnState(s)
-	}
-}
+func (d *Device) Err() error { return d.life.Err() }
 
 // settled counts n outcomes that have been reported.
 func (d *Device) settled(n int) {
@@ -381,24 +234,4 @@ func (d *Device) settled(n int) {
 	d.unsettled -= n
 	d.room.Broadcast()
 	d.mu.Unlock()
-}
-
-// await waits, with d.mu held, until ready holds or ctx ends.
-func (d *Device) await(ctx context.Context, ready func() bool) error {
-	if ready() {
-		return nil
-	}
-	stop := context.AfterFunc(ctx, func() {
-		d.mu.Lock()
-		d.room.Broadcast()
-		d.mu.Unlock()
-	})
-	defer stop()
-	for !ready() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		d.room.Wait()
-	}
-	return nil
 }

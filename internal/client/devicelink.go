@@ -387,7 +387,7 @@ func (l *deviceLink) leave(ctx context.Context) error {
 	err := l.append(func(dst []byte) ([]byte, error) { return d.o.Dialect.Leave(dst), nil })
 	l.goodbye = true
 	if err == nil {
-		err = d.await(ctx, func() bool { return l.stopped || len(l.out) == 0 && !l.writing })
+		err = d.life.Await(ctx, func() bool { return l.stopped || len(l.out) == 0 && !l.writing })
 	}
 	d.mu.Unlock()
 	timer := time.NewTimer(linger)
@@ -410,6 +410,14 @@ func (l *deviceLink) leave(ctx context.Context) error {
 		return l.err // a reset: it may not have read everything
 	}
 	return nil
+}
+
+// outlive waits until the link is dead, and settles what it has left.
+func (l *deviceLink) outlive() (opened time.Time, reason error) {
+	<-l.dead
+	l.threads.Wait()
+	l.abandon()
+	return l.opened, l.reason()
 }
 
 // abandon settles what the link has left: it is lost.

@@ -37,8 +37,8 @@
 // what has gathered and writes it in one call. One mutex, Client.mu, guards the
 // ledger and the bytes to be written, so that the order of the ledger is the
 // order on the wire; callbacks run without it, except OnPacket for sent
-// packets. After Connect a supervisor goroutine follows links until the client
-// ends. All of them have ended when Done is closed.
+// packets. After Connect a supervisor goroutine (Life, life.go) follows links until
+// the client ends. All of them have ended when Done is closed.
 //
 // # Promises
 //

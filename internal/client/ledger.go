@@ -143,19 +143,14 @@ func (c *Client) rescue(l *link) {
 	}
 }
 
-// abandon gives up all that has no outcome. c.mu is held.
-func (c *Client) abandon() (lost []func()) {
-	reason := c.err
-	if reason == nil {
-		reason = ErrClosed
-	}
+// abandon gives up all that has no outcome.
+func (c *Client) abandon() {
+	c.mu.Lock()
+	reason := c.life.Reason()
+	var lost []outcome
 	give := func(done func(Outcome), o Outcome) {
 		o.Kind, o.Err = Lost, reason
-		lost = append(lost, func() {
-			if done != nil {
-				done(o)
-			}
-		})
+		lost = append(lost, outcome{done, o})
 	}
 	order := make([]*flight, 0, len(c.flights))
 	for _, f := range c.flights {
@@ -170,7 +165,8 @@ func (c *Client) abandon() (lost []func()) {
 	}
 	clear(c.flights)
 	c.backlog, c.carried = nil, nil
-	return lost
+	c.mu.Unlock()
+	c.settle(lost)
 }
 
 // acknowledged takes PUBACK, PUBREC and PUBCOMP. Identifiers that are not, or
@@ -208,7 +204,7 @@ func (c *Client) acknowledged(l *link, t mqtt.Type, id uint16, code mqtt.ReasonC
 		results = append(results, c.land(f, Outcome{Kind: Acknowledged, Code: code, Properties: slices.Clone(props)}))
 	}
 	if len(results) > 0 {
-		if len(c.backlog) > 0 && c.link == l {
+		if len(c.backlog) > 0 && c.life.link == l {
 			results = append(results, c.pump(l)...)
 		}
 		c.room.Broadcast()

@@ -82,7 +82,7 @@ func TestIdentifiersMayRunOut(t *testing.T) {
 	go p.discard()
 	c.mu.Lock()
 	for id := range 1 << 16 {
-		c.link.requests[uint16(id)] = question{}
+		c.life.link.requests[uint16(id)] = question{}
 	}
 	c.mu.Unlock()
 	if err := c.Publish(t.Context(), Message{Topic: "a", QoS: 1}, nil); !errors.Is(err, errNoID) {

@@ -17,18 +17,18 @@ func (c *Client) Publish(ctx context.Context, m Message, done func(Outcome)) err
 	if err := c.validMessage(&m); err != nil {
 		return err
 	}
-	err := c.await(ctx, func() bool {
-		if c.ended || c.closing || !c.started {
+	err := c.life.Await(ctx, func() bool {
+		if c.life.Over() || !c.life.started {
 			return true
 		}
-		l := c.link
+		l := c.life.link
 		return l != nil && !l.stopped && len(l.out.buf) <= c.o.MaxPendingBytes &&
 			(m.QoS == 0 || len(c.backlog) == 0 && len(c.flights) < c.window(l))
 	})
 	if err != nil {
 		return err
 	}
-	if c.ended || c.closing || !c.started {
+	if c.life.Over() || !c.life.started {
 		return c.closedError()
 	}
 	if m.QoS == 0 {
@@ -39,7 +39,7 @@ func (c *Client) Publish(ctx context.Context, m Message, done func(Outcome)) err
 
 // publish0 hands a QoS 0 message to the writer. c.mu is held.
 func (c *Client) publish0(m *Message, done func(Outcome)) error {
-	l := c.link
+	l := c.life.link
 	start := len(l.out.buf)
 	if err := c.encode(l, m, 0, false); err != nil {
 		return err
@@ -52,11 +52,11 @@ func (c *Client) publish0(m *Message, done func(Outcome)) error {
 
 // publish12 enters a QoS 1 or 2 message in the ledger and sends it. c.mu is held.
 func (c *Client) publish12(m Message, done func(Outcome)) error {
-	id := c.newID(c.link)
+	id := c.newID(c.life.link)
 	if id == 0 {
 		return errNoID
 	}
-	if err := c.encode(c.link, &m, id, false); err != nil {
+	if err := c.encode(c.life.link, &m, id, false); err != nil {
 		return err
 	}
 	m.Payload = slices.Clone(m.Payload)
@@ -69,8 +69,8 @@ func (c *Client) publish12(m Message, done func(Outcome)) error {
 
 // closedError says that and why the client takes nothing. c.mu is held.
 func (c *Client) closedError() error {
-	if c.err != nil {
-		return fmt.Errorf("%w: %w", ErrClosed, c.err)
+	if err := c.life.err; err != nil {
+		return fmt.Errorf("%w: %w", ErrClosed, err)
 	}
 	return ErrClosed
 }
@@ -138,6 +138,11 @@ func (c *Client) encode(l *link, m *Message, id uint16, dup bool) error {
 
 // PublishWait implements API.
 func (c *Client) PublishWait(ctx context.Context, m Message) (Outcome, error) {
+	return PublishWait(ctx, c, m)
+}
+
+// PublishWait is API.PublishWait, made of c.Publish.
+func PublishWait(ctx context.Context, c API, m Message) (Outcome, error) {
 	result := make(chan Outcome, 1)
 	if err := c.Publish(ctx, m, func(o Outcome) { result <- o }); err != nil {
 		return Outcome{}, err
@@ -154,5 +159,5 @@ func (c *Client) PublishWait(ctx context.Context, m Message) (Outcome, error) {
 func (c *Client) Flush(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.await(ctx, func() bool { return c.unsettled == 0 })
+	return c.life.Await(ctx, func() bool { return c.unsettled == 0 })
 }

@@ -212,7 +212,7 @@ func (l *link) caughtUp() (atRest bool) {
 	if l.handed {
 		l.handing.Store(false)
 		if c.halted.Load() {
-			c.wake()
+			c.life.wake()
 		}
 	}
 	l.handed, l.urgent = false, false

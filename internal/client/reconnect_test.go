@@ -218,7 +218,7 @@ func TestFlappingEnds(t *testing.T) {
 			}
 			break
 		}
-		if !errors.Is(c.Err(), ErrFlapping) || connections != MaxFlaps {
+		if !errors.Is(c.Err(), ErrFlapping) || connections != maxFlaps {
 			t.Errorf("%d connections, error %v", connections, c.Err())
 		}
 	})

@@ -111,11 +111,13 @@ func (c *Client) validRequest(t mqtt.Type, props mqtt.Properties) error {
 func (c *Client) request(ctx context.Context, r request) (response, error) {
 	for {
 		c.mu.Lock()
-		err := c.await(ctx, func() bool { return c.ended || c.closing || !c.started || c.link != nil && !c.link.stopped })
-		if err == nil && (c.ended || c.closing || !c.started) {
+		err := c.life.Await(ctx, func() bool {
+			return c.life.Over() || !c.life.started || c.life.link != nil && !c.life.link.stopped
+		})
+		if err == nil && (c.life.Over() || !c.life.started) {
 			err = c.closedError()
 		}
-		l := c.link
+		l := c.life.link
 		c.mu.Unlock()
 		if err != nil {
 			return response{}, err

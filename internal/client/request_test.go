@@ -114,8 +114,8 @@ func TestLongTopicNamesAreNotRemembered(t *testing.T) {
 		synctest.Wait()
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if _, kept := c.link.names[long]; kept || len(c.link.names) != 1 {
-			t.Errorf("%d names remembered; the long one: %v", len(c.link.names), kept)
+		if _, kept := c.life.link.names[long]; kept || len(c.life.link.names) != 1 {
+			t.Errorf("%d names remembered; the long one: %v", len(c.life.link.names), kept)
 		}
 		go p.discard()
 	})

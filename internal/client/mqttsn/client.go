@@ -20,24 +20,18 @@ import (
 type Client struct {
 	o      Options
 	halted atomic.Bool
-	ctx    context.Context // ends with cancel: no further connection
-	cancel context.CancelFunc
-	done   chan struct{}
+	life   *client.Life[link]
 
-	mu               sync.Mutex
-	room             *sync.Cond // whatever the methods may wait for
-	core             *Core
-	started, closing bool
-	ended            bool
-	err              error
-	link             *link // nil while there is none in use
-	token            uint64
-	outcomes         map[uint64]func(client.Outcome) // of messages without one
-	unsettled        int                             // and of those whose function has not returned
-	answers          map[uint64]chan Event
-	subscribed       []subscription
-	renewing         bool // subscriptions are about to be renewed
-	doze             doze
+	mu         sync.Mutex
+	room       *sync.Cond // whatever the methods may wait for
+	core       *Core
+	token      uint64
+	outcomes   map[uint64]func(client.Outcome) // of messages without one
+	unsettled  int                             // and of those whose function has not returned
+	answers    map[uint64]chan Event
+	subscribed []subscription
+	renewing   bool // subscriptions are about to be renewed
+	doze       doze
 }
 
 type subscription struct {
@@ -59,43 +53,22 @@ func NewClient(o Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		o: o, core: core, done: make(chan struct{}),
+		o: o, core: core,
 		outcomes: map[uint64]func(client.Outcome){}, answers: map[uint64]chan Event{},
 	}
 	c.room = sync.NewCond(&c.mu)
-	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.life = client.NewLife(&c.o.Options, c.room, client.Ways[link]{
+		Open: c.open, Fail: (*link).fail, Outlive: c.outlive, Final: final, Renew: c.renew, Abandon: c.abandon,
+	})
 	return c, nil
 }
 
 // Connect implements client.API. Errors: what Dial returned, *CodeError, client.ErrTimeout,
 // *transport.Error when nobody listens there, the context's.
-func (c *Client) Connect(ctx context.Context) (client.Connack, error) {
-	c.mu.Lock()
-	if c.started || c.closing {
-		c.mu.Unlock()
-		return client.Connack{}, client.ErrClosed
-	}
-	c.started = true
-	c.mu.Unlock()
-	ctx, cancel := context.WithCancel(ctx)
-	defer context.AfterFunc(c.ctx, cancel)() // Close ends the attempt as well
-	defer cancel()
-	l, err := c.open(ctx)
-	if err != nil {
-		c.finish(err)
-		return client.Connack{}, err
-	}
-	go c.supervise(l)
-	return client.Connack{ClientID: c.o.ClientID}, nil
-}
+func (c *Client) Connect(ctx context.Context) (client.Connack, error) { return c.life.Connect(ctx) }
 
 // open makes one connection.
-func (c *Client) open(ctx context.Context) (*link, error) {
-	if c.o.ConnectTimeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, c.o.ConnectTimeout, client.ErrTimeout)
-		defer cancel()
-	}
+func (c *Client) open(ctx context.Context, _ bool) (*link, client.Connack, error) {
 	conn, err := c.o.Dial(ctx)
 	if err != nil {
 		network := (*transport.Error)(nil) // may say it better
@@ -103,7 +76,7 @@ func (c *Client) open(ctx context.Context) (*link, error) {
 		if errors.Is(context.Cause(ctx), client.ErrTimeout) && !told {
 			err = fmt.Errorf("%w: %w", client.ErrTimeout, err)
 		}
-		return nil, err
+		return nil, client.Connack{}, err
 	}
 	l := newLink(c, conn)
 	if c.o.Connectionless {
@@ -124,17 +97,11 @@ func (c *Client) open(ctx context.Context) (*link, error) {
 	}
 	if err != nil {
 		c.discard(l, err)
-		return nil, err
+		return nil, client.Connack{}, err
 	}
-	c.state(client.State{Kind: client.StateConnected, Connack: &client.Connack{ClientID: c.o.ClientID}})
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.link = l
-	c.room.Broadcast()
-	if c.closing {
-		l.failed(client.ErrClosed)
-	}
-	return l, nil
+	ack := client.Connack{ClientID: c.o.ClientID}
+	c.life.Use(l, ack, nil)
+	return l, ack, nil
 }
 
 // discard ends a link and waits for its goroutines.
@@ -146,69 +113,25 @@ func (c *Client) discard(l *link, err error) {
 	c.mu.Unlock()
 }
 
-// supervise follows one connection after the other until the client ends.
-func (c *Client) supervise(l *link) {
-	failures, flaps := 0, 0
-	for {
-		<-l.dead
-		c.discard(l, nil)
-		c.mu.Lock()
-		c.link, c.renewing = nil, true
-		err, closing := l.err, c.closing
-		c.room.Broadcast()
-		c.mu.Unlock()
-		if closing {
-			c.finish(nil)
-			return
-		}
-		c.state(client.State{Kind: client.StateLost, Err: err})
-		if time.Since(l.opened) >= client.SettledAfter {
-			failures, flaps = 0, 0
-		} else if flaps++; flaps >= client.MaxFlaps {
-			c.finish(errors.Join(client.ErrFlapping, err))
-			return
-		}
-		if l, err = c.reconnect(&failures, err); l == nil {
-			c.finish(err)
-			return
-		}
-		c.renew()
-	}
+// outlive waits until a link is dead.
+func (c *Client) outlive(l *link) (opened time.Time, reason error) {
+	<-l.dead
+	c.discard(l, nil)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.renewing = true
+	return l.opened, l.err
 }
 
-// reconnect tries until there is a connection, or the policy forbids it, or the
-// client ends: then the error is nil.
-func (c *Client) reconnect(failures *int, last error) (*link, error) {
-	for {
-		code := (*CodeError)(nil)
-		final := errors.As(last, &code) && !passing(code)
-		if final || c.o.Reconnect.Attempts >= 0 && *failures >= c.o.Reconnect.Attempts {
-			return nil, last
-		}
-		*failures++
-		delay := c.o.Reconnect.Delay(*failures)
-		c.state(client.State{Kind: client.StateReconnecting, Err: last, Attempt: *failures, Delay: delay})
-		timer := time.NewTimer(delay)
-		select {
-		case <-timer.C:
-		case <-c.ctx.Done():
-			timer.Stop()
-			return nil, nil
-		}
-		l, err := c.open(c.ctx)
-		if err == nil {
-			return l, nil
-		}
-		if c.ctx.Err() != nil {
-			return nil, nil //nolint:nilerr // closed meanwhile: that is no failure
-		}
-		last = err
-	}
+// final reports that the gateway would say the same again.
+func final(err error) bool {
+	code := (*CodeError)(nil)
+	return errors.As(err, &code) && !passing(code)
 }
 
 // renew subscribes again: no answer of a gateway tells whether it has kept the
 // session, and many keep none.
-func (c *Client) renew() {
+func (c *Client) renew(ctx context.Context, _ *link) {
 	c.mu.Lock()
 	subs := slices.Clone(c.subscribed)
 	c.mu.Unlock()
@@ -226,19 +149,19 @@ func (c *Client) renew() {
 	}
 	var codes []mqtt.ReasonCode
 	if err == nil {
-		codes, err = c.collect(c.ctx, waiting)
+		codes, err = c.collect(ctx, waiting)
 	}
-	if c.ctx.Err() != nil || errors.Is(err, client.ErrClosed) {
+	if ctx.Err() != nil || errors.Is(err, client.ErrClosed) {
 		return
 	}
-	c.state(client.State{Kind: client.StateResubscribed, Subscriptions: all, Codes: codes, Err: err})
+	c.life.Tell(client.State{Kind: client.StateResubscribed, Subscriptions: all, Codes: codes, Err: err})
 }
 
 // Flush implements client.API.
 func (c *Client) Flush(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.await(ctx, func() bool { return c.unsettled == 0 })
+	return c.life.Await(ctx, func() bool { return c.unsettled == 0 })
 }
 
 // Halt implements client.API.
@@ -257,24 +180,11 @@ const linger = 2 * time.Second
 // what nothing else answers: then the error is client.ErrConnectionLost.
 func (c *Client) Disconnect(ctx context.Context, _ mqtt.ReasonCode, _ mqtt.Properties) error {
 	c.Halt()
-	c.mu.Lock()
-	first := !c.closing
-	c.closing = true
-	l, started := c.link, c.started
-	c.room.Broadcast()
-	c.mu.Unlock()
-	c.cancel()
-	if !started {
-		if first {
-			c.finish(nil)
-		}
-		return nil
-	}
 	var err error
-	if first && l != nil {
+	if l, first := c.life.Retire(); first && l != nil {
 		err = c.leave(ctx, l)
 	}
-	<-c.done
+	<-c.life.Done()
 	return err
 }
 
@@ -305,67 +215,21 @@ func (c *Client) leave(ctx context.Context, l *link) (err error) {
 // Close implements client.API.
 func (c *Client) Close() error {
 	c.Halt()
-	c.mu.Lock()
-	first := !c.closing
-	c.closing = true
-	l, started := c.link, c.started
-	c.room.Broadcast()
-	c.mu.Unlock()
-	c.cancel()
-	switch {
-	case l != nil:
-		l.fail(client.ErrClosed)
-	case first && !started:
-		c.finish(nil)
-	}
+	c.life.Close()
 	return nil
 }
 
 // Done implements client.API.
-func (c *Client) Done() <-chan struct{} { return c.done }
+func (c *Client) Done() <-chan struct{} { return c.life.Done() }
 
 // Err implements client.API.
-func (c *Client) Err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
-}
+func (c *Client) Err() error { return c.life.Err() }
 
-func (c *Client) finish(err error) {
-	c.cancel()
+// abandon gives up all that has no outcome.
+func (c *Client) abandon() {
 	fx := takeEffects()
 	c.mu.Lock()
-	c.ended, c.err = true, err
 	c.core.Abandon(fx)
-	c.room.Broadcast()
 	c.carryOut(nil, time.Now(), fx)
 	giveEffects(fx)
-	c.state(client.State{Kind: client.StateClosed, Err: err})
-	close(c.done)
-}
-
-func (c *Client) state(s client.State) {
-	if c.o.OnState != nil {
-		c.o.OnState(s)
-	}
-}
-
-// await waits, with c.mu held, until ready holds or ctx ends.
-func (c *Client) await(ctx context.Context, ready func() bool) error {
-	if ready() {
-		return nil
-	}
-	stop := context.AfterFunc(ctx, func() {
-		c.mu.Lock()
-		c.room.Broadcast()
-		c.mu.Unlock()
-	})
-	defer stop()
-	for !ready() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		c.room.Wait()
-	}
-	return nil
 }

@@ -23,7 +23,7 @@ func (c *Client) step(l *link, f func(now time.Time, fx *Effects)) {
 	now := time.Now()
 	f(now, fx)
 	if l == nil {
-		l = c.link
+		l = c.life.Link()
 	}
 	c.carryOut(l, now, fx)
 	giveEffects(fx)
@@ -137,10 +137,7 @@ func (c *Client) outcome(e *Event) client.Outcome {
 	case Denied:
 		o.Kind, o.Err = client.Refused, &CodeError{What: "message", Code: e.Code}
 	case Abandoned:
-		o.Kind, o.Err = client.Lost, c.err
-		if o.Err == nil {
-			o.Err = client.ErrClosed
-		}
+		o.Kind, o.Err = client.Lost, c.life.Reason()
 	}
 	return o
 }
@@ -179,7 +176,7 @@ func (c *Client) Doze(span, every time.Duration) error {
 
 // pace falls asleep, asks for messages, and wakes up. c.mu is held.
 func (c *Client) pace(now time.Time, l *link, fx *Effects) {
-	if !c.doze.wanted || c.closing || c.ended || c.renewing || l == nil || l != c.link || l.stopped {
+	if !c.doze.wanted || c.life.Over() || c.renewing || l == nil || l != c.life.Link() || l.stopped {
 		return
 	}
 	switch idle := c.core.Idle(); {

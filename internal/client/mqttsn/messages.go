@@ -22,13 +22,14 @@ func (c *Client) Publish(ctx context.Context, m client.Message, done func(client
 	}
 	c.mu.Lock()
 	roomy := func() bool {
-		return c.ended || c.closing || c.link != nil && !c.link.stopped && len(c.outcomes) < c.o.MaxInflight
+		l := c.life.Link()
+		return c.life.Over() || l != nil && !l.stopped && len(c.outcomes) < c.o.MaxInflight
 	}
-	if err := c.await(ctx, roomy); err != nil {
+	if err := c.life.Await(ctx, roomy); err != nil {
 		c.mu.Unlock()
 		return err
 	}
-	if c.ended || c.closing {
+	if c.life.Over() {
 		c.mu.Unlock()
 		return client.ErrClosed
 	}
@@ -41,7 +42,7 @@ func (c *Client) Publish(ctx context.Context, m client.Message, done func(client
 	}
 	c.outcomes[p.Token] = done
 	c.unsettled++
-	c.carryOut(c.link, now, fx)
+	c.carryOut(c.life.Link(), now, fx)
 	giveEffects(fx)
 	return nil
 }
@@ -56,16 +57,7 @@ func inexpressible(what string, err error) error {
 
 // PublishWait implements client.API.
 func (c *Client) PublishWait(ctx context.Context, m client.Message) (client.Outcome, error) {
-	got := make(chan client.Outcome, 1)
-	if err := c.Publish(ctx, m, func(o client.Outcome) { got <- o }); err != nil {
-		return client.Outcome{}, err
-	}
-	select {
-	case o := <-got:
-		return o, nil
-	case <-ctx.Done():
-		return client.Outcome{}, ctx.Err()
-	}
+	return client.PublishWait(ctx, c, m)
 }
 
 // Subscribe implements client.API: one request for each filter. What is refused has the
@@ -180,7 +172,7 @@ func (c *Client) request(subs []client.Subscription) ([]pending, error) {
 func (c *Client) ask(begin func(now time.Time, token uint64, fx *Effects) error) (pending, error) {
 	p := pending{answer: make(chan Event, 1)}
 	c.mu.Lock()
-	if c.ended || c.closing || c.o.Connectionless {
+	if c.life.Over() || c.o.Connectionless {
 		c.mu.Unlock()
 		return p, client.ErrClosed
 	}
@@ -195,7 +187,7 @@ func (c *Client) ask(begin func(now time.Time, token uint64, fx *Effects) error)
 		return p, err
 	}
 	c.answers[c.token] = p.answer
-	c.carryOut(c.link, now, fx)
+	c.carryOut(c.life.Link(), now, fx)
 	return p, nil
 }
 
@@ -216,7 +208,7 @@ func (c *Client) collect(ctx context.Context, waiting []pending) ([]mqtt.ReasonC
 			}
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
-		case <-c.done:
+		case <-c.life.Done():
 			return nil, client.ErrClosed
 		}
 	}
