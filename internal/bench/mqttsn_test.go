@@ -115,6 +115,7 @@ func TestMQTTSNDevicesThatAreRefused(t *testing.T) {
 				return serve.Checks{Authenticator: mqttOnly{}}, nil
 			}))
 		c.Methods = map[string]any{"mqtt_only": struct{}{}}
+		c.Gateways = map[string]any{mqttsn.Protocol: mqttsn.Config{ClientinfoOverride: mqttsn.Override{Username: "device"}}}
 	})
 	for _, spec := range []Spec{MQTTSNPub(), MQTTSNSleep()} {
 		f, err := Run(t.Context(), Options{Plan: Plan{Clients: 2, QoS: -1, SubQoS: -1, Duration: time.Second}, Spec: spec, Endpoint: e, Devices: d})
