@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/iotctl/iotctl/internal/codec/mqttsn"
+	"github.com/iotctl/iotctl/internal/gateway"
 )
 
 // Codes of EMQX, which the specification reserves.
@@ -62,6 +63,13 @@ func (g *Gateway) dropped(err error) {
 func (c *client) countRefusal(code mqttsn.ReturnCode) {
 	if code != mqttsn.Accepted {
 		c.g.counts.refused.Add(1)
+	}
+}
+
+// tellRefused has the log tell what the client is refused, unless there is much of it.
+func (c *client) tellRefused(w *work, what, topic string, err error) {
+	if c.g.rates.refusal(w.now) {
+		c.g.log.Info("request refused", "client", gateway.Clip(c.plainID()), "what", what, "topic", gateway.Clip(topic), "err", err)
 	}
 }
 

@@ -1,7 +1,6 @@
 package mqttsn
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,13 +21,19 @@ func (g *Gateway) authenticate(s *setup) (mqttsn.ReturnCode, error) {
 	}
 	s.id = g.sessionID(clientID)
 	id, err := g.identify(s.from, clientID, s.login)
-	if err != nil {
+	switch {
+	case errors.Is(err, errUnanswered):
+		return mqttsn.Congestion, err // it may try again later: SN-6.12
+	case err != nil:
 		return g.denied(), err
 	}
 	id.ClientID = gateway.PlainID(s.id) // of the same memory
 	s.identity = id
 	return mqttsn.Accepted, nil
 }
+
+// errUnanswered is an authenticator that fails.
+var errUnanswered = errors.New("the authenticator has no answer")
 
 // errNobody is for a gateway that is not configured.
 var errNobody = errors.New("nobody may connect: no authenticator is configured")
@@ -70,10 +75,12 @@ func (g *Gateway) identify(p path, clientID string, said *login) (auth.Identity,
 		return id, nil
 	case errors.As(err, &pending):
 		return auth.Identity{}, err
-	case err != nil && g.rates.log(g.now()):
+	case err == nil:
+		return auth.Identity{}, errors.New("the client is not known, or its credentials are wrong")
+	case g.rates.log(g.now()):
 		g.log.Error("authentication failed", "client", gateway.Clip(clientID), "err", err)
 	}
-	return auth.Identity{}, cmp.Or(err, errors.New("the client is not known, or its credentials are wrong"))
+	return auth.Identity{}, fmt.Errorf("%w: %w", errUnanswered, err)
 }
 
 // mayBeCalled reports whether sessions.client_ids lets who is name use the client

@@ -51,6 +51,7 @@ func (c *client) publish(w *work, body []byte) {
 		c.g.counts.refused.Add(1)
 		return
 	case err != nil:
+		c.tellRefused(w, "publish", string(topic), err)
 		c.refusePublish(w, &p, c.g.codeOf(err))
 		return
 	}

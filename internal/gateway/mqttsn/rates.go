@@ -16,6 +16,7 @@ type rates struct {
 	answers  *transport.Bucket // to strangers, all of them
 	lines    *transport.Bucket // of the log, about strangers
 	notes    *transport.Bucket // of the log, about QoS -1 that is off
+	refusals *transport.Bucket // of the log, about what clients may not do
 	sources  sources
 }
 
@@ -31,10 +32,14 @@ var minusOneNotes = transport.Rate{Count: 1, Per: time.Minute}
 // strangerLines is how many lines strangers may have in the log.
 var strangerLines = transport.Rate{Count: 10, Per: time.Second}
 
+// refusalLines is how many lines the requests may have that clients are refused.
+var refusalLines = transport.Rate{Count: 10, Per: 10 * time.Second}
+
 func (r *rates) init(t *terms, now time.Time) {
 	r.sources.seed = maphash.MakeSeed()
 	r.lines = transport.NewBucket(strangerLines, now)
 	r.notes = transport.NewBucket(minusOneNotes, now)
+	r.refusals = transport.NewBucket(refusalLines, now)
 	r.set(t, now)
 }
 
@@ -60,6 +65,9 @@ func (r *rates) log(now time.Time) bool { return r.lines.Allow(now, 1) }
 
 // note reports whether the log may tell again that QoS -1 is off.
 func (r *rates) note(now time.Time) bool { return r.notes.Allow(now, 1) }
+
+// refusal reports whether the log may tell of another request that was refused.
+func (r *rates) refusal(now time.Time) bool { return r.refusals.Allow(now, 1) }
 
 // answer reports whether a stranger at a may be answered.
 func (r *rates) answer(a netip.Addr, now time.Time) bool {

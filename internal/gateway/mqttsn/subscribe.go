@@ -52,6 +52,7 @@ func (c *client) grant(w *work, m *mqttsn.Subscribe) mqttsn.Suback {
 	}
 	if err := c.link.Subscribe([]broker.Subscription{want})[0].Err; err != nil {
 		c.request = 0
+		c.tellRefused(w, "subscribe", filter, err)
 		return refused(c.g.codeOf(err))
 	}
 	answer, isNew := mqttsn.Suback{QoS: m.QoS, MsgID: m.MsgID}, false
