@@ -199,8 +199,12 @@ func testDiscovery(t *testing.T, group string, host netip.Addr) {
 	s := newScout(t, group)
 	search := datagram(t, mqttsn.SearchGW{Radius: 1})
 	active := onAir(t, 2, config(1, false))
-	if id, port := s.advertised(); id != 1 || !active.at(port) {
-		t.Fatalf("gateway %d advertises from port %d", id, port)
+	for heard := map[uint16]bool{}; len(heard) < 2; { // then both have joined
+		id, port := s.advertised()
+		if id != 1 || !active.at(port) {
+			t.Fatalf("gateway %d advertises from port %d", id, port)
+		}
+		heard[port] = true
 	}
 	standby := onAir(t, 1, config(2, true))
 

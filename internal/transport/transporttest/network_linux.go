@@ -48,7 +48,7 @@ for v in v0 v1; do # the kernel takes its time
 	done
 done
 exec "$@"`
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", script, "sh", self, "-test.v", "-test.timeout=60s", "-test.run=^"+t.Name()+"$")
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", script, "sh", self, "-test.v", "-test.timeout=4m", "-test.run=^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), is+"="+t.Name(), "IP="+ip)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
