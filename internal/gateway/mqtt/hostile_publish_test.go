@@ -391,14 +391,6 @@ func TestHostile_54_ExpiryAcrossQueueAndRestart(t *testing.T) {
 	})
 }
 
-func TestHostile_55_NoLocalOnASharedSubscription(t *testing.T) {
-	hostile(t, arena{}, func(h *hall) {
-		r := h.online(mqtt.V5, "c")
-		r.send(mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "ok"}, {Filter: "$share/g/t", NoLocal: true}}})
-		r.closedWith(mqtt.ProtocolError)
-	})
-}
-
 func TestHostile_57_ClientsMaximumPacketSize(t *testing.T) {
 	hostile(t, arena{gw: gw.Config{Enhanced: []auth.EnhancedAuthenticator{endless{}}}}, func(h *hall) {
 		const limit = 100

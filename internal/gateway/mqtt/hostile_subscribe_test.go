@@ -361,3 +361,11 @@ func TestHostile_71_UnsubscribeUnknown(t *testing.T) {
 		}
 	})
 }
+
+func TestHostile_55_NoLocalOnASharedSubscription(t *testing.T) {
+	hostile(t, arena{}, func(h *hall) {
+		r := h.online(mqtt.V5, "c")
+		r.send(mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "ok"}, {Filter: "$share/g/t", NoLocal: true}}})
+		r.closedWith(mqtt.ProtocolError)
+	})
+}
