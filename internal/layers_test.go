@@ -34,7 +34,7 @@ const layers = `
 	session dissect format
 	auth store transport capture
 	broker client
-	gateway bridge rules cluster admin
+	gateway bridge rules cluster admin child
 	serve bench proxy
 	cmd/iotctl
 `

@@ -3,10 +3,8 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/iotctl/iotctl/internal/child"
 )
 
 // contender is one of the two brokers.
@@ -56,20 +56,9 @@ func (b *broker) startIotctl(o *options, dir string) error {
 		return err
 	}
 	b.cmd = exec.Command(o.iotctl, "serve", "--ephemeral", "-c", conf, "--ports", "-")
-	stdout, err := b.cmd.StdoutPipe()
+	ports, err := child.Open(b.cmd, 1)
 	if err != nil {
 		return err
-	}
-	if err := b.cmd.Start(); err != nil {
-		return err
-	}
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
-	if err != nil {
-		return fmt.Errorf("read the ports: %w", err)
-	}
-	var ports []struct{ Address string }
-	if err := json.Unmarshal(line, &ports); err != nil || len(ports) != 1 {
-		return fmt.Errorf("ports %q: %w", line, err)
 	}
 	b.addr = ports[0].Address
 	return nil
@@ -102,15 +91,7 @@ func (b *broker) startMosquitto(o *options, dir string) error {
 	return errors.New("does not accept connections")
 }
 
-func (b *broker) stop() error {
-	if b.cmd == nil || b.cmd.Process == nil {
-		return nil
-	}
-	_ = b.cmd.Process.Signal(syscall.SIGTERM)
-	timer := time.AfterFunc(10*time.Second, func() { _ = b.cmd.Process.Kill() })
-	defer timer.Stop()
-	return b.cmd.Wait()
-}
+func (b *broker) stop() error { return child.End(b.cmd, 10*time.Second) }
 
 // resident is the broker's memory in bytes.
 func (b *broker) resident() (int64, error) {

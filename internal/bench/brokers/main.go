@@ -33,6 +33,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/iotctl/iotctl/internal/child"
 )
 
 const (
@@ -85,7 +87,7 @@ func (o *options) compare(ctx context.Context, out io.Writer) (met bool, err err
 	defer func() { _ = os.RemoveAll(dir) }()
 	if o.iotctl == "" {
 		o.iotctl = filepath.Join(dir, "iotctl")
-		if err := build(ctx, o.iotctl); err != nil {
+		if err := child.Build(ctx, o.iotctl); err != nil {
 			return false, err
 		}
 	}
@@ -134,12 +136,4 @@ func (o *options) wants(name string) bool {
 		}
 	}
 	return false
-}
-
-// build makes the program as releases do.
-func build(ctx context.Context, path string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "github.com/iotctl/iotctl/cmd/iotctl")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	cmd.Stderr = os.Stderr
-	return cmd.Run()
 }

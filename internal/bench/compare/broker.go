@@ -1,18 +1,16 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/iotctl/iotctl/internal/child"
 )
 
 // broker is a process that listens on a port of the loopback interface.
@@ -43,20 +41,9 @@ func startBroker(name, iotctl, dir string) (*broker, error) {
 
 func (b *broker) startIotctl(program, _ string) error {
 	b.cmd = exec.Command(program, "serve", "--ephemeral", "--listen", "mqtt://127.0.0.1:0", "--ports", "-")
-	stdout, err := b.cmd.StdoutPipe()
+	ports, err := child.Open(b.cmd, 1)
 	if err != nil {
 		return err
-	}
-	if err := b.cmd.Start(); err != nil {
-		return err
-	}
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
-	if err != nil {
-		return fmt.Errorf("read the ports: %w", err)
-	}
-	var ports []struct{ Address string }
-	if err := json.Unmarshal(line, &ports); err != nil || len(ports) != 1 {
-		return fmt.Errorf("ports %q: %w", line, err)
 	}
 	b.addr = ports[0].Address
 	return nil
@@ -93,12 +80,4 @@ func (b *broker) startMosquitto(_, dir string) error {
 	return errors.New("does not accept connections")
 }
 
-func (b *broker) stop() error {
-	if b.cmd == nil || b.cmd.Process == nil {
-		return nil
-	}
-	_ = b.cmd.Process.Signal(syscall.SIGTERM)
-	timer := time.AfterFunc(10*time.Second, func() { _ = b.cmd.Process.Kill() })
-	defer timer.Stop()
-	return b.cmd.Wait()
-}
+func (b *broker) stop() error { return child.End(b.cmd, 10*time.Second) }

@@ -29,6 +29,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/iotctl/iotctl/internal/child"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 )
 
@@ -78,7 +79,7 @@ func (o *options) compare(ctx context.Context, out io.Writer) error {
 	defer func() { _ = os.RemoveAll(dir) }()
 	if o.iotctl == "" {
 		o.iotctl = filepath.Join(dir, "iotctl")
-		if err := build(ctx, o.iotctl); err != nil {
+		if err := child.Build(ctx, o.iotctl); err != nil {
 			return err
 		}
 	}
@@ -91,14 +92,6 @@ func (o *options) compare(ctx context.Context, out io.Writer) error {
 		}
 	}
 	return nil
-}
-
-// build makes the program as releases do.
-func build(ctx context.Context, path string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "github.com/iotctl/iotctl/cmd/iotctl")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	cmd.Stderr = os.Stderr
-	return cmd.Run()
 }
 
 func (o *options) withBroker(ctx context.Context, out io.Writer, name, dir string) (err error) {

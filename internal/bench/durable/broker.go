@@ -1,16 +1,15 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/iotctl/iotctl/internal/child"
 )
 
 // broker is a child process.
@@ -29,31 +28,15 @@ func startBroker(program, dir string, args ...string) (*broker, error) {
 	}
 	args = append([]string{"serve", "-c", config, "--listen", "mqtt://127.0.0.1:0", "--ports", "-", "--log-level", "warn"}, args...)
 	b := &broker{cmd: exec.Command(program, args...)}
-	stdout, err := b.cmd.StdoutPipe()
+	ports, err := child.Open(b.cmd, 1)
 	if err != nil {
-		return nil, err
-	}
-	if err := b.cmd.Start(); err != nil {
-		return nil, err
-	}
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read the ports: %w", err), b.stop())
-	}
-	var ports []struct{ Address string }
-	if err := json.Unmarshal(line, &ports); err != nil || len(ports) != 1 {
-		return nil, errors.Join(fmt.Errorf("ports %q: %w", line, err), b.stop())
+		return nil, errors.Join(err, b.stop())
 	}
 	b.addr = ports[0].Address
 	return b, nil
 }
 
-func (b *broker) stop() error {
-	_ = b.cmd.Process.Signal(syscall.SIGTERM)
-	timer := time.AfterFunc(20*time.Second, func() { _ = b.cmd.Process.Kill() })
-	defer timer.Stop()
-	return b.cmd.Wait()
-}
+func (b *broker) stop() error { return child.End(b.cmd, 20*time.Second) }
 
 // written is how many bytes the process has given to the disk, 0 where nobody
 // counts.

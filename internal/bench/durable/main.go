@@ -22,11 +22,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/iotctl/iotctl/internal/child"
 )
 
 func main() {
@@ -62,10 +63,8 @@ func (o options) measure(ctx context.Context, out io.Writer) error {
 	defer func() { _ = os.RemoveAll(dir) }()
 	if o.iotctl == "" {
 		o.iotctl = filepath.Join(dir, "iotctl")
-		build := exec.CommandContext(ctx, "go", "build", "-o", o.iotctl, "github.com/iotctl/iotctl/cmd/iotctl")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if text, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("build: %w\n%s", err, text)
+		if err := child.Build(ctx, o.iotctl); err != nil {
+			return err
 		}
 	}
 	fmt.Fprintf(out, "%-22s %10s %10s %10s %14s\n", "", "msgs/s", "p50", "p99", "bytes/message")

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"os/exec"
-	"syscall"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/bench"
+	"github.com/iotctl/iotctl/internal/child"
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
@@ -23,20 +20,9 @@ type broker struct {
 func startBroker(program string, args ...string) (*broker, error) {
 	args = append([]string{"serve", "--listen", "mqtt://127.0.0.1:0", "--listen", "mqttsn://127.0.0.1:0", "--ports", "-", "--log-level", "warn"}, args...)
 	b := &broker{cmd: exec.Command(program, args...)}
-	stdout, err := b.cmd.StdoutPipe()
+	ports, err := child.Open(b.cmd, 2)
 	if err != nil {
-		return nil, err
-	}
-	if err := b.cmd.Start(); err != nil {
-		return nil, err
-	}
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read the ports: %w", err), b.stop())
-	}
-	var ports []struct{ URL string }
-	if err := json.Unmarshal(line, &ports); err != nil || len(ports) != 2 {
-		return nil, errors.Join(fmt.Errorf("ports %q: %w", line, err), b.stop())
+		return nil, errors.Join(err, b.stop())
 	}
 	b.mqtt, err = transport.Parse(ports[0].URL, nil)
 	if err == nil {
@@ -60,9 +46,4 @@ func (b *broker) load(ctx context.Context, o bench.Options) (*bench.Final, error
 	return f, err
 }
 
-func (b *broker) stop() error {
-	_ = b.cmd.Process.Signal(syscall.SIGTERM)
-	timer := time.AfterFunc(30*time.Second, func() { _ = b.cmd.Process.Kill() })
-	defer timer.Stop()
-	return b.cmd.Wait()
-}
+func (b *broker) stop() error { return child.End(b.cmd, 30*time.Second) }
