@@ -31,10 +31,10 @@ const module = "github.com/iotctl/iotctl"
 const layers = `
 	message
 	router metrics codec
-	session dissect format
+	session dissect format selector
 	auth store transport capture
-	broker client
-	gateway bridge rules cluster admin child
+	broker client decode
+	gateway bridge rules cluster admin child display
 	serve bench proxy
 	cmd/iotctl
 `

@@ -24,6 +24,7 @@ package dissect
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Dissector reads one protocol.
@@ -67,6 +68,11 @@ type Packet struct {
 	Summary  string // what matters most, on one line, without secrets; may be ""
 	Fields   []Field
 	Problems []Problem
+
+	// Answers is the Number of the packet that this one answers, 0 for none, and
+	// After how long ago that was. Streams with numbers and times have them.
+	Answers int
+	After   time.Duration
 }
 
 // Field is a run of bytes and what it means.
@@ -80,6 +86,13 @@ type Field struct {
 	Value  any
 	Note   string // for people: a unit, the name of a code
 	Secret bool   // a password: not to be shown unless asked
+	// Mask says which bits of its bytes, read as one big-endian number, the field
+	// is; 0 for all of them.
+	Mask uint64
+	// Form says how Value becomes its bytes; Of, for a length in such a form, which
+	// bytes of the packet it counts: Value is Of.Len.
+	Form Form
+	Of   Span
 	// Kids are its parts, which lie within it. They may overlap (bits), and need
 	// not cover it.
 	Kids []Field
@@ -87,6 +100,22 @@ type Field struct {
 
 // End is the offset behind the field.
 func (f *Field) End() int { return f.Off + f.Len }
+
+// Span is a run of bytes of a packet.
+type Span struct{ Off, Len int }
+
+// Form is how a value is written.
+type Form uint8
+
+// Forms.
+const (
+	Opaque   Form = iota // not to be told by the field alone
+	Unsigned             // big-endian, of Field.Len bytes
+	Varint               // variable byte integer: MQTT 5.0, 1.5.5
+	Raw                  // the bytes of a string or []byte
+)
+
+func (f Form) String() string { return [...]string{"", "unsigned", "varint", "raw"}[f] }
 
 // Kind is what a field is for, so that the same sort looks the same everywhere.
 type Kind uint8
@@ -108,8 +137,13 @@ func (k Kind) String() string {
 // Problem is a rule that a packet breaks.
 type Problem struct {
 	Off  int    // of the field that breaks it
+	Len  int    // of its bytes, 0 if they are not there
 	Text string // in words
 	Rule string // the clause, "" if it has no number
+	// Advice is what a receiver may do or must do, "" where nothing is laid down.
+	Advice string
+	// Warning: what the standard advises against, or what only looks wrong.
+	Warning bool
 }
 
 // Confidence is how sure a Sniff is.
@@ -152,8 +186,38 @@ type Stream struct {
 	// Whole says that nothing more belongs to b: it is a datagram, or the sender
 	// has ended there.
 	Whole bool
+	// Number and Time of the packet, for Packet.Answers; zero: unknown.
+	Number int
+	Time   time.Time
+	// Version is what the caller knows of it otherwise: the protocol level of MQTT
+	// (3, 4 or 5); 0 leaves it to what the stream says.
+	Version uint8
+	// Joined says that the stream began before what is seen of it, or that a part
+	// is missing: what could have been said there is no problem.
+	Joined bool
 
-	state [3]any // by direction
+	state  [3]any // by direction
+	shared any    // by both
+}
+
+// Liner is a Dissector that can say the summary alone, quickly.
+type Liner interface {
+	Dissector
+
+	// Line appends the type and the summary of the packet at the start of b, as
+	// Dissect has them, with a space between. ok is false when there is more to say
+	// (it is short, malformed or breaks a rule) or the quick way does not know; then
+	// neither dst nor st has changed, and Dissect is to be called.
+	Line(dst, b []byte, st *Stream) (line []byte, l Line, ok bool)
+}
+
+// Line is what else Packet has of the packet that Liner.Line has read.
+type Line struct {
+	Size    int // of the packet, in bytes
+	Type    string
+	Version string
+	Answers int
+	After   time.Duration
 }
 
 // direction is that of st, which may be nil.
