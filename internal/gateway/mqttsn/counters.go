@@ -1,7 +1,6 @@
 package mqttsn
 
 import (
-	"maps"
 	"strings"
 	"sync/atomic"
 
@@ -135,11 +134,4 @@ func (g *Gateway) Counters() map[string]uint64 {
 		}
 	}
 	return all
-}
-
-// drops are those of the counters that each datagram raises that is dropped.
-func (g *Gateway) drops() map[string]uint64 {
-	drops := g.Counters()
-	maps.DeleteFunc(drops, func(name string, _ uint64) bool { return !strings.HasPrefix(name, "dropped/") })
-	return drops
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"net/netip"
 	"reflect"
@@ -407,4 +408,11 @@ func setValue(f reflect.Value, value string) error {
 func underRaceDetector() bool {
 	info, ok := debug.ReadBuildInfo()
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// drops are those of the counters that each datagram raises that is dropped.
+func (g *Gateway) drops() map[string]uint64 {
+	drops := g.Counters()
+	maps.DeleteFunc(drops, func(name string, _ uint64) bool { return !strings.HasPrefix(name, "dropped/") })
+	return drops
 }

@@ -6,11 +6,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 )
 
 func TestLogTellsThatMinusOneIsOff(t *testing.T) {
 	w := newWorld(t, nil)
-	var log syncedLog
+	var log gatewaytest.Journal
 	w.gw.log = slog.New(slog.NewTextHandler(&log, nil))
 	publish := func() {
 		w.gw.publishMinusOne(w.work, event{from: path{port: w.port, addr: netip.MustParseAddrPort("192.0.2.7:4000")}})

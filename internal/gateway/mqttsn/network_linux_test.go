@@ -1,7 +1,6 @@
 package mqttsn
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/broker"
 	"github.com/iotctl/iotctl/internal/codec/mqttsn"
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 	"github.com/iotctl/iotctl/internal/transport"
 	"github.com/iotctl/iotctl/internal/transport/transporttest"
 )
@@ -26,26 +26,8 @@ const patience = 30 * time.Second
 type station struct {
 	g     *Gateway
 	ports []uint16 // of its listeners
-	log   lockedBuffer
+	log   gatewaytest.Journal
 	close func()
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // onAir starts a gateway with so many listeners.

@@ -1,7 +1,6 @@
 package mqttsn
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/iotctl/iotctl/internal/gateway/gatewaytest"
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
@@ -33,27 +33,9 @@ func (l *lateListener) ListenGroup(group netip.AddrPort, names []string) ([]*tra
 	return []*transport.Group{}, nil
 }
 
-// syncedLog is a log that is read while it is written.
-type syncedLog struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *syncedLog) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *syncedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 func TestGroupsWaitForTheirInterface(t *testing.T) {
 	w := newWorld(t, nil)
-	var log syncedLog
+	var log gatewaytest.Journal
 	w.gw.log = slog.New(slog.NewTextHandler(&log, nil))
 	terms := *w.gw.terms.Load()
 	terms.Multicast.Interfaces = []string{"late0"}
