@@ -89,6 +89,7 @@ type Info struct {
 	TLS         *tls.ConnectionState
 	PSKIdentity string // that a DTLS client has proved to have the key of; "" for none
 	Subprotocol string // of the WebSocket
+	ProxyTLVs   []byte // of a PROXY header of version 2, each with type and length; not to be changed
 	Datagrams   bool   // each read and each write is one datagram
 }
 
@@ -119,6 +120,7 @@ type conn struct {
 	pause  *pause     // nil without rate limits
 	remote netip.AddrPort
 	proxy  netip.AddrPort
+	tlvs   []byte // of the PROXY header
 	closed atomic.Bool
 	entry  entry // at the listener
 }
@@ -149,7 +151,7 @@ func (c *conn) Info() Info {
 	if !c.settled() {
 		return i
 	}
-	i.Remote, i.Proxy = c.remote, c.proxy
+	i.Remote, i.Proxy, i.ProxyTLVs = c.remote, c.proxy, c.tlvs
 	top := c.top
 	if w, ok := top.(*wsLayer); ok {
 		i.Subprotocol, top = w.subprotocol, w.under
@@ -199,7 +201,7 @@ func (c *conn) ReadWith(borrow func() []byte) ([]byte, int, error) {
 
 // Wait implements Conn.
 func (c *conn) Wait() {
-	if s, ok := c.top.(*socket); ok && s.raw != nil && c.pause == nil && c.settled() {
+	if s := plain(c); s != nil && s.raw != nil {
 		s.in.wait(s.raw)
 	}
 }

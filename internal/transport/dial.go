@@ -41,6 +41,8 @@ type DialConfig struct {
 
 	// Connected is called when a socket is connected, before its handshakes.
 	Connected func()
+	// Preface is written to the socket before its handshakes: a PROXY header.
+	Preface []byte
 }
 
 // Dial connects to what rawURL names; the handshake is complete on return.
@@ -97,6 +99,12 @@ func (cfg *DialConfig) dialOne(ctx context.Context, e Endpoint, names []string) 
 	}
 	if cfg.Connected != nil {
 		cfg.Connected()
+	}
+	if len(cfg.Preface) > 0 {
+		if _, err := nc.Write(cfg.Preface); err != nil { // which an empty buffer of the kernel takes at once
+			_ = nc.Close()
+			return nil, explainConnect(e.Address(), e, err)
+		}
 	}
 	c := &conn{scheme: &e.Scheme, remote: addrPort(nc.RemoteAddr())}
 	if udp, ok := nc.(*net.UDPConn); ok {

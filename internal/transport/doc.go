@@ -92,7 +92,7 @@
 // accept that cookie. Records without keys are judged here before the library sees
 // them, because it lets some of them end a connection.
 //
-// Left out: permessage-deflate, PROXY TLVs, TLS-PSK over TCP and revocation lists. Of
+// Left out: permessage-deflate, TLS-PSK over TCP and revocation lists. Of
 // datagrams: PROXY headers and SOCKS, inherited sockets, DTLS 1.3 and session
 // resumption. On a host with several addresses a listener
 // on all of them answers from the one that the routing table picks, so name the

@@ -26,12 +26,12 @@ var errNoProxyHeader = errors.New("the connection does not begin with a PROXY he
 // the rules to the client that it names.
 func (s *settings) acceptProxy(_ context.Context, c *conn) error {
 	proxy := addrPort(c.sock.RemoteAddr())
-	client, err := readProxyHeader(c.sock)
+	client, tlvs, err := readProxyHeader(c.sock)
 	if err != nil {
 		return &Error{Op: ClosedProxy, Target: c.sock.RemoteAddr().String(), Problem: err.Error(), Timeout: isTimeout(err), Err: err}
 	}
 	if client.IsValid() {
-		c.remote, c.proxy = client, proxy
+		c.remote, c.proxy, c.tlvs = client, proxy, tlvs
 	}
 	why := RefusedRule
 	if from := c.remote.Addr(); !from.IsValid() || allowed(s.rules, from) {
@@ -46,33 +46,34 @@ func (s *settings) acceptProxy(_ context.Context, c *conn) error {
 
 // readProxyHeader reads exactly the header and not a byte more. The address is
 // not valid when the proxy speaks for itself (LOCAL, UNKNOWN, UNSPEC) or for a
-// Unix socket.
-func readProxyHeader(r io.Reader) (netip.AddrPort, error) {
+// Unix socket. tlvs are what follows the addresses in version 2.
+func readProxyHeader(r io.Reader) (client netip.AddrPort, tlvs []byte, err error) {
 	var head [16]byte
 	if _, err := io.ReadFull(r, head[:12]); err != nil {
-		return netip.AddrPort{}, proxyReadError(err)
+		return netip.AddrPort{}, nil, proxyReadError(err)
 	}
 	if string(head[:12]) == proxySignature {
 		if _, err := io.ReadFull(r, head[12:]); err != nil {
-			return netip.AddrPort{}, proxyReadError(err)
+			return netip.AddrPort{}, nil, proxyReadError(err)
 		}
 		return readProxyV2(r, head)
 	}
 	if string(head[:6]) != "PROXY " {
-		return netip.AddrPort{}, errNoProxyHeader
+		return netip.AddrPort{}, nil, errNoProxyHeader
 	}
 	line := make([]byte, 12, proxyV1Bytes)
 	copy(line, head[:])
 	for !bytes.HasSuffix(line, []byte("\r\n")) {
 		if len(line) == proxyV1Bytes {
-			return netip.AddrPort{}, errors.New("PROXY v1 header: no end of line within 107 bytes")
+			return netip.AddrPort{}, nil, errors.New("PROXY v1 header: no end of line within 107 bytes")
 		}
 		if _, err := io.ReadFull(r, line[len(line):len(line)+1]); err != nil {
-			return netip.AddrPort{}, proxyReadError(err)
+			return netip.AddrPort{}, nil, proxyReadError(err)
 		}
 		line = line[:len(line)+1]
 	}
-	return parseProxyV1(string(line[:len(line)-2]))
+	client, err = parseProxyV1(string(line[:len(line)-2]))
+	return client, nil, err
 }
 
 func proxyReadError(err error) error {
@@ -110,9 +111,9 @@ func parseProxyV1(line string) (netip.AddrPort, error) {
 }
 
 // readProxyV2 reads what follows the 16 fixed bytes.
-func readProxyV2(r io.Reader, head [16]byte) (netip.AddrPort, error) {
-	bad := func(why string) (netip.AddrPort, error) {
-		return netip.AddrPort{}, errors.New("PROXY v2 header: " + why)
+func readProxyV2(r io.Reader, head [16]byte) (client netip.AddrPort, tlvs []byte, err error) {
+	bad := func(why string) (netip.AddrPort, []byte, error) {
+		return netip.AddrPort{}, nil, errors.New("PROXY v2 header: " + why)
 	}
 	command, family, length := head[12], head[13], int(binary.BigEndian.Uint16(head[14:]))
 	if command != 0x20 && command != 0x21 {
@@ -126,10 +127,10 @@ func readProxyV2(r io.Reader, head [16]byte) (netip.AddrPort, error) {
 	}
 	body := make([]byte, length)
 	if _, err := io.ReadFull(r, body); err != nil {
-		return netip.AddrPort{}, proxyReadError(err)
+		return netip.AddrPort{}, nil, proxyReadError(err)
 	}
 	if command == 0x20 || family == 0x00 {
-		return netip.AddrPort{}, nil // the proxy itself, or a family without addresses
+		return netip.AddrPort{}, nil, nil // the proxy itself, or a family without addresses
 	}
 	if family&0x0F != 1 {
 		return bad("it is about datagrams")
@@ -144,15 +145,15 @@ func readProxyV2(r io.Reader, head [16]byte) (netip.AddrPort, error) {
 	switch family {
 	case 0x11:
 		a := netip.AddrFrom4([4]byte(body[:4]))
-		return netip.AddrPortFrom(a, binary.BigEndian.Uint16(body[8:])), nil
+		return netip.AddrPortFrom(a, binary.BigEndian.Uint16(body[8:])), body[size:], nil
 	case 0x21:
 		a := netip.AddrFrom16([16]byte(body[:16])).Unmap()
-		return netip.AddrPortFrom(a, binary.BigEndian.Uint16(body[32:])), nil
+		return netip.AddrPortFrom(a, binary.BigEndian.Uint16(body[32:])), body[size:], nil
 	}
-	return netip.AddrPort{}, nil
+	return netip.AddrPort{}, nil, nil
 }
 
-// validTLVs checks that type, length and value add up; the contents are not used.
+// validTLVs checks that type, length and value add up.
 func validTLVs(b []byte) bool {
 	for len(b) > 0 {
 		if len(b) < 3 {

@@ -80,7 +80,7 @@ func TestProxyHeader(t *testing.T) {
 				"at once": func(r io.Reader) io.Reader { return r }, "byte by byte": iotest.OneByteReader,
 			} {
 				r := strings.NewReader(tc.header + after)
-				got, err := readProxyHeader(wrap(r))
+				got, _, err := readProxyHeader(wrap(r))
 				if tc.want == "!" {
 					if cut := strings.HasSuffix(tc.name, "cut") || tc.name == "nothing"; err == nil && !cut {
 						t.Errorf("%s: accepted as %s", name, got)
@@ -99,7 +99,7 @@ func TestProxyHeader(t *testing.T) {
 				}
 			}
 			if tc.want == "!" {
-				if _, err := readProxyHeader(strings.NewReader(tc.header)); err == nil {
+				if _, _, err := readProxyHeader(strings.NewReader(tc.header)); err == nil {
 					t.Error("accepted")
 				}
 			}
@@ -245,7 +245,7 @@ func FuzzProxyHeader(f *testing.F) {
 	f.Add([]byte(v2(0x21, 0x21, -1, v6Body)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := bytes.NewReader(b)
-		a, err := readProxyHeader(r)
+		a, _, err := readProxyHeader(r)
 		if err != nil && a.IsValid() {
 			t.Error("an address and an error")
 		}

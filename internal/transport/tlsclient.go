@@ -55,6 +55,22 @@ func (t *ClientTLS) Check() error {
 	return err
 }
 
+// Load reads the files of authorities and the client certificate once, for many
+// connections: the result has them in place of the files.
+func (t *ClientTLS) Load() (*ClientTLS, error) {
+	loaded := *t
+	var err error
+	if loaded.RootCAs == nil {
+		if loaded.RootCAs, err = t.loadRoots(); err != nil {
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+	}
+	if loaded.Certificates, err = t.loadOwn(); err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	return &loaded, nil
+}
+
 // config makes the configuration for one connection. names are what the
 // certificate may be for; the first is sent to the server. done closes the key
 // log.
@@ -91,9 +107,9 @@ func (t *ClientTLS) config(names []string) (c *tls.Config, done func(), err erro
 	}
 	done = func() {}
 	if t.KeyLogFile != "" {
-		f, err := os.OpenFile(t.KeyLogFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		f, err := openKeyLog(t.KeyLogFile)
 		if err != nil {
-			return nil, nil, fmt.Errorf("tls: key log: %w", err)
+			return nil, nil, fmt.Errorf("tls: %w", err)
 		}
 		c.KeyLogWriter, done = f, func() { _ = f.Close() }
 	}

@@ -63,6 +63,10 @@ type ServerTLS struct {
 	// these is refused; one that offers nothing is accepted. nil: not negotiated.
 	ALPN []string
 
+	// KeyLogFile gets the session keys in NSS key log format, appended, for
+	// Wireshark; created with mode 0600. Not of DTLS.
+	KeyLogFile string
+
 	// PSKFile is for DTLS only: pre-shared keys, one "identity:key" per line, the
 	// key in hexadecimal digits. Who proves an identity is in Info.PSKIdentity. With
 	// it a certificate is optional; with both, clients choose.
@@ -230,7 +234,17 @@ func (s *tlsServer) reload() error {
 
 func (s *tlsServer) accept(c *conn) error {
 	sock := &tlsSocket{socket: c.sock.(*socket)}
-	t := tls.Server(sock, s.current.Load().Config)
+	cfg := s.current.Load().Config
+	if s.source.KeyLogFile != "" {
+		f, err := openKeyLog(s.source.KeyLogFile)
+		if err != nil {
+			return &Error{Op: "tls", Target: c.RemoteAddr().String(), Problem: err.Error(), Err: err}
+		}
+		defer f.Close() //nolint:errcheck // each line was written by itself
+		cfg = cfg.Clone()
+		cfg.KeyLogWriter = f
+	}
+	t := tls.Server(sock, cfg)
 	peer := c.RemoteAddr().String()
 	if c.proxy.IsValid() {
 		peer = c.remote.String()
@@ -240,6 +254,15 @@ func (s *tlsServer) accept(c *conn) error {
 	}
 	c.top = &tlsLayer{Conn: t, sock: sock, explain: func(err error) error { return explainClient(peer, err) }}
 	return nil
+}
+
+// openKeyLog opens a key log that grows, for whoever may read it.
+func openKeyLog(file string) (*os.File, error) {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("key log: %w", err)
+	}
+	return f, nil
 }
 
 // explainClient puts a handshake failure into words for the server's log.
