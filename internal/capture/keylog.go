@@ -1,0 +1,4 @@
+package capture
+
+// KeyLog is a set of TLS secrets.
+type KeyLog struct{}
