@@ -1,0 +1,259 @@
+package decode
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/capture"
+	"github.com/iotctl/iotctl/internal/dissect"
+)
+
+// Engine reads streams as they come.
+type Engine struct {
+	o      Options
+	sink   Sink
+	as     dissect.Dissector // all that is read; nil: it is recognised
+	level  uint8             // of MQTT, with as
+	number int               // of the last packet
+
+	flows map[*capture.Flow]*stream
+	flow  *capture.Flow // of the last chunk
+	last  *stream       // its stream
+	ticks uint64        // counts chunks, so that streams know who was silent for longest
+
+	queue []event // in order of time; the level of the first is not settled
+	held  int     // bytes of queue
+
+	top    piece  // what Chunk takes
+	packet Packet // reused, as are these
+	line   []byte
+	frames []int
+}
+
+// stream is a Stream with what is to be known to read it.
+type stream struct {
+	Stream
+	top     *level
+	heard   uint64 // ticks
+	ended   [3]bool
+	version uint8  // of MQTT, by what was pasted before; 0: not known
+	first   string // Type of its first packet
+}
+
+// piece is what one direction has sent, in order.
+type piece struct {
+	dir    dissect.Direction
+	time   time.Time
+	frames []int
+	bytes  []byte
+	gap    int  // bytes missing before bytes; -1: unknown how many
+	end    bool // nothing follows
+	whole  bool // bytes is a datagram, or all there is
+}
+
+// event is a piece for a level, or a note, that waits for its turn.
+type event struct {
+	level *level // nil for a note
+	piece piece
+	note  *Note
+}
+
+// mostEvents may wait.
+const mostEvents = 16384
+
+// New returns an engine that hands what it reads to s. The error is an *Error.
+func New(o Options, s Sink) (*Engine, error) {
+	as, level, err := o.forced()
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{o: o.withDefaults(), sink: s, as: as, level: level, flows: map[*capture.Flow]*stream{}}, nil
+}
+
+// Chunk takes what a capture has next.
+func (e *Engine) Chunk(c capture.Chunk) error {
+	if c.Flow != e.flow || e.last == nil {
+		if err := e.find(&c); err != nil {
+			return err
+		}
+	}
+	s := e.last
+	e.ticks++
+	s.heard = e.ticks
+	e.top = piece{
+		dir: c.Direction, time: c.Time, frames: c.Frames, bytes: c.Bytes, gap: c.Gap,
+		end: c.End, whole: c.Datagram,
+	}
+	if err := e.deliver(s.top, &e.top); err != nil {
+		return err
+	}
+	if !c.End {
+		return nil
+	}
+	s.ended[c.Direction] = true
+	if s.ended[dissect.FromClient] && s.ended[dissect.FromServer] {
+		delete(e.flows, c.Flow)
+		e.last = nil
+		return e.finish(s, c.Time)
+	}
+	return nil
+}
+
+// find makes the stream of c the last.
+func (e *Engine) find(c *capture.Chunk) error {
+	s := e.flows[c.Flow]
+	if s == nil {
+		if len(e.flows) >= e.o.Streams {
+			if err := e.giveUp(); err != nil {
+				return err
+			}
+		}
+		f := c.Flow
+		s = &stream{Stream: Stream{Number: f.Number, Transport: f.Transport, Client: f.Client, Server: f.Server, Joined: f.Joined}}
+		s.top = newLevel(s)
+		e.flows[f] = s
+	}
+	e.flow, e.last = c.Flow, s
+	return nil
+}
+
+// giveUp ends the half of the streams that have been silent for longest.
+func (e *Engine) giveUp() error {
+	flows := e.byAge()
+	for _, f := range flows[:(len(flows)+1)/2] {
+		s := e.flows[f]
+		delete(e.flows, f)
+		if err := e.finish(s, time.Time{}); err != nil {
+			return err
+		}
+	}
+	e.last = nil
+	return nil
+}
+
+// byAge returns the flows, those first that have been silent for longest.
+func (e *Engine) byAge() []*capture.Flow {
+	flows := make([]*capture.Flow, 0, len(e.flows))
+	for f := range e.flows {
+		flows = append(flows, f)
+	}
+	slices.SortFunc(flows, func(a, b *capture.Flow) int { return cmp.Compare(e.flows[a].heard, e.flows[b].heard) })
+	return flows
+}
+
+// finish says that nothing more comes of s.
+func (e *Engine) finish(s *stream, at time.Time) error {
+	for _, dir := range []dissect.Direction{dissect.Unknown, dissect.FromClient, dissect.FromServer} {
+		if s.ended[dir] {
+			continue
+		}
+		s.ended[dir] = true
+		if err := e.deliver(s.top, &piece{dir: dir, time: at, end: true}); err != nil {
+			return err
+		}
+	}
+	return e.note(Note{Kind: Ended, Stream: &s.Stream, Time: at})
+}
+
+// Flush reads what has waited for more to be known, as far as it can be: who reads
+// from a pipe calls it when nothing has come for a while.
+func (e *Engine) Flush() error {
+	for len(e.queue) > 0 {
+		for i := range e.queue {
+			if l := e.queue[i].level; l != nil && l.state == undecided {
+				if err := e.decide(l, true); err != nil {
+					return err
+				}
+			}
+		}
+		if err := e.replay(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close says that nothing more comes at all.
+func (e *Engine) Close() error {
+	for _, f := range e.byAge() {
+		if err := e.finish(e.flows[f], time.Time{}); err != nil {
+			return err
+		}
+	}
+	clear(e.flows)
+	e.last = nil
+	return e.Flush()
+}
+
+// deliver hands p to l, or has it wait.
+func (e *Engine) deliver(l *level, p *piece) error {
+	switch l.state {
+	case wrapped:
+		return l.wrap.take(e, p)
+	case undecided:
+		l.observe(p)
+		e.wait(event{level: l, piece: p.clone()})
+		if err := e.decide(l, false); err != nil {
+			return err
+		}
+		if l.state != undecided {
+			return e.replay()
+		}
+	default:
+		if len(e.queue) == 0 {
+			return l.take(e, p)
+		}
+		e.wait(event{level: l, piece: p.clone()})
+	}
+	if e.held > e.o.Held || len(e.queue) > mostEvents {
+		return e.Flush()
+	}
+	return nil
+}
+
+func (p *piece) clone() piece {
+	c := *p
+	c.bytes, c.frames = slices.Clone(p.bytes), slices.Clone(p.frames)
+	return c
+}
+
+// wait puts ev at the end of the queue.
+func (e *Engine) wait(ev event) {
+	e.queue = append(e.queue, ev)
+	e.held += len(ev.piece.bytes)
+}
+
+// replay hands on what has waited for a level that is settled now.
+func (e *Engine) replay() error {
+	waited := e.queue
+	e.queue, e.held = nil, 0
+	for i := range waited {
+		ev := &waited[i]
+		var err error
+		switch {
+		case ev.level != nil && ev.level.state == wrapped:
+			err = ev.level.wrap.take(e, &ev.piece)
+		case len(e.queue) > 0, ev.level != nil && ev.level.state == undecided:
+			e.wait(*ev)
+		case ev.level == nil:
+			err = e.sink.Note(ev.note)
+		default:
+			err = ev.level.take(e, &ev.piece)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note hands n on in its turn.
+func (e *Engine) note(n Note) error {
+	if len(e.queue) == 0 {
+		return e.sink.Note(&n)
+	}
+	n.Frames = slices.Clone(n.Frames)
+	e.wait(event{note: &n})
+	return nil
+}

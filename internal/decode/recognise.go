@@ -1,0 +1,190 @@
+package decode
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/iotctl/iotctl/internal/dissect"
+)
+
+// ports are where protocols are at home. They break ties.
+var ports = map[string][]uint16{
+	mqttName: {1883, 1884, 8883, 8083, 8084, 8080, 9001},
+	"mqttsn": {1884, 1885, 2442, 10000, 20000},
+	"coap":   {5683, 5684, 5693},
+	"emqtcp": {8090, 8091},
+}
+
+// reading is what a dissector says about a stream.
+type reading struct {
+	d    dissect.Dissector
+	c    dissect.Confidence
+	home bool // it is on the protocol's port
+	why  string
+	dir  dissect.Direction
+}
+
+// decide settles what l is, if that can be told by now; force settles it anyway.
+func (e *Engine) decide(l *level, force bool) error {
+	switch w, more := l.wrapped(e); {
+	case w != nil:
+		l.state, l.wrap, l.heads = wrapped, w, [3]head{}
+		return nil
+	case more && !force:
+		return nil
+	}
+	if e.as != nil {
+		return e.choose(l, reading{d: e.as, c: dissect.Certain, why: "it was told to be"}, reading{})
+	}
+	all, pieces, size := l.readings(e.o.Dissectors)
+	if len(all) == 0 {
+		if !force && (pieces < 2 || size < 16) {
+			return nil
+		}
+		return e.passOver(l, force || pieces >= sniffPieces || size >= sniffBytes)
+	}
+	best := all[0]
+	switch {
+	case force, best.c == dissect.Certain, pieces >= sniffPieces, size >= sniffBytes:
+	case best.c == dissect.Likely && (pieces >= 4 || size >= 64):
+	default:
+		return nil
+	}
+	other := reading{}
+	if len(all) > 1 && best.c < dissect.Certain {
+		other = all[1]
+	}
+	return e.choose(l, best, other)
+}
+
+// readings returns what may be, the likeliest first.
+func (l *level) readings(dissectors []dissect.Dissector) (all []reading, pieces, size int) {
+	for dir := range l.heads {
+		pieces += l.heads[dir].pieces
+		size += len(l.heads[dir].bytes)
+	}
+	if size == 0 {
+		return nil, pieces, size
+	}
+	port := l.s.Server.Port()
+	for _, d := range dissectors {
+		r := reading{d: d, home: slices.Contains(ports[d.Name()], port)}
+		asked, refused := 0, 0
+		for i := range l.heads {
+			h := &l.heads[i]
+			if len(h.bytes) == 0 {
+				continue
+			}
+			asked++
+			c, why := l.sniff(d, h, dissect.Direction(i))
+			if c == dissect.No {
+				refused++
+			}
+			if c > r.c {
+				r.c, r.why, r.dir = c, why, dissect.Direction(i)
+			}
+		}
+		if refused > 0 && r.c > dissect.Possible {
+			r.c-- // one side speaks for it, the other against it
+		}
+		if r.c != dissect.No {
+			all = append(all, r)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b reading) int {
+		if a.c != b.c {
+			return int(b.c) - int(a.c)
+		}
+		switch {
+		case a.home && !b.home:
+			return -1
+		case b.home && !a.home:
+			return 1
+		}
+		return 0
+	})
+	return all, pieces, size
+}
+
+// sniff asks d about the beginning of a direction.
+func (l *level) sniff(d dissect.Dissector, h *head, dir dissect.Direction) (dissect.Confidence, string) {
+	hint := dissect.Hint{Port: l.s.Server.Port(), Direction: dir, Datagram: h.whole}
+	b := h.bytes[:min(len(h.bytes), sniffBytes)]
+	c, why := d.Sniff(b, hint)
+	if l.s.Transport == "" && c < dissect.Certain { // what was pasted may be either
+		hint.Datagram = !hint.Datagram
+		if c2, why2 := d.Sniff(b, hint); c2 > c {
+			return c2, why2
+		}
+	}
+	return c, why
+}
+
+// choose makes best's protocol that of l.
+func (e *Engine) choose(l *level, best, other reading) error {
+	s := &l.s.Stream
+	s.Protocol, s.Why = best.d.Name(), best.why
+	if best.home && best.c < dissect.Likely && other.d != nil {
+		s.Why += ", and its port"
+	}
+	if other.d != nil {
+		s.Other = l.otherwise(other)
+	}
+	return e.versioned(l, best.d)
+}
+
+// otherwise is other's reading on one line.
+func (l *level) otherwise(other reading) string {
+	h := &l.heads[other.dir]
+	p, n, err := other.d.Dissect(h.bytes, &dissect.Stream{Direction: other.dir, Whole: h.whole, Joined: true})
+	text := other.d.Name()
+	if err == nil && n > 0 {
+		text = strings.TrimSpace(text + " " + p.Type + " " + p.Summary)
+	}
+	return fmt.Sprintf("%s (%s: %s)", text, other.c, other.why)
+}
+
+// passOver settles that l cannot be read. Without a known name it waits until sure.
+func (e *Engine) passOver(l *level, sure bool) error {
+	for i := range l.heads {
+		h := &l.heads[i]
+		if len(h.bytes) == 0 {
+			continue
+		}
+		if name := dissect.Foreign(h.bytes); name != "" {
+			return e.foreign(l, dissect.Direction(i), name)
+		}
+	}
+	if !sure {
+		return nil
+	}
+	n := Note{Kind: Unreadable, Stream: &l.s.Stream, Hint: "--as PROTOCOL reads it as one, --codec FILE by a definition of your own"}
+	for i := range l.heads {
+		if h := &l.heads[i]; len(h.bytes) > 0 {
+			n.Direction = dissect.Direction(i)
+			n.Text = fmt.Sprintf("not recognised: it begins with % x", h.bytes[:min(len(h.bytes), 16)])
+			break
+		}
+	}
+	l.state, l.heads = passedOver, [3]head{}
+	if n.Text == "" {
+		return nil // there is nothing
+	}
+	return e.note(n)
+}
+
+// foreignHints say what to do about a protocol that is not read.
+var foreignHints = map[string]string{
+	"TLS":   "give the secrets that a client has logged: --keylog FILE",
+	"DTLS":  "DTLS cannot be decrypted here: capture in front of it, or behind",
+	"HTTP":  "an MQTT port was expected? MQTT over WebSocket begins with an upgrade",
+	"Kafka": "the client wants another port: that of a Kafka broker",
+}
+
+// foreign settles that l is of a protocol that is not read.
+func (e *Engine) foreign(l *level, dir dissect.Direction, name string) error {
+	text := "this is " + name
+	l.state, l.heads = passedOver, [3]head{}
+	return e.note(Note{Kind: Foreign, Stream: &l.s.Stream, Direction: dir, Text: text, Hint: foreignHints[name]})
+}
