@@ -168,6 +168,30 @@ type Hint struct {
 	Direction Direction
 }
 
+// Sizer is a Dissector whose packets tell at their beginning how long they are.
+type Sizer interface {
+	Dissector
+
+	// Size is the length of the packet at the start of b, 0 if that is not known
+	// yet or cannot be told.
+	Size(b []byte) int
+}
+
+// Finisher is a Dissector that knows what a stream has left open.
+type Finisher interface {
+	Dissector
+
+	// Finish returns what has not been answered, in the order of Number, once the
+	// stream has ended.
+	Finish(st *Stream) []Open
+}
+
+// Open is what nobody has answered.
+type Open struct {
+	Number int // of the packet
+	Problem
+}
+
 // Direction is who has sent the bytes.
 type Direction uint8
 
@@ -198,6 +222,14 @@ type Stream struct {
 
 	state  [3]any // by direction
 	shared any    // by both
+	gaps   int    // calls of Missed
+}
+
+// Missed says that bytes of the stream are missing between the last packet and
+// the next: it becomes Joined, and what was open no longer is.
+func (st *Stream) Missed() {
+	st.Joined = true
+	st.gaps++
 }
 
 // Liner is a Dissector that can say the summary alone, quickly.
@@ -226,6 +258,20 @@ func (st *Stream) direction() Direction {
 		return Unknown
 	}
 	return st.Direction
+}
+
+// sharedOf returns the state of st that both directions share, which make makes
+// at first.
+func sharedOf[S any](st *Stream, make func() S) S {
+	if st == nil {
+		return make()
+	}
+	if s, ok := st.shared.(S); ok {
+		return s
+	}
+	s := make()
+	st.shared = s
+	return s
 }
 
 // stateOf returns the state of st's direction, which make makes at first.
