@@ -7,19 +7,24 @@ GORELEASER    = github.com/goreleaser/goreleaser/v2@v2.16.0
 BIN           = $(CURDIR)/.bin
 FUZZTIME     ?= 20s
 SOAK         ?= 1m
+# Tests that run the program beside other programs have the machine to themselves.
+WHOLE         = ./cmd/iotctl ./internal/interop
+PARTS         = $$(go list ./... | grep -v -E '/(cmd/iotctl|internal/interop)$$')
 PROTO         = go -C .ci/proto run . $(1) $(CURDIR)/internal/gateway/exproto/exprotov1/exproto.proto
 
 .PHONY: test build lint race soak fuzz results proto docs release-check cross clean
 
 test: ## every test; those with third-party programs run where these are installed
 	@.ci/tools
-	go test -timeout 15m ./...
+	go test -timeout 15m $(PARTS)
+	go test -timeout 15m -p 1 $(WHOLE)
 
 build: ## the program, as releases build it
 	CGO_ENABLED=0 go build -trimpath -o iotctl ./cmd/iotctl
 
 race: ## every test with the race detector, the broker under test included
-	go test -race -timeout 25m ./...
+	go test -race -timeout 25m $(PARTS)
+	go test -race -timeout 25m -p 1 $(WHOLE)
 
 soak: ## 1,000 clients of random behaviour for SOAK, with the race detector
 	IOTCTL_SOAK=$(SOAK) go test -race -timeout 60m -run '^TestSoak$$' -v ./internal/gateway/mqtt
