@@ -1,0 +1,124 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+)
+
+// scratch holds the buffers that stages encode packets in.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// keepBytes is the size up to which a buffer goes back to scratch.
+const keepBytes = 64 << 10
+
+// Send encodes p in the form of version v and emits it in direction d.
+func Send[P mqtt.Packet](emit func(Frame) error, d Direction, v mqtt.Version, p P) error {
+	buf, _ := scratch.Get().(*[]byte)
+	defer func() {
+		if cap(*buf) <= keepBytes {
+			scratch.Put(buf)
+		}
+	}()
+	b, err := p.Append((*buf)[:0], v)
+	if err != nil {
+		return err
+	}
+	*buf = b
+	f, err := NewFrame(d, b)
+	if err != nil {
+		return err
+	}
+	return emit(f)
+}
+
+// Broken is the end of a connection by a packet that a stage cannot read: its
+// sender is told, the other side is not.
+func Broken(d Direction, err error) *End {
+	e := &End{Why: "malformed", Err: fmt.Errorf("%s: %w", d, err)}
+	code := mqtt.MalformedPacket
+	var m *mqtt.Malformed
+	if errors.As(err, &m) && m.Code.AllowedIn(mqtt.TypeDisconnect) {
+		code = m.Code
+	}
+	if d == ToServer {
+		e.Client = code
+	} else {
+		e.Server = code
+	}
+	return e
+}
+
+// Options are how a packet of version v that goes in direction d is read.
+func Options(d Direction, v mqtt.Version) mqtt.Options {
+	return mqtt.Options{Version: v, FromServer: d == ToClient}
+}
+
+// ParsePublish reads a PUBLISH of version v. Its slices alias the frame's.
+func ParsePublish(f *Frame, v mqtt.Version) (mqtt.Publish, error) {
+	o := Options(f.Direction, v)
+	p, err := mqtt.ParsePublish(f.Body(), f.Header.Flags, &o)
+	if err != nil {
+		return p, Broken(f.Direction, err)
+	}
+	return p, nil
+}
+
+// Ack is an acknowledgement of any of the four kinds, or UNSUBACK and SUBACK by
+// their identifier alone.
+type Ack struct {
+	Type       mqtt.Type
+	PacketID   uint16
+	Code       mqtt.ReasonCode
+	Properties mqtt.Properties
+}
+
+// ParseAck reads a PUBACK, PUBREC, PUBREL or PUBCOMP of version v.
+func ParseAck(f *Frame, v mqtt.Version) (Ack, error) {
+	o := Options(f.Direction, v)
+	body, flags := f.Body(), f.Header.Flags
+	a := Ack{Type: f.Header.Type}
+	var err error
+	switch a.Type {
+	case mqtt.TypePuback:
+		var p mqtt.Puback
+		p, err = mqtt.ParsePuback(body, flags, &o)
+		a.PacketID, a.Code, a.Properties = p.PacketID, p.Code, p.Properties
+	case mqtt.TypePubrec:
+		var p mqtt.Pubrec
+		p, err = mqtt.ParsePubrec(body, flags, &o)
+		a.PacketID, a.Code, a.Properties = p.PacketID, p.Code, p.Properties
+	case mqtt.TypePubrel:
+		var p mqtt.Pubrel
+		p, err = mqtt.ParsePubrel(body, flags, &o)
+		a.PacketID, a.Code, a.Properties = p.PacketID, p.Code, p.Properties
+	case mqtt.TypePubcomp:
+		var p mqtt.Pubcomp
+		p, err = mqtt.ParsePubcomp(body, flags, &o)
+		a.PacketID, a.Code, a.Properties = p.PacketID, p.Code, p.Properties
+	default:
+		err = fmt.Errorf("%v is no acknowledgement", a.Type)
+	}
+	if err != nil {
+		return a, Broken(f.Direction, err)
+	}
+	return a, nil
+}
+
+// SendAck emits a in direction d and the form of v, which before 5.0 has neither
+// code nor properties.
+func SendAck(emit func(Frame) error, d Direction, v mqtt.Version, a Ack) error {
+	switch a.Type {
+	case mqtt.TypePuback:
+		return Send(emit, d, v, mqtt.Puback{PacketID: a.PacketID, Code: a.Code, Properties: a.Properties})
+	case mqtt.TypePubrec:
+		return Send(emit, d, v, mqtt.Pubrec{PacketID: a.PacketID, Code: a.Code, Properties: a.Properties})
+	case mqtt.TypePubrel:
+		return Send(emit, d, v, mqtt.Pubrel{PacketID: a.PacketID, Code: a.Code, Properties: a.Properties})
+	case mqtt.TypePubcomp:
+		return Send(emit, d, v, mqtt.Pubcomp{PacketID: a.PacketID, Code: a.Code, Properties: a.Properties})
+	}
+	return fmt.Errorf("%v is no acknowledgement", a.Type)
+}
