@@ -12,19 +12,19 @@ type Auth struct {
 func ParseAuth(body []byte, flags uint8, o *Options) (Auth, error) {
 	r := newReader(TypeAuth, body, flags, o)
 	if r.v < V5 {
-		r.flag(0, MalformedPacket, "MQTT3-2.2.1", "", "packet type 15 is reserved")
+		r.flag(InHeader, MalformedPacket, "MQTT3-2.2.1", "", "packet type 15 is reserved")
 		r.v = V5
 	}
 	var a Auth
 	if r.left() == 0 {
-		r.sender(a.Code)
+		r.sender(InHeader, a.Code)
 		return a, r.result()
 	}
 	a.Code = ReasonCode(r.uint8("reason code"))
 	if !a.Code.AllowedIn(TypeAuth) {
 		r.flag(0, ProtocolError, "", "MQTT-3.15.2-1", fmt.Sprintf("%v is not for AUTH", a.Code))
 	}
-	r.sender(a.Code)
+	r.sender(0, a.Code)
 	a.Properties = r.properties(In(TypeAuth))
 	if !a.Properties.Has(PropAuthenticationMethod) {
 		r.flag(1, ProtocolError, "", "MQTT-3.15.2.2.2", "no authentication-method")
@@ -32,14 +32,14 @@ func ParseAuth(body []byte, flags uint8, o *Options) (Auth, error) {
 	return a, r.end()
 }
 
-// sender judges who may send an AUTH packet with code c.
-func (r *reader) sender(c ReasonCode) {
+// sender judges who may send an AUTH packet with code c, which is at off.
+func (r *reader) sender(off int, c ReasonCode) {
 	switch {
 	case r.o.EitherSide:
 	case r.o.FromServer && c == Reauthenticate:
-		r.flag(0, ProtocolError, "", "MQTT-3.15.2-1", fmt.Sprintf("%v sent by a server", c))
+		r.flag(off, ProtocolError, "", "MQTT-3.15.2-1", fmt.Sprintf("%v sent by a server", c))
 	case !r.o.FromServer && c == Success:
-		r.flag(0, ProtocolError, "", "MQTT-3.15.2-1", fmt.Sprintf("%v sent by a client", c))
+		r.flag(off, ProtocolError, "", "MQTT-3.15.2-1", fmt.Sprintf("%v sent by a client", c))
 	}
 }
 

@@ -19,11 +19,15 @@ var (
 	ErrUnencodable = errors.New("not expressible in this protocol version")
 )
 
+// InHeader is the offset of what is wrong with the first byte of a packet, for
+// functions that are given its body.
+const InHeader = -1
+
 // Malformed is one violation of the standard. It is the error of a strict
 // parser and a note of a lenient one.
 type Malformed struct {
 	Packet Type
-	Offset int        // of the offending field: in the body for ParseConnect and its like, in the packet for Parse
+	Offset int        // of the offending field: in the body for ParseConnect and its like (InHeader before it), in the packet for Parse
 	Clause string     // "MQTT-3.3.2-2" for 5.0, "MQTT3-3.3.2-2" for 3.1.1; "" where the standard states no rule
 	Reason string     // what is wrong, in words
 	Code   ReasonCode // what to answer an MQTT 5.0 peer

@@ -30,11 +30,12 @@ func Parse(b []byte, o Options) (Packet, int, error) {
 	p, err := parseBody(h, body, &o)
 	head := n - len(body)
 	if m := (*Malformed)(nil); err != nil && errors.As(err, &m) {
-		m.Offset += head
+		m.Offset = fromBody(m.Offset, head)
 	}
 	if o.Notes != nil {
 		for i := range (*o.Notes)[before:] {
-			(*o.Notes)[before+i].Offset += head
+			m := &(*o.Notes)[before+i]
+			m.Offset = fromBody(m.Offset, head)
 		}
 	}
 	if c, ok := p.(Connect); ok {
@@ -44,6 +45,14 @@ func Parse(b []byte, o Options) (Packet, int, error) {
 		err = h.Check(&o)
 	}
 	return p, n, err
+}
+
+// fromBody turns an offset in the body into one in the packet.
+func fromBody(off, head int) int {
+	if off == InHeader {
+		return 0
+	}
+	return off + head
 }
 
 func parseBody(h Header, body []byte, o *Options) (Packet, error) {

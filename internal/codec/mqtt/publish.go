@@ -21,10 +21,10 @@ func ParsePublish(body []byte, flags uint8, o *Options) (Publish, error) {
 	r := newReader(TypePublish, body, flags, o)
 	p := Publish{Dup: flags&8 != 0, QoS: flags >> 1 & 3, Retain: flags&1 != 0}
 	if p.QoS == 3 {
-		r.flag(0, MalformedPacket, "MQTT3-3.3.1-4", "MQTT-3.3.1-4", "QoS 3")
+		r.flag(InHeader, MalformedPacket, "MQTT3-3.3.1-4", "MQTT-3.3.1-4", "QoS 3")
 	}
 	if p.Dup && p.QoS == 0 {
-		r.flag(0, MalformedPacket, "MQTT3-3.3.1-2", "MQTT-3.3.1-2", "DUP at QoS 0")
+		r.flag(InHeader, MalformedPacket, "MQTT3-3.3.1-2", "MQTT-3.3.1-2", "DUP at QoS 0")
 	}
 	p.Topic = r.bytes("topic")
 	r.name(0, p.Topic, "MQTT3-3.3.2-2", "MQTT-3.3.2-2", "topic") // [MQTT-3.3.2-1] [MQTT3-3.3.2-1]

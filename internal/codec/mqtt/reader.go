@@ -49,15 +49,15 @@ func (r *reader) flags(flags uint8) {
 	case TypeAuth:
 		v5 = "MQTT-3.15.1-1"
 	}
-	r.flag(0, MalformedPacket, v3, v5, fmt.Sprintf("fixed header flags %#x instead of %#x", flags, want))
+	r.flag(InHeader, MalformedPacket, v3, v5, fmt.Sprintf("fixed header flags %#x instead of %#x", flags, want))
 }
 
 func (r *reader) direction() {
 	switch {
 	case r.o.FromServer && r.typ.clientOnly(r.v):
-		r.flag(0, ProtocolError, "MQTT3-2.2.1", "MQTT-2.1.2", "sent by a server")
+		r.flag(InHeader, ProtocolError, "MQTT3-2.2.1", "MQTT-2.1.2", "sent by a server")
 	case !r.o.FromServer && r.typ.serverOnly():
-		r.flag(0, ProtocolError, "MQTT3-2.2.1", "MQTT-2.1.2", "sent by a client")
+		r.flag(InHeader, ProtocolError, "MQTT3-2.2.1", "MQTT-2.1.2", "sent by a client")
 	}
 }
 

@@ -384,3 +384,19 @@ func TestDirectionIsNotJudgedWhenUnknown(t *testing.T) {
 		}
 	}
 }
+
+// What is wrong with the first byte is said to be there.
+func TestHeaderFindingsPointToTheFirstByte(t *testing.T) {
+	for name, hex := range map[string]string{
+		"QoS 3":             "36 05 0001 61 0001",
+		"DUP at QoS 0":      "38 03 0001 61",
+		"reserved flags":    "42 02 0001",
+		"AUTH before 5.0":   "f0 00",
+		"sent by no client": "d0 00",
+	} {
+		var m *Malformed
+		if _, _, err := Parse(unhex(t, hex), Options{}); !errors.As(err, &m) || m.Offset != 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
