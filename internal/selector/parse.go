@@ -80,7 +80,7 @@ func (p *parser) rest() string { return p.text[p.at:] }
 
 // takes takes a word or a sign, and the blanks behind it.
 func (p *parser) takes(word, sign string) bool {
-	n := 0
+	var n int
 	switch {
 	case strings.HasPrefix(p.rest(), sign):
 		n = len(sign)

@@ -2,6 +2,7 @@ package selector
 
 import (
 	"math"
+	"strconv"
 	"time"
 )
 
@@ -80,4 +81,24 @@ func Of(v any) (value Value, ok bool) {
 		return Time(v), true
 	}
 	return Value{}, false
+}
+
+// String is the value as people write it: bytes as text.
+func (v Value) String() string {
+	switch v.kind {
+	case octets:
+		return string(v.bytes)
+	case integer:
+		return strconv.FormatInt(v.whole, 10)
+	case fraction:
+		return strconv.FormatFloat(v.real, 'g', -1, 64)
+	case boolean:
+		if v.whole != 0 {
+			return "yes"
+		}
+		return "no"
+	case instant:
+		return time.Unix(0, v.whole).UTC().Format(time.RFC3339Nano)
+	}
+	return v.text
 }
