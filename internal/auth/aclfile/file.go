@@ -160,7 +160,7 @@ func (rs *rules) ofTopic(u *rights, topic string) (said access) {
 func (rs *rules) aboutAll(id *auth.Identity, filter string) (said access) {
 	if u := rs.users[id.Name]; u != nil {
 		for _, l := range u.lines {
-			if covers(l.filter, filter) {
+			if router.Covers(l.filter, filter) {
 				said |= l.access
 			}
 		}

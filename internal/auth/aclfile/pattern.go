@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/iotctl/iotctl/internal/auth"
+	"github.com/iotctl/iotctl/internal/router"
 )
 
 // What stands for a name in a pattern, as a whole level.
@@ -88,44 +89,11 @@ func (p *pattern) covers(id *auth.Identity, filter string) bool {
 			return true
 		case !ok:
 			with.WriteString("/+/#")
-			return covers(with.String(), filter)
+			return router.Covers(with.String(), filter)
 		case i > 0:
 			with.WriteByte('/')
 		}
 		with.WriteString(l)
 	}
-	return covers(with.String(), filter)
-}
-
-// covers reports whether wide matches every topic that narrow can match.
-func covers(wide, narrow string) bool {
-	wide, narrow = canonical(wide), canonical(narrow)
-	if narrow[0] == '$' && (wide[0] == '+' || wide[0] == '#') { // [MQTT-4.7.2-1]
-		return false
-	}
-	for {
-		w, wrest, wmore := strings.Cut(wide, "/")
-		if w == "#" {
-			return true
-		}
-		n, nrest, nmore := strings.Cut(narrow, "/")
-		if n == "#" || w != "+" && w != n {
-			return false
-		}
-		if !nmore {
-			return !wmore || wrest == "#"
-		}
-		if !wmore {
-			return false
-		}
-		wide, narrow = wrest, nrest
-	}
-}
-
-// canonical gives the two filters that match alike one form.
-func canonical(filter string) string {
-	if filter == "+/#" {
-		return "#"
-	}
-	return filter
+	return router.Covers(with.String(), filter)
 }
