@@ -1,30 +1,185 @@
 package dissect
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 )
 
-// mqttState is what one connection has said so far.
+// mqttState is what one connection has said so far, in both directions.
 type mqttState struct {
 	version  mqtt.Version // that of the last CONNECT, 0 for none
-	evidence Evidence
+	evidence Evidence     // as long as there is none
+
+	gaps   int  // those of the stream that are known
+	joined bool // Stream.Joined, when it was looked at last
+	// whole says that nothing is missing since the stream, or its last CONNECT,
+	// began: what cannot be found has not been said.
+	whole bool
+
+	connects  int
+	connect   mqttStep
+	clean     bool // asked for a session without a past
+	nameless  bool // with an empty client identifier
+	method    bool // with an authentication method
+	connack   bool // has been seen
+	refused   bool // by the CONNACK
+	early     bool // it has been said that the server did not wait
+	keepAlive time.Duration
+
+	side [3]mqttSide // by direction of the sender
 }
 
+// mqttSide is what one side of the connection has said.
+type mqttSide struct {
+	packets int
+	last    time.Time
+	ended   bool // it has sent DISCONNECT
+	// resumes: it may go on with what an earlier connection has left open.
+	resumes bool
+
+	open     map[uint16]mqttOpen // what it has sent and waits for, by packet identifier
+	inFlight int                 // PUBLISH in open
+	pings    []mqttStep          // PINGREQ without an answer
+
+	aliases    map[uint16]string // topics by alias
+	aliasBytes int
+
+	limits mqttLimits // that it has set for the other side
+}
+
+// mqttLimits are what one side takes.
+type mqttLimits struct {
+	known      bool
+	receive    int // maximum of PUBLISH in flight
+	alias      uint16
+	size       int // of a packet, 0: any
+	qos        uint8
+	noRetained bool
+}
+
+// mqttStep is a packet that waits for another.
+type mqttStep struct {
+	number int
+	at     time.Time
+}
+
+// since is how long ago the step was at the time of st.
+func (s mqttStep) since(st *Stream) time.Duration {
+	if s.at.IsZero() || st.Time.IsZero() {
+		return 0
+	}
+	return st.Time.Sub(s.at)
+}
+
+// mqttOpen is a packet with an identifier, and how far it got.
+type mqttOpen struct {
+	mqttStep // the last one that is to be answered
+	first    int
+	typ      mqtt.Type // PUBLISH, SUBSCRIBE, UNSUBSCRIBE
+	qos      uint8
+	stage    mqttStage // of QoS 2
+	asked    []uint8   // QoS for each filter
+	filters  int
+}
+
+// mqttAsked is the most filters of one SUBSCRIBE whose QoS is remembered.
+const mqttAsked = 1024
+
+// mqttStage is how far a PUBLISH of QoS 2 got.
+type mqttStage uint8
+
+const (
+	stageSent mqttStage = iota
+	stageReceived
+	stageReleased
+)
+
 func mqttStateOf(st *Stream) *mqttState {
-	return sharedOf(st, func() *mqttState { return &mqttState{} })
+	return sharedOf(st, func() *mqttState { return &mqttState{whole: st != nil && !st.Joined} })
+}
+
+// peer is the direction of the answers.
+func peer(d Direction) Direction {
+	switch d {
+	case FromClient:
+		return FromServer
+	case FromServer:
+		return FromClient
+	}
+	return d
 }
 
 // mqttContext is the packet that is judged.
 type mqttContext struct {
-	st       *Stream
-	dir      Direction
-	v        mqtt.Version
-	size     int
-	w        *mqttWalk
+	st   *Stream
+	dir  Direction
+	v    mqtt.Version
+	size int
+	w    *mqttWalk // nil on the quick way, which wants to know only whether there is a problem
+	// broken: there is one.
+	broken   bool
 	problems []Problem
 	topic    string // that an alias stands for
+}
+
+// breach notes that the field of that name breaks a rule, which has another
+// number before 5.0.
+func (x *mqttContext) breach(field, v3, v5, format string, args ...any) *Problem {
+	x.broken = true
+	if x.w == nil {
+		return &Problem{}
+	}
+	p := Problem{Text: fmt.Sprintf(format, args...), Rule: v5, Advice: mqttAdvice(mqtt.ProtocolError, x.w.typ, x.v), Len: 1}
+	if x.v < mqtt.V5 {
+		p.Rule = v3
+	}
+	if f := find(x.w.fields, field); f != nil {
+		p.Off, p.Len = f.Off, f.Len
+	}
+	x.problems = append(x.problems, p)
+	return &x.problems[len(x.problems)-1]
+}
+
+// find returns the first field of that name; nil if there is none.
+func find(fields []Field, name string) *Field {
+	for i := range fields {
+		if fields[i].Name == name {
+			return &fields[i]
+		}
+		if f := find(fields[i].Kids, name); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// sync looks whether something is missing in front of the packet.
+func (s *mqttState) sync(st *Stream) {
+	if st == nil || s.gaps == st.gaps && s.joined == st.Joined {
+		return
+	}
+	if s.gaps != st.gaps || st.Joined {
+		s.forget()
+	}
+	s.gaps, s.joined = st.gaps, st.Joined
+}
+
+// forget drops what may have ended unseen.
+func (s *mqttState) forget() {
+	s.whole = false
+	for i := range s.side {
+		m := &s.side[i]
+		clear(m.open)
+		clear(m.aliases)
+		m.inFlight, m.pings, m.last, m.aliasBytes = 0, nil, time.Time{}, 0
+	}
+}
+
+// complete reports whether what x answers would have been seen.
+func (s *mqttState) complete(x *mqttContext) bool {
+	return s.whole && x.dir != Unknown && s.side[peer(x.dir)].packets > 0
 }
 
 func mqttKnown(v mqtt.Version) bool { return v == mqtt.V31 || v == mqtt.V311 || v == mqtt.V5 }
@@ -38,16 +193,22 @@ func (s *mqttState) versionOf(b []byte, h mqttHeader, st *Stream) mqtt.Version {
 		}
 		return mqtt.V311
 	}
-	switch {
-	case s.version != 0:
-		return s.version
-	case st != nil && mqttKnown(mqtt.Version(st.Version)):
-		return mqtt.Version(st.Version)
+	switch v := s.settled(st); {
+	case v != 0:
+		return v
 	case h.size <= len(b):
 		s.evidence.Add(st.direction(), b[:h.size])
 	}
 	v, _, _ := s.evidence.Decide()
 	return mqtt.Version(v)
+}
+
+// settled is the version that needs no evidence, 0 if there is none.
+func (s *mqttState) settled(st *Stream) mqtt.Version {
+	if s.version == 0 && st != nil && mqttKnown(mqtt.Version(st.Version)) {
+		return mqtt.Version(st.Version)
+	}
+	return s.version
 }
 
 // connectLevel is the protocol level in the body of a CONNECT, without the mark
@@ -67,10 +228,76 @@ func connectLevel(b []byte) (mqtt.Version, bool) {
 	return v, true
 }
 
-// take judges p and notes what it says.
-func (s *mqttState) take(x *mqttContext, p mqtt.Packet, broken bool) (answers int, after time.Duration) {
-	if c, ok := p.(mqtt.Connect); ok {
-		s.version = min(max(c.Version, mqtt.V31), mqtt.V5)
+// take judges p by what was said before it, and notes what it says itself.
+// damaged: it could not be read to its end.
+func (s *mqttState) take(x *mqttContext, p mqtt.Packet, damaged bool) (answers int, after time.Duration) {
+	if x.st == nil {
+		return 0, 0
 	}
-	return 0, 0
+	s.sync(x.st)
+	if c, ok := p.(mqtt.Connect); ok {
+		s.checkConnect(x)
+		s.noteConnect(x, &c)
+	} else {
+		s.checkPhase(x, x.w.typ)
+	}
+	s.checkTime(x)
+	if damaged {
+		s.whole = false // what it began may be answered
+		s.note(x)
+		return 0, 0
+	}
+	var done mqttStep
+	switch p := p.(type) {
+	case mqtt.Connack:
+		s.checkConnack(x, &p)
+		done = s.noteConnack(x, &p)
+	case mqtt.Publish:
+		s.checkPublish(x, &p)
+		s.notePublish(x, &p)
+	case mqtt.Puback:
+		done = s.ack(x, p.Type(), p.PacketID, p.Code)
+	case mqtt.Pubrec:
+		done = s.ack(x, p.Type(), p.PacketID, p.Code)
+	case mqtt.Pubrel:
+		done = s.ack(x, p.Type(), p.PacketID, p.Code)
+	case mqtt.Pubcomp:
+		done = s.ack(x, p.Type(), p.PacketID, p.Code)
+	case mqtt.Subscribe:
+		asked := make([]uint8, min(len(p.Filters), mqttAsked))
+		for i := range asked {
+			asked[i] = p.Filters[i].QoS
+		}
+		s.request(x, p.PacketID, mqttOpen{typ: p.Type(), asked: asked, filters: len(p.Filters)})
+	case mqtt.Unsubscribe:
+		s.request(x, p.PacketID, mqttOpen{typ: p.Type(), filters: len(p.Filters)})
+	case mqtt.Suback:
+		done = s.answer(x, mqtt.TypeSubscribe, p.PacketID, p.Codes)
+	case mqtt.Unsuback:
+		done = s.answer(x, mqtt.TypeUnsubscribe, p.PacketID, p.Codes)
+	case mqtt.Pingreq:
+		s.notePing(x)
+	case mqtt.Pingresp:
+		s.checkPong(x)
+		done = s.notePong(x)
+	case mqtt.Disconnect:
+		s.side[x.dir].ended = x.dir != Unknown
+	case mqtt.Auth:
+		s.checkAuth(x)
+	}
+	s.note(x)
+	return done.number, done.since(x.st)
+}
+
+// note counts the packet of x.
+func (s *mqttState) note(x *mqttContext) {
+	m := &s.side[x.dir]
+	m.packets++
+	m.last = x.st.Time
+}
+
+// ack judges and notes one of the four acknowledgements.
+func (s *mqttState) ack(x *mqttContext, t mqtt.Type, id uint16, c mqtt.ReasonCode) mqttStep {
+	s.checkAck(x, t, id, c)
+	return s.noteAck(x, t, id, c)
 }

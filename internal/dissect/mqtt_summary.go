@@ -143,20 +143,21 @@ func appendReason(dst []byte, p mqtt.Properties) []byte {
 }
 
 func appendPublish(dst []byte, p *mqtt.Publish, alias string) []byte {
-	dst = append(dst, 'q', '0'+p.QoS, ' ')
+	dst = append(dst, 'q', '0'+p.QoS)
 	if p.QoS > 0 {
-		dst = append(appendID(dst, p.PacketID), ' ')
+		dst = appendID(append(dst, ' '), p.PacketID)
 	}
 	if p.Dup {
-		dst = append(dst, "dup "...)
+		dst = append(dst, " dup"...)
 	}
 	if p.Retain {
-		dst = append(dst, "retain "...)
+		dst = append(dst, " retain"...)
 	}
-	if len(p.Topic) == 0 && alias != "" {
-		dst = appendName(dst, alias)
-	} else {
-		dst = appendName(dst, p.Topic)
+	switch {
+	case len(p.Topic) > 0 || len(p.Properties) == 0:
+		dst = appendName(append(dst, ' '), p.Topic)
+	case alias != "":
+		dst = appendName(append(dst, ' '), alias)
 	}
 	if len(p.Properties) > 0 {
 		for q := range p.Properties.All() {
@@ -168,8 +169,7 @@ func appendPublish(dst []byte, p *mqtt.Publish, alias string) []byte {
 			}
 		}
 	}
-	dst = append(dst, ' ')
-	dst = strconv.AppendUint(dst, uint64(len(p.Payload)), 10)
+	dst = strconv.AppendUint(append(dst, ' '), uint64(len(p.Payload)), 10)
 	dst = append(dst, " B"...)
 	return appendPreview(dst, p.Payload)
 }

@@ -3,9 +3,11 @@ package dissecttest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +47,8 @@ func Run(t *testing.T, d dissect.Dissector, samples []Sample) {
 			t.Run("spoilt", func(t *testing.T) { spoilt(t, d, s) })
 			t.Run("copied", func(t *testing.T) { copied(t, d, s) })
 			t.Run("sniffed", func(t *testing.T) { sniffed(t, d, s) })
+			t.Run("sized", func(t *testing.T) { sized(t, d, s) })
+			t.Run("quick", func(t *testing.T) { quick(t, d, s) })
 		})
 	}
 	t.Run("nothing", func(t *testing.T) {
@@ -143,6 +147,62 @@ func sniffed(t *testing.T, d dissect.Dissector, s Sample) {
 	}
 }
 
+// sized: the beginning of a packet tells its length, or does not, but never wrongly.
+func sized(t *testing.T, d dissect.Dissector, s Sample) {
+	sizer, ok := d.(dissect.Sizer)
+	if !ok {
+		return
+	}
+	known := false
+	for i := range len(s.Bytes) + 1 {
+		n := sizer.Size(s.Bytes[:i])
+		if n != len(s.Bytes) && (n != 0 || known) {
+			t.Errorf("the first %d of %d bytes tell a length of %d", i, len(s.Bytes), n)
+		}
+		known = n != 0
+	}
+}
+
+// quick: the quick way agrees with the other, on the first packet of a stream and
+// on the next.
+func quick(t *testing.T, d dissect.Dissector, s Sample) {
+	if _, ok := d.(dissect.Liner); !ok {
+		return
+	}
+	a, b := stream(s), stream(s)
+	for range 3 {
+		Both(t, d, s.Bytes, a, b)
+	}
+}
+
+// Both has the packet at the start of b read by Dissect with st, and by Line with
+// quick where that can, and compares the two. The streams have had the same
+// packets. It returns what Dissect does.
+func Both(t testing.TB, d dissect.Dissector, b []byte, st, quick *dissect.Stream) (dissect.Packet, int, error) {
+	t.Helper()
+	const before = "before "
+	line, l, ok := d.(dissect.Liner).Line([]byte(before), b, quick)
+	if !ok {
+		if string(line) != before {
+			t.Errorf("% x: Line refuses, and leaves %q", b[:min(len(b), 100)], line)
+		}
+		p, n, err := d.Dissect(b, quick)
+		q, m, failure := Dissect(t, d, b, st)
+		if diff := cmp.Diff(q, p); diff != "" || n != m || fmt.Sprint(err) != fmt.Sprint(failure) {
+			t.Errorf("% x: after Line, Dissect returns %d, %v instead of %d, %v:\n%s", b[:min(len(b), 100)], n, err, m, failure, diff)
+		}
+		return q, m, failure
+	}
+	p, n, err := Dissect(t, d, b, st)
+	got := dissect.Packet{Protocol: p.Protocol, Version: l.Version, Type: l.Type, Answers: l.Answers, After: l.After}
+	got.Summary = strings.TrimPrefix(strings.TrimPrefix(string(line), before+l.Type), " ")
+	got.Fields = p.Fields // Line has none
+	if diff := cmp.Diff(p, got); diff != "" || err != nil || n != l.Size {
+		t.Errorf("% x: Line, %d bytes, and Dissect, %d bytes, %v, differ:\n%s", b[:min(len(b), 100)], l.Size, n, err, diff)
+	}
+	return p, n, err
+}
+
 // Dissect calls d and checks what holds whatever b is.
 func Dissect(t testing.TB, d dissect.Dissector, b []byte, st *dissect.Stream) (dissect.Packet, int, error) {
 	t.Helper()
@@ -168,14 +228,14 @@ func Dissect(t testing.TB, d dissect.Dissector, b []byte, st *dissect.Stream) (d
 			complain("ErrShort with %d bytes", n)
 		}
 	case errors.As(err, &bad):
-		if n < 0 || n > len(b) || bad.Off < 0 || bad.Off > len(b) || bad.Text == "" {
+		if n < 0 || n > len(b) || !sound(bad.Problem, len(b)) {
 			complain("%d of %d bytes, %+v", n, len(b), bad.Problem)
 		}
 	case err != nil:
 		complain("the error is a %T: %v", err, err)
 	}
 	for _, q := range p.Problems {
-		if q.Off < 0 || q.Off > len(b) || q.Text == "" {
+		if !sound(q, len(b)) {
 			complain("problem %+v", q)
 		}
 	}
@@ -189,7 +249,7 @@ func Dissect(t testing.TB, d dissect.Dissector, b []byte, st *dissect.Stream) (d
 			complain("%q is out of order", f.Name)
 		}
 		covered = max(covered, f.End())
-		if problem := checkField(f, 0, len(b)); problem != "" {
+		if problem := checkField(f, b, 0, len(b)); problem != "" {
 			complain("%s", problem)
 		}
 	}
@@ -199,8 +259,13 @@ func Dissect(t testing.TB, d dissect.Dissector, b []byte, st *dissect.Stream) (d
 	return p, n, err
 }
 
-// checkField says what is wrong with f, which lies between from and to.
-func checkField(f *dissect.Field, from, to int) string {
+// sound reports whether q has a text and lies within size bytes.
+func sound(q dissect.Problem, size int) bool {
+	return q.Off >= 0 && q.Len >= 0 && q.Off+q.Len <= size && q.Text != "" && utf8.ValidString(q.Text+q.Rule+q.Advice)
+}
+
+// checkField says what is wrong with f, which lies between from and to of b.
+func checkField(f *dissect.Field, b []byte, from, to int) string {
 	switch f.Value.(type) {
 	case nil, bool, int64, uint64, float64, string, []byte, time.Time:
 	default:
@@ -212,12 +277,71 @@ func checkField(f *dissect.Field, from, to int) string {
 	if f.Name == "" || f.Kind > dissect.Bytes || f.Len < 0 || f.Off < from || f.End() > to {
 		return fmt.Sprintf("field %q, %v, is at %d to %d, within %d to %d", f.Name, f.Kind, f.Off, f.End(), from, to)
 	}
+	if problem := checkForm(f, b[f.Off:f.End()]); problem != "" {
+		return fmt.Sprintf("field %q, at %d to %d: %s", f.Name, f.Off, f.End(), problem)
+	}
 	for i := range f.Kids {
-		if problem := checkField(&f.Kids[i], f.Off, f.End()); problem != "" {
+		if problem := checkField(&f.Kids[i], b, f.Off, f.End()); problem != "" {
 			return problem
 		}
 	}
 	return ""
+}
+
+// checkForm says what keeps an editor from writing f again, whose bytes are b.
+func checkForm(f *dissect.Field, b []byte) string {
+	v, number := f.Value.(uint64)
+	if on, ok := f.Value.(bool); ok && f.Mask != 0 {
+		number = true
+		if v = 0; on {
+			v = 1
+		}
+	}
+	if f.Of != (dissect.Span{}) && (!number || f.Form == dissect.Opaque || f.Of.Off < 0 || v != uint64(f.Of.Len)) {
+		return fmt.Sprintf("value %v, in form %q, counts %+v", f.Value, f.Form, f.Of)
+	}
+	if f.Mask != 0 && (len(b) == 0 || len(b) > 8 || len(b) < 8 && f.Mask>>(8*len(b)) != 0) {
+		return fmt.Sprintf("the mask %#x is not within %d bytes", f.Mask, len(b))
+	}
+	switch {
+	case f.Form == dissect.Opaque:
+		return ""
+	case f.Mask != 0:
+		var all uint64
+		for _, c := range b {
+			all = all<<8 | uint64(c)
+		}
+		if set := all & f.Mask >> bits.TrailingZeros64(f.Mask); !number || v != set {
+			return fmt.Sprintf("value %v, the bits are %#x", f.Value, set)
+		}
+		return ""
+	}
+	got, ok := encode(f, v, number)
+	if !ok || !bytes.Equal(got, b) {
+		return fmt.Sprintf("value %v in form %q is % x, not % x", f.Value, f.Form, got, b)
+	}
+	return ""
+}
+
+// encode is the value in its form. v is the value if it is a number.
+func encode(f *dissect.Field, v uint64, number bool) (b []byte, ok bool) {
+	switch f.Form {
+	case dissect.Unsigned:
+		if i, ok := f.Value.(int64); ok {
+			v, number = uint64(i), true
+		}
+		return binary.BigEndian.AppendUint64(nil, v)[max(8-f.Len, 0):], number && f.Len <= 8
+	case dissect.Varint:
+		return binary.AppendUvarint(nil, v), number
+	case dissect.Raw:
+		switch v := f.Value.(type) {
+		case string:
+			return []byte(v), true
+		case []byte:
+			return v, true
+		}
+	}
+	return nil, false
 }
 
 // Text is p for golden files, a line for each field: offset, length, kind, name,
@@ -229,9 +353,16 @@ func Text(p dissect.Packet) string {
 		writeField(&out, &p.Fields[i], "")
 	}
 	for _, q := range p.Problems {
-		fmt.Fprintf(&out, "problem at %d: %s\n", q.Off, strings.TrimSpace(q.Text+" "+q.Rule))
+		fmt.Fprintf(&out, "%s at %d: %s\n", severity(q), q.Off, strings.TrimSpace(q.Text+" "+q.Rule))
 	}
 	return out.String()
+}
+
+func severity(q dissect.Problem) string {
+	if q.Warning {
+		return "warning"
+	}
+	return "problem"
 }
 
 func writeField(out *strings.Builder, f *dissect.Field, indent string) {
