@@ -76,6 +76,8 @@ func (d *Frame) Sniff(b []byte, h Hint) (Confidence, string) {
 	switch _, err := d.decode(f, frameDirection(h.Direction)); {
 	case err != nil:
 		return No, ""
+	case d.vague && !printable(f.Raw):
+		return No, ""
 	case d.vague:
 		return Possible, "it can be cut into frames, as most text can"
 	}
