@@ -30,7 +30,7 @@ func (e *Engine) Pasted(packets [][]byte) error {
 	version := uint8(0)
 	for i, b := range packets {
 		s := &stream{Stream: Stream{Number: i + 1}}
-		s.top = newLevel(s)
+		s.top = &level{s: s}
 		s.version = version
 		if err := e.deliver(s.top, &piece{dir: dissect.Unknown, bytes: b, end: true}); err != nil {
 			return err

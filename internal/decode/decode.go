@@ -63,11 +63,13 @@ const (
 	Foreign                    // a stream is of another protocol than those that can be read
 	Unreadable                 // a stream, or the rest of it, is of no known protocol
 	Open                       // something was asked and not answered
+	Breach                     // a rule is broken, but not by a packet
+	Comment                    // somebody has written into the capture
 	Ended                      // a stream has ended
 )
 
 func (k NoteKind) String() string {
-	return [...]string{"recognised", "version", "gap", "resumed", "foreign", "unreadable", "open", "ended"}[k]
+	return [...]string{"recognised", "version", "gap", "resumed", "foreign", "unreadable", "open", "breach", "comment", "ended"}[k]
 }
 
 // Warns reports whether the note is about something that cannot be read.

@@ -50,6 +50,7 @@ type piece struct {
 	gap    int  // bytes missing before bytes; -1: unknown how many
 	end    bool // nothing follows
 	whole  bool // bytes is a datagram, or all there is
+	cut    int  // bytes that the capture has left out at its end
 }
 
 // event is a piece for a level, or a note, that waits for its turn.
@@ -83,7 +84,12 @@ func (e *Engine) Chunk(c capture.Chunk) error {
 	s.heard = e.ticks
 	e.top = piece{
 		dir: c.Direction, time: c.Time, frames: c.Frames, bytes: c.Bytes, gap: c.Gap,
-		end: c.End, whole: c.Datagram,
+		end: c.End, whole: c.Datagram, cut: c.Cut,
+	}
+	if c.Comment != "" {
+		if err := e.note(Note{Kind: Comment, Stream: &s.Stream, Direction: c.Direction, Time: c.Time, Frames: c.Frames, Text: c.Comment}); err != nil {
+			return err
+		}
 	}
 	if err := e.deliver(s.top, &e.top); err != nil {
 		return err
@@ -111,7 +117,7 @@ func (e *Engine) find(c *capture.Chunk) error {
 		}
 		f := c.Flow
 		s = &stream{Stream: Stream{Number: f.Number, Transport: f.Transport, Client: f.Client, Server: f.Server, Joined: f.Joined}}
-		s.top = newLevel(s)
+		s.top = &level{s: s, joined: f.Joined}
 		e.flows[f] = s
 	}
 	e.flow, e.last = c.Flow, s
@@ -246,6 +252,18 @@ func (e *Engine) replay() error {
 		}
 	}
 	return nil
+}
+
+// noteBefore hands n on before what waits for l.
+func (e *Engine) noteBefore(l *level, n Note) error {
+	for i := range e.queue {
+		if e.queue[i].level == l {
+			n.Frames = slices.Clone(n.Frames)
+			e.queue = slices.Insert(e.queue, i, event{note: &n})
+			return nil
+		}
+	}
+	return e.note(n)
 }
 
 // note hands n on in its turn.

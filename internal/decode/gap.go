@@ -35,7 +35,7 @@ func (l *level) gap(e *Engine, h *half, p *piece) error {
 	}
 	h.buf, h.marks, h.frames, h.want = h.buf[:0], h.marks[:0], h.frames[:0], 0
 	h.off += int64(max(p.gap, 0))
-	l.st.Joined = true
+	l.st.Missed()
 	h.lost, h.stray, h.tail = true, 0, max(inside, 0)
 	h.exact = inside >= 0 && inside > 0
 	return e.note(Note{Kind: Gap, Stream: &l.s.Stream, Direction: p.dir, Time: p.time, Frames: p.frames, Text: text})

@@ -5,11 +5,13 @@ import "github.com/iotctl/iotctl/internal/dissect"
 // level is one depth of a stream. At first it is not known what its bytes are; then
 // they are unwrapped for a level further in, or read as packets, or passed over.
 type level struct {
-	s     *stream
-	depth int
-	state state
-	heads [3]head // undecided
-	wrap  wrapper // wrapped
+	s      *stream
+	depth  int
+	joined bool // its beginning was not seen
+	state  state
+	heads  [3]head      // undecided
+	hold   *versionHold // undecided, but for the version of MQTT
+	wrap   wrapper      // wrapped
 	reader
 }
 
@@ -43,13 +45,15 @@ const (
 	mostDepth   = 8        // of layers in each other
 )
 
-func newLevel(s *stream) *level { return &level{s: s} }
-
 // within returns a level for what is inside of l.
 func (l *level) within() *level { return &level{s: l.s, depth: l.depth + 1} }
 
 // observe keeps what p says about what l is.
 func (l *level) observe(p *piece) {
+	if l.hold != nil {
+		l.hold.add(p)
+		return
+	}
 	h := &l.heads[p.dir]
 	h.ended = h.ended || p.end
 	if p.gap != 0 && len(h.bytes) > 0 || len(p.bytes) == 0 {
@@ -75,8 +79,8 @@ func (l *level) take(e *Engine, p *piece) error {
 func (l *level) become(d dissect.Dissector) {
 	l.state, l.d = readable, d
 	l.liner, _ = d.(dissect.Liner)
-	l.sizer, _ = d.(sizer)
-	if l.st.Joined = l.s.Joined; l.st.Joined && l.s.Transport == "tcp" {
+	l.sizer, _ = d.(dissect.Sizer)
+	if l.st.Joined = l.joined; l.joined && l.s.Transport == "tcp" {
 		for i := range l.halves {
 			l.halves[i].lost, l.halves[i].joined = true, true
 		}

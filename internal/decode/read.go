@@ -11,15 +11,9 @@ import (
 type reader struct {
 	d      dissect.Dissector
 	liner  dissect.Liner // nil: d has no quick way
-	sizer  sizer         // nil: d cannot tell
+	sizer  dissect.Sizer // nil: d cannot tell
 	st     dissect.Stream
 	halves [3]half
-}
-
-// sizer is a dissector that can tell from the beginning of a packet how long it is;
-// 0: b is too short for that.
-type sizer interface {
-	Size(b []byte) int
 }
 
 // half is one direction of a reader.
@@ -194,7 +188,7 @@ func (l *level) one(e *Engine, h *half, p *piece, b []byte, n int) (int, error) 
 		e.line = append(append(e.line, ' '), pk.Summary...)
 	}
 	if errors.Is(err, dissect.ErrShort) {
-		pk.Missing = max(size-len(b), 0)
+		pk.Missing = max(size-len(b), p.cut)
 		return len(b), l.emit(e, h, p, b)
 	}
 	if k > 0 {

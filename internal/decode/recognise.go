@@ -27,6 +27,9 @@ type reading struct {
 
 // decide settles what l is, if that can be told by now; force settles it anyway.
 func (e *Engine) decide(l *level, force bool) error {
+	if l.hold != nil {
+		return e.decideVersion(l, force)
+	}
 	switch w, more := l.wrapped(e); {
 	case w != nil:
 		l.state, l.wrap, l.heads = wrapped, w, [3]head{}
@@ -45,6 +48,9 @@ func (e *Engine) decide(l *level, force bool) error {
 		return e.passOver(l, force || pieces >= sniffPieces || size >= sniffBytes)
 	}
 	best := all[0]
+	if best.c <= dissect.Possible && !best.home && l.foreigner() {
+		return e.passOver(l, true)
+	}
 	switch {
 	case force, best.c == dissect.Certain, pieces >= sniffPieces, size >= sniffBytes:
 	case best.c == dissect.Likely && (pieces >= 4 || size >= 64):
@@ -145,6 +151,16 @@ func (l *level) otherwise(other reading) string {
 	return fmt.Sprintf("%s (%s: %s)", text, other.c, other.why)
 }
 
+// foreigner reports whether a side of l begins like a protocol that is not read.
+func (l *level) foreigner() bool {
+	for i := range l.heads {
+		if dissect.Foreign(l.heads[i].bytes) != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // passOver settles that l cannot be read. Without a known name it waits until sure.
 func (e *Engine) passOver(l *level, sure bool) error {
 	for i := range l.heads {
@@ -171,7 +187,7 @@ func (e *Engine) passOver(l *level, sure bool) error {
 	if n.Text == "" {
 		return nil // there is nothing
 	}
-	return e.note(n)
+	return e.noteBefore(l, n)
 }
 
 // foreignHints say what to do about a protocol that is not read.
@@ -186,5 +202,5 @@ var foreignHints = map[string]string{
 func (e *Engine) foreign(l *level, dir dissect.Direction, name string) error {
 	text := "this is " + name
 	l.state, l.heads = passedOver, [3]head{}
-	return e.note(Note{Kind: Foreign, Stream: &l.s.Stream, Direction: dir, Text: text, Hint: foreignHints[name]})
+	return e.noteBefore(l, Note{Kind: Foreign, Stream: &l.s.Stream, Direction: dir, Text: text, Hint: foreignHints[name]})
 }

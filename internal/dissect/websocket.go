@@ -26,11 +26,11 @@ func (d WebSocket) Sniff(b []byte, h Hint) (Confidence, string) {
 		return No, ""
 	}
 	for n := 0; n < len(b); {
-		f := wsHead(b[n:])
-		if f.head > 0 && f.wrong(h.Direction) != "" {
+		f := WebSocketHead(b[n:])
+		if f.Head > 0 && f.Wrong(h.Direction) != "" {
 			return No, ""
 		}
-		if f.head == 0 || n+f.size > len(b) || f.size < f.head {
+		if f.Head == 0 || n+f.size > len(b) || f.size < f.Head {
 			break
 		}
 		if n += f.size; n == len(b) {
@@ -45,80 +45,102 @@ func httpBegins(b []byte) bool {
 	return bytes.HasPrefix(b, []byte("GET ")) || bytes.HasPrefix(b, []byte("HTTP/1."))
 }
 
-// wsFrame is the head of a frame. // RFC 6455 §5.2
-type wsFrame struct {
+// WebSocketFrame is the head of a frame. // RFC 6455 §5.2
+type WebSocketFrame struct {
+	Head    int // bytes; 0: it is cut short
+	Payload int // bytes
+	Mask    [4]byte
+
 	first, second byte
-	head          int // bytes; 0: it is cut short
 	size          int // of all of the frame; -1: too long for memory
-	payload       int
 	minimal       bool
 }
 
 // Opcodes.
 const (
-	wsClose = 8
-	wsPing  = 9
+	WebSocketContinuation = 0
+	WebSocketText         = 1
+	WebSocketBinary       = 2
+	webSocketClose        = 8
 )
 
-var wsNames = map[byte]string{0: "CONTINUATION", 1: "TEXT", 2: "BINARY", wsClose: "CLOSE", wsPing: "PING", 10: "PONG"}
+var wsNames = map[byte]string{
+	WebSocketContinuation: "CONTINUATION", WebSocketText: "TEXT", WebSocketBinary: "BINARY", webSocketClose: "CLOSE", 9: "PING", 10: "PONG",
+}
 
-func (f *wsFrame) opcode() byte { return f.first & 0x0f }
-func (f *wsFrame) masked() bool { return f.second&0x80 != 0 }
+// Opcode is what the frame is for.
+func (f *WebSocketFrame) Opcode() byte { return f.first & 0x0f }
 
-func wsHead(b []byte) wsFrame {
+// Control reports whether the frame is none of a message's.
+func (f *WebSocketFrame) Control() bool { return f.Opcode() >= webSocketClose }
+
+// Final reports whether the message ends with the frame.
+func (f *WebSocketFrame) Final() bool { return f.first&0x80 != 0 }
+
+// Compressed reports whether the message is. // RFC 7692 §6
+func (f *WebSocketFrame) Compressed() bool { return f.first&0x40 != 0 }
+
+// Masked reports whether there is a mask.
+func (f *WebSocketFrame) Masked() bool { return f.second&0x80 != 0 }
+
+// WebSocketHead reads the head of the frame at the start of b.
+func WebSocketHead(b []byte) WebSocketFrame {
 	if len(b) < 2 {
-		return wsFrame{}
+		return WebSocketFrame{}
 	}
-	f := wsFrame{first: b[0], second: b[1], payload: int(b[1] & 0x7f), minimal: true}
+	f := WebSocketFrame{first: b[0], second: b[1], Payload: int(b[1] & 0x7f), minimal: true}
 	head := 2
-	switch f.payload {
+	switch f.Payload {
 	case 126:
 		head += 2
 	case 127:
 		head += 8
 	}
 	long := head
-	if f.masked() {
+	if f.Masked() {
 		head += 4
 	}
 	if len(b) < head {
 		return f
 	}
-	f.head = head
+	f.Head = head
+	if f.Masked() {
+		f.Mask = [4]byte(b[long:])
+	}
 	switch long {
 	case 4:
-		f.payload = int(binary.BigEndian.Uint16(b[2:]))
-		f.minimal = f.payload > 125
+		f.Payload = int(binary.BigEndian.Uint16(b[2:]))
+		f.minimal = f.Payload > 125
 	case 10:
 		v := binary.BigEndian.Uint64(b[2:])
 		f.minimal = v > 0xffff
 		if v > 1<<40 {
-			f.payload, f.size = 0, -1
+			f.Payload, f.size = 0, -1
 			return f
 		}
-		f.payload = int(v)
+		f.Payload = int(v)
 	}
-	f.size = f.head + f.payload
+	f.size = f.Head + f.Payload
 	return f
 }
 
-// wrong says what rule a head breaks, "" if none.
-func (f *wsFrame) wrong(from Direction) string {
-	name, known := wsNames[f.opcode()]
+// Wrong says what rule a head breaks, "" if none.
+func (f *WebSocketFrame) Wrong(from Direction) string {
+	name, known := wsNames[f.Opcode()]
 	switch {
 	case !known:
-		return fmt.Sprintf("opcode %d is reserved", f.opcode())
+		return fmt.Sprintf("opcode %d is reserved", f.Opcode())
 	case f.first&0x30 != 0:
 		return "reserved bits are set"
 	case f.size < 0:
 		return "the length is beyond all bounds"
-	case f.opcode() >= wsClose && f.first&0x80 == 0:
+	case f.Control() && !f.Final():
 		return name + " in fragments"
-	case f.opcode() >= wsClose && f.payload > 125:
+	case f.Control() && f.Payload > 125:
 		return name + " of more than 125 bytes"
-	case from == FromClient && !f.masked():
+	case from == FromClient && !f.Masked():
 		return "a client's frame without a mask"
-	case from == FromServer && f.masked():
+	case from == FromServer && f.Masked():
 		return "a server's frame with a mask"
 	case !f.minimal:
 		return "the length is longer than it needs to be"
@@ -134,7 +156,7 @@ func (WebSocket) Size(b []byte) int {
 		}
 		return 0
 	}
-	f := wsHead(b)
+	f := WebSocketHead(b)
 	return max(f.size, 0)
 }
 
@@ -144,7 +166,7 @@ func (d WebSocket) Dissect(b []byte, st *Stream) (Packet, int, error) {
 	if httpBegins(b) {
 		return d.http(b, p)
 	}
-	f := wsHead(b)
+	f := WebSocketHead(b)
 	w := walk{b: b}
 	if len(b) > 0 {
 		if name, ok := wsNames[b[0]&0x0f]; ok {
@@ -152,16 +174,16 @@ func (d WebSocket) Dissect(b []byte, st *Stream) (Packet, int, error) {
 		}
 		w.wsFirst(b[0])
 	}
-	if f.head == 0 {
+	if f.Head == 0 {
 		w.rest("rest", "")
 		p.Fields = w.fields
 		return p, 0, ErrShort
 	}
-	w.b = b[:f.head]
+	w.b = b[:f.Head]
 	w.wsLengths(&f)
 	if f.size < 0 {
 		p.Fields = w.fields
-		return p, 0, &Malformed{Problem{Off: 2, Len: 8, Text: f.wrong(st.direction()), Rule: "RFC 6455, 5.2"}}
+		return p, 0, &Malformed{Problem{Off: 2, Len: 8, Text: f.Wrong(st.direction()), Rule: "RFC 6455, 5.2"}}
 	}
 	w.b = b[:min(f.size, len(b))]
 	w.wsPayload(&f, &p)
@@ -169,8 +191,8 @@ func (d WebSocket) Dissect(b []byte, st *Stream) (Packet, int, error) {
 	if f.size > len(b) {
 		return p, 0, ErrShort
 	}
-	if text := f.wrong(st.direction()); text != "" {
-		p.Problems = append(p.Problems, Problem{Len: f.head, Text: text, Rule: "RFC 6455, 5.2", Advice: "the receiver must close the connection, 1002"})
+	if text := f.Wrong(st.direction()); text != "" {
+		p.Problems = append(p.Problems, Problem{Len: f.Head, Text: text, Rule: "RFC 6455, 5.2", Advice: "the receiver must close the connection, 1002"})
 	}
 	return p, f.size, nil
 }
@@ -187,41 +209,41 @@ func (w *walk) wsFirst(c byte) {
 }
 
 // wsLengths takes the rest of a head.
-func (w *walk) wsLengths(f *wsFrame) {
-	off, end := w.at, f.head
+func (w *walk) wsLengths(f *WebSocketFrame) {
+	off, end := w.at, f.Head
 	short := Field{Name: "length", Kind: Length, Off: off, Len: 1, Mask: 0x7f, Value: uint64(f.second & 0x7f), Note: "bytes"}
 	w.add(Field{Name: "mask and length", Kind: Length, Len: 1, Value: uint64(f.second), Kids: []Field{
-		{Name: "masked", Kind: Flags, Off: off, Len: 1, Mask: 0x80, Value: f.masked()}, short,
+		{Name: "masked", Kind: Flags, Off: off, Len: 1, Mask: 0x80, Value: f.Masked()}, short,
 	}})
-	if f.masked() {
+	if f.Masked() {
 		end -= 4
 	}
 	if n := end - w.at; n > 0 {
-		w.add(Field{Name: "extended length", Kind: Length, Len: n, Value: uint64(f.payload), Note: "bytes", Form: Unsigned, Of: Span{Off: f.head, Len: f.payload}})
+		w.add(Field{Name: "extended length", Kind: Length, Len: n, Value: uint64(f.Payload), Note: "bytes", Form: Unsigned, Of: Span{Off: f.Head, Len: f.Payload}})
 	}
-	if f.masked() {
+	if f.Masked() {
 		w.take("mask", Bytes, 4)
 	}
 }
 
 // wsPayload takes the payload as it is without its mask.
-func (w *walk) wsPayload(f *wsFrame, p *Packet) {
+func (w *walk) wsPayload(f *WebSocketFrame, p *Packet) {
 	raw := w.b[w.at:]
 	if len(raw) == 0 {
 		return
 	}
 	plain := bytes.Clone(raw)
-	if f.masked() {
+	if f.Masked() {
 		for i := range plain {
-			plain[i] ^= w.b[f.head-4+i&3]
+			plain[i] ^= f.Mask[i&3]
 		}
 	}
 	field := Field{Name: "payload", Kind: Bytes, Len: len(raw), Value: plain}
-	if f.opcode() == wsClose && len(plain) >= 2 && len(raw) == f.payload {
+	if f.Opcode() == webSocketClose && len(plain) >= 2 && len(raw) == f.Payload {
 		p.Summary = strings.TrimSpace(fmt.Sprintf("%d %s", binary.BigEndian.Uint16(plain), printableOnly(plain[2:])))
 		field.Note = p.Summary
 	} else {
-		p.Summary = fmt.Sprintf("%d bytes", f.payload)
+		p.Summary = fmt.Sprintf("%d bytes", f.Payload)
 	}
 	w.add(field)
 }

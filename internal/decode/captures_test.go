@@ -1,0 +1,164 @@
+package decode
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/iotctl/iotctl/internal/capture"
+	"github.com/iotctl/iotctl/internal/dissect"
+)
+
+// collected is a packet as a test looks at it.
+type collected struct {
+	Packet
+	Line string
+}
+
+// collector keeps all that comes.
+type collector struct {
+	packets []collected
+	notes   []Note
+	events  []string // lines of both, in order
+}
+
+func (c *collector) Packet(p *Packet) error {
+	q := collected{Packet: *p, Line: string(p.Line)}
+	q.Bytes, q.Frames = bytes.Clone(p.Bytes), slices.Clone(p.Frames)
+	c.packets = append(c.packets, q)
+	c.events = append(c.events, fmt.Sprintf("%d %s %s", p.Number, p.Protocol, p.Line))
+	return nil
+}
+
+func (c *collector) Note(n *Note) error {
+	m := *n
+	m.Frames = slices.Clone(n.Frames)
+	c.notes = append(c.notes, m)
+	c.events = append(c.events, fmt.Sprintf("%s: %s", n.Kind, n.Text))
+	return nil
+}
+
+// of returns the packets of a protocol.
+func (c *collector) of(protocol string) []collected {
+	var all []collected
+	for _, p := range c.packets {
+		if p.Protocol == protocol {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// noted returns the texts of the notes of a kind.
+func (c *collector) noted(kind NoteKind) (all []string) {
+	for _, n := range c.notes {
+		if n.Kind == kind {
+			all = append(all, n.Text)
+		}
+	}
+	return all
+}
+
+func (c *collector) String() string { return strings.Join(c.events, "\n") }
+
+// dissectors are those of the program.
+func dissectors(t testing.TB) []dissect.Dissector {
+	t.Helper()
+	frames, err := dissect.Frames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append([]dissect.Dissector{
+		dissect.MQTT{}, dissect.EMQTCP{}, dissect.IOTText{}, dissect.MQTTSN{}, dissect.MQTTSN{Draft: true},
+	}, frames...)
+}
+
+func engine(t testing.TB, o Options) (*Engine, *collector) {
+	t.Helper()
+	if o.Dissectors == nil {
+		o.Dissectors = dissectors(t)
+	}
+	c := new(collector)
+	e, err := New(o, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e, c
+}
+
+// decodeFile reads a capture whole.
+func decodeFile(t testing.TB, r io.Reader, o Options) *collector {
+	t.Helper()
+	e, c := engine(t, o)
+	in, err := capture.Open(r, capture.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		chunk, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Chunk(chunk); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// captures is the directory of recordings that nobody here has made.
+func captures(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join("..", "..", "..", "shared", "captures")
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("no captures: %v", err)
+	}
+	return dir
+}
+
+func openCapture(t testing.TB, name string) io.Reader {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(captures(t), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.NewReader(b)
+}
+
+func readJSON(t testing.TB, path string, into any) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(b, into)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSee(t *testing.T) {
+	files, _ := filepath.Glob(filepath.Join(captures(t), "*.pcap*"))
+	for _, f := range files {
+		if strings.HasSuffix(f, ".json") {
+			continue
+		}
+		t.Run(filepath.Base(f), func(t *testing.T) {
+			c := decodeFile(t, openCapture(t, filepath.Base(f)), Options{})
+			s := c.String()
+			t.Logf("%d mqtt\n%s", len(c.of("mqtt")), s[:min(len(s), 2500)])
+		})
+	}
+}
