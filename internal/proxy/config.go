@@ -143,8 +143,13 @@ func (c *Config) Validate() error {
 		name string
 		v    time.Duration
 	}{
-		{"connect_timeout", c.ConnectTimeout}, {"dial_timeout", c.DialTimeout}, {"answer_timeout", c.AnswerTimeout},
-		{"idle_timeout", c.IdleTimeout}, {"send_timeout", c.SendTimeout}, {"half_closed", c.HalfClosed}, {"drain_timeout", c.DrainTimeout},
+		{"connect_timeout", c.ConnectTimeout},
+		{"dial_timeout", c.DialTimeout},
+		{"answer_timeout", c.AnswerTimeout},
+		{"idle_timeout", c.IdleTimeout},
+		{"send_timeout", c.SendTimeout},
+		{"half_closed", c.HalfClosed},
+		{"drain_timeout", c.DrainTimeout},
 	} {
 		if d.v < 0 {
 			add("%s: %s is negative", d.name, d.v)

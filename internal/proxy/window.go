@@ -113,11 +113,12 @@ func (w *Window) move(pass PassFunc) error {
 	return nil
 }
 
-// Full reports whether a new message would be held back.
-func (w *Window) Full() bool {
+// Full reports whether a message with that identifier would be held back.
+func (w *Window) Full(id uint16) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.held) > 0 || len(w.open) >= w.max
+	_, again := w.open[id]
+	return !again && (len(w.held) > 0 || len(w.open) >= w.max)
 }
 
 // Sizes are how many messages are on their way, and how many held back.
