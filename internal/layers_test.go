@@ -64,7 +64,7 @@ var libraries = map[string][]string{
 	"golang.org/x/text":                       {"codec"},
 	"google.golang.org/grpc":                  {"gateway/exproto"},
 	"google.golang.org/protobuf":              {"gateway/exproto"},
-	"gopkg.in/yaml.v3":                        {"codec", "gateway/mqttsn", "serve", "cmd/iotctl"},
+	"gopkg.in/yaml.v3":                        {"codec", "gateway/mqttsn", "proxy", "serve", "cmd/iotctl"},
 }
 
 // pure families get everything they work on as parameters, so these parts of

@@ -1,0 +1,106 @@
+package fault
+
+import (
+	"fmt"
+
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+)
+
+// refusal is the packet by which the receiver of p refuses it in version v. why says
+// in words why there is none; then ends tells whether the connection is to be closed
+// instead, as the version would have it.
+func refusal(p mqtt.Packet, code mqtt.ReasonCode, v mqtt.Version) (answer mqtt.Packet, ends bool, why string) {
+	if v >= mqtt.V5 {
+		code = reasonOf(code)
+	}
+	switch p := p.(type) {
+	case mqtt.Connect:
+		return mqtt.Connack{Code: code}, true, ""
+	case mqtt.Publish:
+		switch {
+		case p.QoS == 0:
+			return nil, false, "QoS 0 has no answer: dropped"
+		case v < mqtt.V5:
+			return nil, true, fmt.Sprintf("MQTT %v cannot refuse a PUBLISH: closed", v)
+		case p.QoS == 1:
+			return mqtt.Puback{PacketID: p.PacketID, Code: code}, false, ""
+		}
+		return mqtt.Pubrec{PacketID: p.PacketID, Code: code}, false, ""
+	case mqtt.Subscribe:
+		s := mqtt.Suback{PacketID: p.PacketID}
+		for range p.Filters {
+			s.Codes = append(s.Codes, code)
+		}
+		return s, false, ""
+	case mqtt.Unsubscribe:
+		if v < mqtt.V5 {
+			return nil, true, fmt.Sprintf("MQTT %v cannot refuse an UNSUBSCRIBE: closed", v)
+		}
+		u := mqtt.Unsuback{PacketID: p.PacketID}
+		for range p.Filters {
+			u.Codes = append(u.Codes, code)
+		}
+		return u, false, ""
+	case mqtt.Pubrel:
+		if v >= mqtt.V5 {
+			return mqtt.Pubcomp{PacketID: p.PacketID, Code: code}, false, ""
+		}
+	case mqtt.Pubrec:
+		if v >= mqtt.V5 {
+			return mqtt.Pubrel{PacketID: p.PacketID, Code: code}, false, ""
+		}
+	}
+	if v >= mqtt.V5 {
+		return mqtt.Disconnect{Code: code}, true, ""
+	}
+	return nil, true, fmt.Sprintf("MQTT %v has no refusal for %v: closed", v, p.Type())
+}
+
+// reasonOf is the reason code of 5.0 that is nearest to a return code of 3.x.
+func reasonOf(code mqtt.ReasonCode) mqtt.ReasonCode {
+	switch code {
+	case mqtt.V3UnacceptableProtocolVersion:
+		return mqtt.UnsupportedProtocolVersion
+	case mqtt.V3IdentifierRejected:
+		return mqtt.ClientIdentifierNotValid
+	case mqtt.V3ServerUnavailable:
+		return mqtt.ServerUnavailable
+	case mqtt.V3BadUserNameOrPassword:
+		return mqtt.BadUserNameOrPassword
+	case mqtt.V3NotAuthorized:
+		return mqtt.NotAuthorized
+	}
+	return code
+}
+
+// success is the answer that says that p has arrived, nil if it has none.
+func success(p mqtt.Packet) mqtt.Packet {
+	switch p := p.(type) {
+	case mqtt.Publish:
+		switch p.QoS {
+		case 1:
+			return mqtt.Puback{PacketID: p.PacketID}
+		case 2:
+			return mqtt.Pubrec{PacketID: p.PacketID}
+		}
+	case mqtt.Pubrel:
+		return mqtt.Pubcomp{PacketID: p.PacketID}
+	case mqtt.Pubrec:
+		return mqtt.Pubrel{PacketID: p.PacketID}
+	case mqtt.Subscribe:
+		s := mqtt.Suback{PacketID: p.PacketID}
+		for _, f := range p.Filters {
+			s.Codes = append(s.Codes, mqtt.ReasonCode(min(f.QoS, 2)))
+		}
+		return s
+	case mqtt.Unsubscribe:
+		u := mqtt.Unsuback{PacketID: p.PacketID}
+		for range p.Filters {
+			u.Codes = append(u.Codes, mqtt.Success)
+		}
+		return u
+	case mqtt.Pingreq:
+		return mqtt.Pingresp{}
+	}
+	return nil
+}

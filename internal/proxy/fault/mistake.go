@@ -1,0 +1,67 @@
+package fault
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Mistake is what is wrong with a rule or a scenario.
+type Mistake struct {
+	Line   int // in a scenario, from 1; 0 in a rule by itself
+	Column int // in characters, from 1
+	Text   string
+	Hint   string // what may be written instead, "" if that is not known
+}
+
+// Error implements error.
+func (m *Mistake) Error() string {
+	at := fmt.Sprintf("column %d", m.Column)
+	if m.Line > 0 {
+		at = fmt.Sprintf("%d:%d", m.Line, m.Column)
+	}
+	if m.Hint == "" {
+		return at + ": " + m.Text
+	}
+	return fmt.Sprintf("%s: %s; %s", at, m.Text, m.Hint)
+}
+
+// mistakef is a mistake at a column.
+func mistakef(column int, hint, format string, a ...any) *Mistake {
+	return &Mistake{Column: column, Text: fmt.Sprintf(format, a...), Hint: hint}
+}
+
+// nearest is the hint for a word that is none of names.
+func nearest(word string, names []string) string {
+	best, least := "", len(word)/2+1
+	for _, n := range names {
+		if d := distance(word, n); d < least {
+			best, least = n, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	return "one of " + strings.Join(names, ", ")
+}
+
+// distance is how many characters are to be changed, put in or left out to make a
+// of b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
