@@ -138,7 +138,11 @@ func (d MQTT) judge(p *Packet, w *mqttWalk, h mqttHeader, s *mqttState, st *Stre
 // problem turns a finding of the codec into one of the field that it is about.
 func (w *mqttWalk) problem(m mqtt.Malformed) Problem {
 	p := Problem{Off: min(m.Offset, len(w.b)), Text: m.Reason, Rule: m.Clause}
-	p.Len = w.lengthAt(&p.Off)
+	if f, text := fieldAt(w.fields, p.Off); text != nil {
+		p.Off, p.Len = text.Off, text.Len
+	} else if f != nil {
+		p.Len = f.Len
+	}
 	if m.Code == mqtt.Success {
 		p.Warning = true
 	} else {
@@ -147,27 +151,22 @@ func (w *mqttWalk) problem(m mqtt.Malformed) Problem {
 	return p
 }
 
-// lengthAt is the length of the field at off, which moves from the length of a
-// text that is all there to the text.
-func (w *mqttWalk) lengthAt(off *int) int {
-	size := 0
-	fields := w.fields
-	for len(fields) > 0 {
-		i := slices.IndexFunc(fields, func(f Field) bool { return f.Off <= *off && *off < f.End() && f.Mask == 0 })
-		if i < 0 {
-			break
-		}
+// fieldAt returns the largest field that begins at off; nil if none does. text is
+// what it is the length of, if that is there.
+func fieldAt(fields []Field, off int) (f, text *Field) {
+	for i := range fields {
 		f := &fields[i]
-		if f.Off == *off {
-			size = f.Len
+		switch {
+		case f.Off == off && f.Len > 0:
 			if f.Of.Off == f.End() && i+1 < len(fields) && fields[i+1].Name+mqttLength == f.Name && fields[i+1].Len == f.Of.Len {
-				size += f.Of.Len
+				text = &fields[i+1]
 			}
-			break
+			return f, text
+		case f.Off < off && off < f.End():
+			return fieldAt(f.Kids, off)
 		}
-		fields = f.Kids
 	}
-	return size
+	return nil, nil
 }
 
 // mqttAdvice is what a receiver of a packet of type t that breaks a rule does.

@@ -3,6 +3,7 @@ package dissect
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
@@ -34,9 +35,17 @@ func (w *mqttWalk) header(h mqttHeader) {
 		length := &w.fields[1]
 		length.Of = Span{w.at, n}
 		if missing := w.at + n - len(w.b); missing > 0 {
-			length.Note = strings.TrimPrefix(fmt.Sprintf("%s, %d bytes missing", length.Note, missing), ", ")
+			length.Note = strings.TrimPrefix(length.Note+", "+plural(missing, "byte")+" missing", ", ")
 		}
 	}
+}
+
+// plural is n things.
+func plural(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return strconv.Itoa(n) + " " + thing
 }
 
 // body takes what follows the header.

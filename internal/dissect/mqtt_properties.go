@@ -44,7 +44,7 @@ func (w *mqttWalk) properties(where mqtt.Where, of string) {
 // property takes one property. whole: all of the block is there.
 func (w *mqttWalk) property(where mqtt.Where, whole bool) {
 	id := mqtt.PropertyID(w.b[w.at])
-	name := strings.ReplaceAll(id.String(), "-", " ")
+	name := strings.NewReplacer("-", " ", "qos", "QoS").Replace(id.String())
 	if id.Wire() == mqtt.WireNone {
 		f := w.number("property identifier", Structure, 1, "unknown")
 		f.Note = fmt.Sprintf("no property has identifier %d", uint8(id))
@@ -132,11 +132,12 @@ func (w *mqttWalk) overrun(name string, in *mqttWalk) {
 	off, size := last.Off, last.Len
 	text := name + " is cut short by the end of the properties"
 	if n := last.Of.Len; n > 0 {
-		text = fmt.Sprintf("%s needs %d bytes, the properties have none left", name, n)
+		size += min(n, max(len(w.b)-last.End(), 0))
+		text = fmt.Sprintf("%s needs %s, the properties have none left", name, plural(n, "byte"))
 	} else if len(in.fields) > 1 && in.fields[len(in.fields)-2].Of.Len > 0 {
 		length := in.fields[len(in.fields)-2]
 		off, size = length.Off, length.Len
-		text = fmt.Sprintf("%s needs %d bytes, the properties have %d left", name, length.Of.Len, last.Len)
+		text = fmt.Sprintf("%s needs %s, the properties have %d left", name, plural(length.Of.Len, "byte"), last.Len)
 	}
 	w.bad = &Malformed{Problem{Off: off, Len: size, Text: text, Rule: "MQTT-2.2.2.2"}}
 }

@@ -297,8 +297,8 @@ func checkForm(f *dissect.Field, b []byte) string {
 			v = 1
 		}
 	}
-	if f.Of != (dissect.Span{}) && (!number || f.Form == dissect.Opaque || f.Of.Off < 0 || v != uint64(f.Of.Len)) {
-		return fmt.Sprintf("value %v, in form %q, counts %+v", f.Value, f.Form, f.Of)
+	if f.Of != (dissect.Span{}) && (!number || f.Of.Off < 0 || v != uint64(f.Of.Len)) {
+		return fmt.Sprintf("value %v counts %+v", f.Value, f.Of)
 	}
 	if f.Mask != 0 && (len(b) == 0 || len(b) > 8 || len(b) < 8 && f.Mask>>(8*len(b)) != 0) {
 		return fmt.Sprintf("the mask %#x is not within %d bytes", f.Mask, len(b))
