@@ -20,11 +20,12 @@ var ErrNoIdentifier = errors.New("all packet identifiers are in use")
 type Exchanges struct {
 	// Change gives the QoS that a message goes on with.
 	Change func(qos uint8) uint8
-	// Raised is how many messages that come with QoS 0 may be on their way with
-	// another at a time; the others stay at QoS 0. 0 is none.
-	Raised int
+	// Map says that messages that come with QoS 0 may get another: then the
+	// identifiers of all others have to be known, so that theirs differ.
+	Map bool
 
 	mu         sync.Mutex
+	most       int // see Raise
 	bySender   map[uint16]*exchange
 	byReceiver map[uint16]*exchange
 	next       uint16
@@ -63,9 +64,13 @@ func (x *Exchanges) change(qos uint8) uint8 {
 	return min(x.Change(qos), 2)
 }
 
-// maps reports whether identifiers can be other than the sender's: only then do
-// exchanges that change nothing have to be known.
-func (x *Exchanges) maps() bool { return x.Raised > 0 }
+// Raise says how many messages that come with QoS 0 may be on their way with another
+// at a time; the others stay at QoS 0. At first it is none.
+func (x *Exchanges) Raise(most int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.most = most
+}
 
 // Publish is asked about each message.
 func (x *Exchanges) Publish(p *mqtt.Publish) (Forward, error) {
@@ -80,10 +85,10 @@ func (x *Exchanges) Publish(p *mqtt.Publish) (Forward, error) {
 		x.forget(e) // the sender has forgotten that exchange itself
 	}
 	switch {
-	case p.QoS == 0 && to > 0 && x.raised >= x.Raised:
+	case p.QoS == 0 && to > 0 && x.raised >= x.most:
 		same.Lowered = true
 		return same, nil
-	case to == p.QoS && (p.QoS == 0 || !x.maps()):
+	case to == p.QoS && (p.QoS == 0 || !x.Map):
 		return same, nil
 	}
 	e := &exchange{sender: p.PacketID, from: p.QoS, to: to}
@@ -184,7 +189,7 @@ func (e *exchange) last(a Ack) Ack {
 // Request maps the identifier of a SUBSCRIBE or UNSUBSCRIBE, which shares the
 // identifiers with the messages of the client.
 func (x *Exchanges) Request(id uint16) (uint16, error) {
-	if !x.maps() {
+	if !x.Map {
 		return id, nil
 	}
 	x.mu.Lock()

@@ -1,0 +1,111 @@
+// Package limits lets a proxy hold clients to rates, sizes and counts.
+//
+// What is above a limit is delayed, which is back-pressure on the client; or dropped,
+// and acknowledged with code 0x97 to clients of 5.0 and as if all were well to those
+// of 3.x; or it ends the connection, with the code that 5.0 has for it: 0x96 for
+// rates, 0x95 for sizes, 0x93 for messages in flight. Too many connections are
+// refused with 0x97 or 0x9F, and with 3 to clients of 3.x.
+//
+// Clients of 5.0 are told the packet size and the messages in flight in CONNACK, so
+// that well-behaved ones never meet these limits.
+package limits
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/iotctl/iotctl/internal/transport"
+)
+
+// What becomes of that which is above a limit.
+const (
+	Delay      = "delay"
+	Drop       = "drop"
+	Disconnect = "disconnect"
+)
+
+// Config is the limits; those that are zero are none.
+type Config struct {
+	// ConnectionsPerAddress is how many connections an address may have at a time.
+	ConnectionsPerAddress int `yaml:"connections-per-address"`
+	// ConnectRate is of all CONNECT packets together, as in 100/s.
+	ConnectRate Rate `yaml:"connect-rate"`
+	// ConnectRatePerAddress is of those from one address.
+	ConnectRatePerAddress Rate `yaml:"connect-rate-per-address"`
+	// Publish is about messages that a client sends, Deliver about those that it gets.
+	Publish Flow `yaml:"publish"`
+	Deliver Flow `yaml:"deliver"`
+}
+
+// Flow limits the messages of one direction of a connection.
+type Flow struct {
+	// Messages is of PUBLISH packets, as in 10/s.
+	Messages Rate `yaml:"messages"`
+	// Bytes is of whole packets, as in 64KB/s; what is above is found out afterwards,
+	// so that one packet may be larger.
+	Bytes Rate `yaml:"bytes"`
+	// PacketSize is of a whole PUBLISH, in bytes. It cannot be delayed.
+	PacketSize Count `yaml:"packet-size"`
+	// InFlight is of messages with QoS 1 and 2 that wait for their acknowledgement.
+	InFlight Count `yaml:"in-flight"`
+}
+
+// Rate is an amount per time, and what becomes of what is above it: "delay"
+// (default), "drop" or "disconnect".
+type Rate struct {
+	Rate transport.Rate `yaml:"rate"`
+	Over string         `yaml:"over"`
+}
+
+// Count is an amount, and what becomes of what is above it: "delay", "drop" or
+// "disconnect". "" is "delay" for messages in flight, else "drop".
+type Count struct {
+	Most int    `yaml:"most"`
+	Over string `yaml:"over"`
+}
+
+// Validate returns every problem, each with its name in the configuration.
+func (c Config) Validate() error {
+	var errs []error
+	if c.ConnectionsPerAddress < 0 {
+		errs = append(errs, fmt.Errorf("connections-per-address: %d is negative", c.ConnectionsPerAddress))
+	}
+	errs = append(errs,
+		oneOf("connect-rate.over", c.ConnectRate.Over, Delay, Disconnect),
+		oneOf("connect-rate-per-address.over", c.ConnectRatePerAddress.Over, Delay, Disconnect),
+		c.Publish.validate("publish"), c.Deliver.validate("deliver"))
+	return errors.Join(errs...)
+}
+
+func (f Flow) validate(path string) error {
+	errs := []error{
+		oneOf(path+".messages.over", f.Messages.Over, Delay, Drop, Disconnect),
+		oneOf(path+".bytes.over", f.Bytes.Over, Delay, Drop, Disconnect),
+		oneOf(path+".packet-size.over", f.PacketSize.Over, Drop, Disconnect),
+		oneOf(path+".in-flight.over", f.InFlight.Over, Delay, Drop, Disconnect),
+	}
+	if f.PacketSize.Most < 0 || f.PacketSize.Most > math.MaxInt32 {
+		errs = append(errs, fmt.Errorf("%s.packet-size.most: %d is out of range", path, f.PacketSize.Most))
+	}
+	if f.InFlight.Most < 0 || f.InFlight.Most > math.MaxUint16 {
+		errs = append(errs, fmt.Errorf("%s.in-flight.most: %d is out of range: want 0 to %d", path, f.InFlight.Most, math.MaxUint16))
+	}
+	return errors.Join(errs...)
+}
+
+func oneOf(path, value string, of ...string) error {
+	if value == "" {
+		return nil
+	}
+	for _, o := range of {
+		if value == o {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: %.40q is none of %q", path, value, of)
+}
+
+func (f Flow) none() bool {
+	return f.Messages.Rate.Count == 0 && f.Bytes.Rate.Count == 0 && f.PacketSize.Most == 0 && f.InFlight.Most == 0
+}

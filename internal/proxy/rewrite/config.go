@@ -1,0 +1,272 @@
+// Package rewrite changes packets on their way through a proxy: topics both ways,
+// client identifiers, credentials, QoS, retain, keep alive, session expiry and user
+// properties.
+//
+// The client sees its own names of topics, and the broker its own: the client's
+// publishes, will, response topics, subscriptions and unsubscriptions are turned into
+// the broker's, and what the broker delivers into the client's. Topics that begin
+// with "$" are the same on both sides, and "$share/group/" stays in front.
+//
+// What has no name on the other side is refused, never sent under a wrong one: a
+// message with code 0x90, a filter with 0x8F. A client of 3.x is told that all is
+// well with the message, and 0x80 for the filter.
+package rewrite
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/proxy"
+	"github.com/iotctl/iotctl/internal/router"
+)
+
+// Config says what is changed. The zero value changes nothing. Templates take %c for
+// the client's own identifier and %u for its own user name; %% is a percent sign.
+type Config struct {
+	Topics Topics `yaml:"topics"`
+	// ClientID is a template of the identifier that the broker sees: "site1-%c".
+	ClientID string `yaml:"client-id"`
+	// Credentials are what the broker is shown in the place of the client's.
+	Credentials Credentials `yaml:"credentials"`
+	// Publish is about messages of the client and its will, Deliver about those that
+	// it gets, and the QoS that it subscribes with.
+	Publish Message `yaml:"publish"`
+	Deliver Message `yaml:"deliver"`
+	// KeepAlive is what the broker is told in the place of the client's own. Where it
+	// is shorter than that, the proxy pings. 0 changes nothing.
+	KeepAlive time.Duration `yaml:"keep-alive"`
+	// SessionExpiry is the most that a 5.0 client may ask for; nil is no limit.
+	SessionExpiry *time.Duration `yaml:"session-expiry"`
+	// UserProperties are added to and taken from packets of 5.0.
+	UserProperties []UserProperty `yaml:"user-properties"`
+}
+
+// Topics are templates and expressions. The client's name of a topic becomes the
+// broker's in this order: strip, map, prefix; and the other way round.
+type Topics struct {
+	// Prefix is in front of the broker's names alone. It ends in "/": "tenants/%u/".
+	Prefix string `yaml:"prefix"`
+	// Strip is in front of the client's names alone. It ends in "/". The client has no
+	// other topics then.
+	Strip string `yaml:"strip"`
+	// Map are expressions, of which the first that matches is applied.
+	Map []Mapping `yaml:"map"`
+}
+
+// Mapping turns the client's names that From matches as a whole into To, with $1 for
+// what the first group has matched. Back and BackTo are the same for the broker's
+// names; they may be left out if From and To have groups such as (.*), (.+) and
+// ([^/]+) alone, each used once: the other way round follows from them then.
+type Mapping struct {
+	From   string `yaml:"from"`
+	To     string `yaml:"to"`
+	Back   string `yaml:"back"`
+	BackTo string `yaml:"back-to"`
+}
+
+// Credentials replace those of the client. The password comes from a file or the
+// environment, so that no list of processes shows it.
+type Credentials struct {
+	Username     string `yaml:"username"` // a template
+	PasswordFile string `yaml:"password-file"`
+	PasswordEnv  string `yaml:"password-env"`
+	// Remove sends neither user name nor password on.
+	Remove bool `yaml:"remove"`
+}
+
+// Message is what becomes of messages of one direction.
+type Message struct {
+	// MinQoS and MaxQoS bound the QoS that messages go on with: the proxy completes
+	// the exchanges with both sides. MaxQoS nil is 2. A message that comes with QoS 0
+	// and goes on with another is sent once, and not again after a reconnect.
+	MinQoS uint8  `yaml:"min-qos"`
+	MaxQoS *uint8 `yaml:"max-qos"`
+	// Retain is "strip" or "force"; "" leaves the flag alone.
+	Retain string `yaml:"retain"`
+}
+
+// UserProperty is added to, or with Remove taken from, packets of the types and
+// direction.
+type UserProperty struct {
+	// Direction is "c2s" or "s2c"; "" is both.
+	Direction string `yaml:"direction"`
+	// Types are names of packets, as in [PUBLISH, CONNECT], and WILL; empty is PUBLISH.
+	Types []string `yaml:"types"`
+	Name  string   `yaml:"name"`
+	// Value is a template.
+	Value string `yaml:"value"`
+	// Remove takes all properties of that name away.
+	Remove bool `yaml:"remove"`
+}
+
+const (
+	strip = "strip"
+	force = "force"
+)
+
+// Validate returns every problem, each with its name in the configuration.
+func (c Config) Validate() error {
+	_, err := c.compile()
+	return err
+}
+
+// plan is a Config made ready, apart from files and the environment.
+type plan struct {
+	c          Config
+	maps       []mapping
+	properties []userProperty
+}
+
+func (c Config) compile() (*plan, error) {
+	p := &plan{c: c}
+	errs := []error{
+		validateAffix("topics.prefix", c.Topics.Prefix), validateAffix("topics.strip", c.Topics.Strip),
+		c.Publish.validate("publish"), c.Deliver.validate("deliver"), c.Credentials.validate(),
+		validateTemplate("client-id", c.ClientID), validateTemplate("credentials.username", c.Credentials.Username),
+	}
+	if n := len(c.Topics.Map); n > maxMappings {
+		errs = append(errs, fmt.Errorf("topics.map: %d expressions, at most %d", n, maxMappings))
+	}
+	for i, m := range c.Topics.Map {
+		made, err := compileMapping(m)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("topics.map[%d].%w", i, err))
+		}
+		p.maps = append(p.maps, made)
+	}
+	for i, u := range c.UserProperties {
+		made, err := compileUserProperty(u)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("user-properties[%d].%w", i, err))
+		}
+		p.properties = append(p.properties, made)
+	}
+	if c.KeepAlive < 0 || c.KeepAlive > 65535*time.Second || c.KeepAlive%time.Second != 0 {
+		errs = append(errs, fmt.Errorf("keep-alive: %v: want whole seconds up to 18h12m15s", c.KeepAlive))
+	}
+	if e := c.SessionExpiry; e != nil && (*e < 0 || *e >= (1<<32-1)*time.Second) {
+		errs = append(errs, fmt.Errorf("session-expiry: %v is out of range", *e))
+	}
+	return p, errors.Join(errs...)
+}
+
+func validateAffix(path, s string) error {
+	if s == "" {
+		return nil
+	}
+	if !strings.HasSuffix(s, "/") {
+		return fmt.Errorf("%s: %q is no whole levels: want %q", path, s, s+"/")
+	}
+	if strings.HasPrefix(s, "$") {
+		return fmt.Errorf(`%s: %q: topics that begin with "$" are the broker's own`, path, s)
+	}
+	if err := router.ValidateName(s); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return validateTemplate(path, s)
+}
+
+func (m Message) validate(path string) error {
+	var errs []error
+	most := uint8(2)
+	if m.MaxQoS != nil {
+		most = *m.MaxQoS
+	}
+	if most > 2 {
+		errs = append(errs, fmt.Errorf("%s.max-qos: %d: want 0, 1 or 2", path, most))
+	}
+	if m.MinQoS > most {
+		errs = append(errs, fmt.Errorf("%s.min-qos: %d is above the maximum, %d", path, m.MinQoS, most))
+	}
+	if m.Retain != "" && m.Retain != strip && m.Retain != force {
+		errs = append(errs, fmt.Errorf("%s.retain: %.40q is neither %s nor %s", path, m.Retain, strip, force))
+	}
+	return errors.Join(errs...)
+}
+
+func (m Message) changesQoS() bool { return m.MinQoS > 0 || m.MaxQoS != nil && *m.MaxQoS < 2 }
+
+func (m Message) qos(q uint8) uint8 {
+	q = max(q, m.MinQoS)
+	if m.MaxQoS != nil {
+		q = min(q, *m.MaxQoS)
+	}
+	return q
+}
+
+func (m Message) retain(r bool) bool {
+	switch m.Retain {
+	case strip:
+		return false
+	case force:
+		return true
+	}
+	return r
+}
+
+func (c Credentials) validate() error {
+	switch {
+	case c.PasswordFile != "" && c.PasswordEnv != "":
+		return errors.New("credentials.password-env: a password has one source; password-file is there, too")
+	case c.Remove && (c.Username != "" || c.PasswordFile != "" || c.PasswordEnv != ""):
+		return errors.New("credentials.remove: has no meaning beside others to send")
+	}
+	return nil
+}
+
+// password reads it; nil if there is none to set.
+func (c Credentials) password() ([]byte, error) {
+	var b []byte
+	switch {
+	case c.PasswordFile != "":
+		var err error
+		if b, err = os.ReadFile(c.PasswordFile); err != nil {
+			return nil, fmt.Errorf("credentials.password-file: %w", err)
+		}
+		b = []byte(strings.TrimRight(string(b), "\r\n"))
+	case c.PasswordEnv != "":
+		s, ok := os.LookupEnv(c.PasswordEnv)
+		if !ok {
+			return nil, fmt.Errorf("credentials.password-env: %s is not set", c.PasswordEnv)
+		}
+		b = []byte(s)
+	default:
+		return nil, nil
+	}
+	if len(b) > mqtt.MaxFieldBytes {
+		return nil, fmt.Errorf("credentials: the password has %d bytes, at most %d are possible", len(b), mqtt.MaxFieldBytes)
+	}
+	return b, nil
+}
+
+// Factory changes the packets of each connection.
+type Factory struct {
+	plan
+	password []byte
+}
+
+// New makes a factory; nil if c changes nothing. It reads the password.
+func New(c Config) (*Factory, error) {
+	p, err := c.compile()
+	if err != nil {
+		return nil, err
+	}
+	f := &Factory{plan: *p}
+	if f.password, err = c.Credentials.password(); err != nil {
+		return nil, err
+	}
+	none := c.Topics.Prefix == "" && c.Topics.Strip == "" && len(p.maps) == 0 && c.ClientID == "" &&
+		c.Credentials == (Credentials{}) && c.Publish == (Message{}) && c.Deliver == (Message{}) &&
+		c.KeepAlive == 0 && c.SessionExpiry == nil && len(p.properties) == 0
+	if none {
+		return nil, nil
+	}
+	return f, nil
+}
+
+// Open implements proxy.Factory.
+func (f *Factory) Open(c *proxy.Conn) (proxy.Stage, error) { return newStage(f, c) }

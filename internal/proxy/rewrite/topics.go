@@ -1,0 +1,150 @@
+package rewrite
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/iotctl/iotctl/internal/router"
+)
+
+// topics turns the client's names of topics into the broker's and back.
+type topics struct {
+	prefix, strip string
+	there, back   []*expression
+}
+
+// errName says that a topic has no name on the other side.
+var errName = errors.New("the topic has no name on the other side")
+
+// newTopics puts a client's names into templates and expressions.
+func newTopics(p *plan, n names) (*topics, error) {
+	c := p.c.Topics
+	if c.Prefix == "" && c.Strip == "" && len(p.maps) == 0 {
+		return nil, nil
+	}
+	t := new(topics)
+	var err error
+	if t.prefix, err = expand(c.Prefix, n, level); err != nil {
+		return nil, err
+	}
+	if t.strip, err = expand(c.Strip, n, level); err != nil {
+		return nil, err
+	}
+	for _, m := range p.maps {
+		there, err := m.there.compile(n)
+		if err != nil {
+			return nil, err
+		}
+		back, err := m.back.compile(n)
+		if err != nil {
+			return nil, err
+		}
+		t.there, t.back = append(t.there, there), append(t.back, back)
+	}
+	return t, nil
+}
+
+// own reports whether a topic or filter is the broker's own, the same on both sides.
+func own(topic string) bool { return strings.HasPrefix(topic, "$") }
+
+// toServer is the broker's name of a topic.
+func (t *topics) toServer(topic string) (string, error) {
+	if t == nil || own(topic) {
+		return topic, nil
+	}
+	topic, ok := strings.CutPrefix(topic, t.strip)
+	if !ok || topic == "" {
+		return "", errName
+	}
+	topic = apply(t.there, topic)
+	if own(topic) {
+		return "", errName
+	}
+	return valid(t.prefix + topic)
+}
+
+// toClient is the client's name of a topic.
+func (t *topics) toClient(topic string) (string, error) {
+	if t == nil || own(topic) {
+		return topic, nil
+	}
+	topic, ok := strings.CutPrefix(topic, t.prefix)
+	if !ok || topic == "" {
+		return "", errName
+	}
+	topic = apply(t.back, topic)
+	if own(topic) {
+		return "", errName
+	}
+	return valid(t.strip + topic)
+}
+
+func apply(list []*expression, topic string) string {
+	for _, e := range list {
+		if mapped, ok := e.name(topic); ok {
+			return mapped
+		}
+	}
+	return topic
+}
+
+func valid(topic string) (string, error) {
+	if router.ValidateName(topic) != nil {
+		return "", errName
+	}
+	return topic, nil
+}
+
+// filter is the broker's form of a topic filter.
+func (t *topics) filter(filter string) (string, error) {
+	group, inner, shared, err := router.SplitShared(filter)
+	if err != nil || router.ValidateFilter(filter) != nil {
+		return "", errFilter
+	}
+	if t == nil || own(inner) {
+		return filter, nil
+	}
+	if inner, err = t.without(inner); err != nil {
+		return "", err
+	}
+	for _, e := range t.there {
+		mapped, ok, err := e.filter(inner)
+		if err != nil {
+			return "", err
+		}
+		if ok {
+			inner = mapped
+			break
+		}
+	}
+	if own(inner) {
+		return "", errFilter
+	}
+	inner = t.prefix + inner
+	if shared {
+		inner = "$share/" + group + "/" + inner
+	}
+	if router.ValidateFilter(inner) != nil {
+		return "", errFilter
+	}
+	return inner, nil
+}
+
+// without takes strip, of which each level may be met by a wildcard, from the front
+// of a filter.
+func (t *topics) without(filter string) (string, error) {
+	if t.strip == "" {
+		return filter, nil
+	}
+	for want := range strings.SplitSeq(strings.TrimSuffix(t.strip, "/"), "/") {
+		l, rest, more := strings.Cut(filter, "/")
+		switch {
+		case l == "#":
+			return "#", nil
+		case l != "+" && l != want, !more:
+			return "", errFilter
+		}
+		filter = rest
+	}
+	return filter, nil
+}
