@@ -35,7 +35,6 @@ type Set struct {
 	opened map[string]uint64 // connections of each client so far
 	same   map[string]int    // rules of the same text so far
 	count  int               // rules so far
-	closed bool
 
 	running sync.WaitGroup
 }

@@ -3,6 +3,7 @@ package fault
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -91,7 +92,7 @@ func (t *Template) parseFields(args []word) *Mistake {
 		d := draft{typ: t.Type}
 		if err := d.set(s); err != nil {
 			hint := ""
-			if err == errNoField {
+			if errors.Is(err, errNoField) {
 				hint = "fields of " + t.Type.String() + ": " + strings.Join(fieldsOf(t.Type), ", ") + ", properties"
 			}
 			return mistakef(s.column, hint, "%s: %v", name, err)
@@ -154,7 +155,7 @@ type draft struct {
 	replaced map[string]bool // lists that a setting has begun anew
 }
 
-var errNoField = fmt.Errorf("no field of this packet")
+var errNoField = errors.New("no field of this packet")
 
 // fieldsOf lists the fields of a packet, beside properties.
 func fieldsOf(t mqtt.Type) []string {
