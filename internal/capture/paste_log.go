@@ -1,0 +1,73 @@
+package capture
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Runs of bytes within other text.
+var (
+	spacedRun = regexp.MustCompile(`(?i)\b[0-9a-f]{2}([ :-][0-9a-f]{2})+\b`)
+	solidRun  = regexp.MustCompile(`(?i)\b(0x)?[0-9a-f]{8,}\b|\b0x[0-9a-f]{2,}\b`)
+	listRun   = regexp.MustCompile(`(?i)\b0x[0-9a-f]{1,2}(,? +0x[0-9a-f]{1,2})+\b`)
+	dateRun   = regexp.MustCompile(`\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d([.,]\d+)?`)
+)
+
+// run returns the longest run of bytes in a line, and where it is.
+func run(line string) (b []byte, from, to int) {
+	line = dateRun.ReplaceAllStringFunc(line, blank)
+	for _, re := range []*regexp.Regexp{listRun, spacedRun, solidRun} {
+		for _, at := range re.FindAllStringIndex(line, -1) {
+			var found []byte
+			for _, t := range tokens(line[at[0]:at[1]], separators) {
+				digits, ok := hexToken(t.text)
+				if !ok {
+					found = nil
+					break
+				}
+				found = appendHex(found, digits)
+			}
+			if len(found) >= len(b) && len(found) > 0 {
+				b, from, to = found, at[0], at[1]
+			}
+		}
+	}
+	return b, from, to
+}
+
+func looksLog(p *pasting) string {
+	for _, line := range p.lines {
+		if b, _, _ := run(line); len(b) >= 2 {
+			return "text with bytes in it"
+		}
+	}
+	return ""
+}
+
+// readLog takes the longest run of bytes of each line that has one of at least two.
+func readLog(p *pasting) error {
+	without := 0
+	for n, line := range p.lines {
+		b, from, to := run(line)
+		if len(b) < 2 {
+			if strings.TrimSpace(line) != "" {
+				without++
+			}
+			continue
+		}
+		p.add(b)
+		if len(p.packets) <= 3 {
+			p.note("line %d: columns %d to %d are read, %q", n+1, from+1, to, clip(line[from:to]))
+		}
+	}
+	if len(p.packets) > 3 {
+		p.note("and so on, %d lines in all", len(p.packets))
+	}
+	if without > 0 {
+		p.note("lines without bytes: %d", without)
+	}
+	if len(p.packets) == 0 {
+		return p.fail(0, 0, "", "no bytes in the text")
+	}
+	return nil
+}
