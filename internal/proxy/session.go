@@ -244,14 +244,15 @@ func (s *session) sayGoodbye(e *End) {
 			_ = s.server.CloseReason(e.Why)
 		})
 	}
-	st.sinks[ToClient].last(s.wordsForClient(e))
+	st.sinks[ToClient].last(s.wordsForClient(e, st.told.Load()))
 	linger(s.e, s.client)
 	_ = s.client.CloseReason(e.Why)
 	wg.Wait()
 }
 
-// wordsForClient is what a client is told at the end; nil for nothing.
-func (s *session) wordsForClient(e *End) []byte {
+// wordsForClient is what a client is told at the end, which has been told the broker's
+// answer to its CONNECT or not; nil for nothing.
+func (s *session) wordsForClient(e *End, told bool) []byte {
 	if e.Client == 0 || s.version == 0 {
 		return nil
 	}
@@ -261,7 +262,7 @@ func (s *session) wordsForClient(e *End) []byte {
 		props = props.AppendString(mqtt.PropReasonString, e.Text)
 	}
 	switch {
-	case !s.state.told.Load():
+	case !told:
 		p = mqtt.Connack{Code: e.Client, Properties: props}
 	case s.version == mqtt.V5 && e.Client.AllowedIn(mqtt.TypeDisconnect):
 		p = mqtt.Disconnect{Code: e.Client, Properties: props}

@@ -9,11 +9,16 @@ import "net"
 // false, and nothing has changed, for other connections, and where there is no such
 // thing. Nobody may read or write c meanwhile.
 func Detach(c Conn) (fd int, ok bool) {
-	s := plain(c)
-	if s == nil || s.raw == nil {
+	if !Detachable(c) {
 		return -1, false
 	}
-	return s.detach()
+	return plain(c).detach()
+}
+
+// Detachable reports whether Detach would do, as long as there are descriptors left.
+func Detachable(c Conn) bool {
+	s := plain(c)
+	return s != nil && s.raw != nil
 }
 
 // Abort closes c in such a way that its peer sees a reset, where there is one.
