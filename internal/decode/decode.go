@@ -47,6 +47,7 @@ type Note struct {
 	Direction dissect.Direction
 	Time      time.Time // zero: unknown
 	Frames    []int
+	Packet    int // Number of the one it is about; 0: none
 	Text      string
 	Hint      string // what to do about it, "" for nothing
 }

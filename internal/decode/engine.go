@@ -159,25 +159,39 @@ func (e *Engine) finish(s *stream, at time.Time) error {
 			return err
 		}
 	}
+	if err := e.settle(s); err != nil {
+		return err
+	}
 	return e.note(Note{Kind: Ended, Stream: &s.Stream, Time: at})
 }
 
 // Flush reads what has waited for more to be known, as far as it can be: who reads
 // from a pipe calls it when nothing has come for a while.
 func (e *Engine) Flush() error {
-	for len(e.queue) > 0 {
-		for i := range e.queue {
-			if l := e.queue[i].level; l != nil && l.state == undecided {
-				if err := e.decide(l, true); err != nil {
-					return err
-				}
+	return e.settle(nil)
+}
+
+// settle decides all that waits of s, or of all streams for nil.
+func (e *Engine) settle(s *stream) error {
+	for {
+		some := false
+		for i := 0; i < len(e.queue); i++ { // which grows by notes
+			l := e.queue[i].level
+			if l == nil || l.state != undecided || s != nil && l.s != s {
+				continue
 			}
+			some = true
+			if err := e.decide(l, true); err != nil {
+				return err
+			}
+		}
+		if !some {
+			return nil
 		}
 		if err := e.replay(); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // Close says that nothing more comes at all.

@@ -14,6 +14,7 @@ type reader struct {
 	sizer  dissect.Sizer // nil: d cannot tell
 	st     dissect.Stream
 	halves [3]half
+	ended  [3]bool
 }
 
 // half is one direction of a reader.
@@ -40,6 +41,31 @@ type mark struct {
 
 // read cuts p into packets.
 func (l *level) read(e *Engine, p *piece) error {
+	if err := l.cut(e, p); err != nil || !p.end {
+		return err
+	}
+	l.ended[p.dir] = true
+	if p.dir == dissect.Unknown || !l.ended[dissect.FromClient] || !l.ended[dissect.FromServer] {
+		return nil
+	}
+	return l.open(e, p)
+}
+
+// open says what has not been answered.
+func (l *level) open(e *Engine, p *piece) error {
+	f, ok := l.d.(dissect.Finisher)
+	if !ok {
+		return nil
+	}
+	for _, o := range f.Finish(&l.st) {
+		if err := e.note(Note{Kind: Open, Stream: &l.s.Stream, Time: p.time, Packet: o.Number, Text: o.Text, Hint: o.Advice}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *level) cut(e *Engine, p *piece) error {
 	h := &l.halves[p.dir]
 	if p.whole {
 		return l.datagram(e, h, p)

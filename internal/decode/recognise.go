@@ -45,7 +45,11 @@ func (e *Engine) decide(l *level, force bool) error {
 		if !force && (pieces < 2 || size < 16) {
 			return nil
 		}
-		return e.passOver(l, force || pieces >= sniffPieces || size >= sniffBytes)
+		sure := force || pieces >= sniffPieces || size >= sniffBytes
+		if r := l.later(e.o.Dissectors); sure && r.d != nil && !l.foreigner() {
+			return e.choose(l, r, reading{})
+		}
+		return e.passOver(l, sure)
 	}
 	best := all[0]
 	if best.c <= dissect.Possible && !best.home && l.foreigner() {
@@ -111,6 +115,32 @@ func (l *level) readings(dissectors []dissect.Dissector) (all []reading, pieces,
 		return 0
 	})
 	return all, pieces, size
+}
+
+// later looks for packets further on, where the capture began within one.
+func (l *level) later(dissectors []dissect.Dissector) reading {
+	if !l.joined {
+		return reading{}
+	}
+	for i := range l.heads {
+		h := &l.heads[i]
+		if h.whole {
+			continue
+		}
+		hint := dissect.Hint{Port: l.s.Server.Port(), Direction: dissect.Direction(i)}
+		b := h.bytes[:min(len(h.bytes), sniffBytes)]
+		for at := 1; at < len(b); at++ {
+			for _, d := range dissectors {
+				if _, ok := d.(dissect.Sizer); !ok {
+					continue
+				}
+				if c, why := d.Sniff(b[at:], hint); c >= dissect.Likely {
+					return reading{d: d, c: c, why: fmt.Sprintf("%s, after %s: a guess", why, plural(at, "byte")), dir: dissect.Direction(i)}
+				}
+			}
+		}
+	}
+	return reading{}
 }
 
 // sniff asks d about the beginning of a direction.

@@ -1,0 +1,456 @@
+package decode
+
+import (
+	"bytes"
+	"compress/flate"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/capture"
+	"github.com/iotctl/iotctl/internal/dissect"
+)
+
+// talk is a connection whose bytes a test hands to an engine.
+type talk struct {
+	t    *testing.T
+	e    *Engine
+	flow *capture.Flow
+	at   time.Time
+	n    int
+}
+
+func newTalk(t *testing.T, e *Engine, number int) *talk {
+	return &talk{
+		t: t, e: e, at: time.Unix(1_700_000_000, 0),
+		flow: &capture.Flow{
+			Number: number, Transport: "tcp", Client: netip.MustParseAddrPort("10.0.0.1:40000"), Server: netip.MustParseAddrPort("10.0.0.2:45678"),
+		},
+	}
+}
+
+func (k *talk) chunk(c capture.Chunk) {
+	k.t.Helper()
+	k.n++
+	k.at = k.at.Add(time.Millisecond)
+	c.Flow, c.Time, c.Frames = k.flow, k.at, []int{k.n}
+	c.Bytes = bytes.Clone(c.Bytes)
+	if err := k.e.Chunk(c); err != nil {
+		k.t.Fatal(err)
+	}
+	for i := range c.Bytes {
+		c.Bytes[i] = 0xee // nobody may have kept it
+	}
+	c.Frames[0] = -1
+}
+
+func (k *talk) client(b []byte) {
+	k.t.Helper()
+	k.chunk(capture.Chunk{Direction: dissect.FromClient, Bytes: b})
+}
+func (k *talk) server(b []byte) {
+	k.t.Helper()
+	k.chunk(capture.Chunk{Direction: dissect.FromServer, Bytes: b})
+}
+
+func (k *talk) end() {
+	k.t.Helper()
+	k.chunk(capture.Chunk{Direction: dissect.FromClient, End: true})
+	k.chunk(capture.Chunk{Direction: dissect.FromServer, End: true})
+}
+
+const (
+	connect4 = "10 0d 0004 4d515454 04 02 003c 0001 61"
+	connack4 = "20 02 00 00"
+	connect5 = "10 0e 0004 4d515454 05 02 003c 00 0001 61"
+	connack5 = "20 03 00 00 00"
+	publish4 = "30 05 0001 61 6263"
+	publish5 = "30 05 0001 61 00 62"
+)
+
+// TestPacketsThatSpanChunks has each packet's frames, offset and time.
+func TestPacketsThatSpanChunks(t *testing.T) {
+	e, c := engine(t, Options{})
+	k := newTalk(t, e, 1)
+	all := unhex(t, connect4+publish4+publish4)
+	cuts := []int{3, 16, 17, 25, len(all)}
+	at := 0
+	for _, to := range cuts {
+		k.client(all[at:to])
+		at = to
+	}
+	k.end()
+	want := []string{"CONNECT 0 [1 2] 2", "PUBLISH 15 [2 3 4] 4", "PUBLISH 22 [4 5] 5"}
+	for i, p := range c.packets {
+		got := fmt.Sprintf("%s %d %v %d", p.Type, p.Offset, p.Frames, p.Time.Sub(time.Unix(1_700_000_000, 0)).Milliseconds())
+		if i >= len(want) || got != want[i] {
+			t.Errorf("%q, want %q", got, want[min(i, len(want)-1)])
+		}
+		if !bytes.Equal(p.Bytes, all[p.Offset:int(p.Offset)+len(p.Bytes)]) {
+			t.Errorf("%s: bytes % x", p.Type, p.Bytes)
+		}
+	}
+	if len(c.packets) != len(want) {
+		t.Errorf("%d packets\n%s", len(c.packets), c)
+	}
+}
+
+// TestStreamsKeepTheirOrder: packets are numbered in order of time, also while one
+// stream waits for its version.
+func TestStreamsKeepTheirOrder(t *testing.T) {
+	e, c := engine(t, Options{})
+	a, b := newTalk(t, e, 1), newTalk(t, e, 2)
+	a.flow.Joined = true
+	a.client(unhex(t, "c000"))
+	b.client(unhex(t, connect4))
+	a.server(unhex(t, "d000"))
+	b.server(unhex(t, connack4))
+	if len(c.packets) > 0 {
+		t.Errorf("the version of the first stream is not known yet:\n%s", c)
+	}
+	a.client(unhex(t, "a2 06 0001 00 0001 61"))
+	a.end()
+	b.end()
+	var got []string
+	for _, p := range c.packets {
+		got = append(got, fmt.Sprintf("%d.%s", p.Stream.Number, p.Type))
+	}
+	want := "1.PINGREQ 2.CONNECT 1.PINGRESP 2.CONNACK 1.UNSUBSCRIBE"
+	if strings.Join(got, " ") != want {
+		t.Errorf("%s, want %s\n%s", got, want, c)
+	}
+	if v := c.packets[0].Version; v != "5.0" {
+		t.Errorf("version %s", v)
+	}
+}
+
+// TestFlushLetsGo: who reads a pipe sees what waits.
+func TestFlushLetsGo(t *testing.T) {
+	e, c := engine(t, Options{})
+	k := newTalk(t, e, 1)
+	k.flow.Joined = true
+	k.client(unhex(t, "c000"))
+	if len(c.packets) > 0 {
+		t.Errorf("it does not wait:\n%s", c)
+	}
+	if err := e.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.packets) != 1 || len(c.noted(Versioned)) != 1 {
+		t.Errorf("after Flush:\n%s", c)
+	}
+	k.server(unhex(t, "d000"))
+	if len(c.packets) != 2 {
+		t.Errorf("after another packet:\n%s", c)
+	}
+}
+
+// TestWaitingIsBounded: a stream that never tells its version does not hold others
+// back for ever.
+func TestWaitingIsBounded(t *testing.T) {
+	e, c := engine(t, Options{Held: 4096})
+	a, b := newTalk(t, e, 1), newTalk(t, e, 2)
+	a.flow.Joined = true
+	a.client(unhex(t, "c000"))
+	b.client(unhex(t, connect4))
+	for range 1000 {
+		b.client(unhex(t, publish4))
+	}
+	if len(c.packets) < 900 {
+		t.Errorf("%d packets", len(c.packets))
+	}
+	if e.held > 4096+16 {
+		t.Errorf("%d bytes wait", e.held)
+	}
+}
+
+// TestIncompleteLastPacket says how much is missing.
+func TestIncompleteLastPacket(t *testing.T) {
+	e, c := engine(t, Options{})
+	k := newTalk(t, e, 1)
+	k.client(unhex(t, connect4+"30 64 0001 61 62"))
+	k.end()
+	if p := c.packets[1]; !errors.Is(p.Err, dissect.ErrShort) || p.Missing != 100-4 || p.Type != "PUBLISH" {
+		t.Errorf("%s: %v, %d missing\n%s", p.Type, p.Err, p.Missing, c)
+	}
+}
+
+// TestHugeLengthCostsNothing: what a packet claims to be is not what is allocated.
+func TestHugeLengthCostsNothing(t *testing.T) {
+	c := paste(t, Options{}, unhex(t, "30 ffffff7f 61"))
+	if p := c.packets[0]; p.Missing != 268435455-1 || len(p.Bytes) != 6 {
+		t.Errorf("%d missing of %d\n%s", p.Missing, len(p.Bytes), c)
+	}
+}
+
+// TestGapWithinAPacketWhoseEndIsKnown: then where the next one begins is no guess.
+func TestGapWithinAPacketWhoseEndIsKnown(t *testing.T) {
+	e, c := engine(t, Options{})
+	k := newTalk(t, e, 1)
+	k.client(unhex(t, connect4+"30 64 0001 61 62"))
+	k.chunk(capture.Chunk{Direction: dissect.FromClient, Gap: 90, Bytes: append(bytes.Repeat([]byte("x"), 6), unhex(t, publish4)...)})
+	k.end()
+	last := c.packets[len(c.packets)-1]
+	if last.Line != "PUBLISH q0 a 2 B bc" || last.Offset != 15+102 {
+		t.Errorf("%q at %d\n%s", last.Line, last.Offset, c)
+	}
+	if s := c.noted(Resumed); len(s) != 1 || strings.Contains(s[0], "guess") {
+		t.Errorf("%q", s)
+	}
+}
+
+// TestJoinedWithinAPacket finds the first that is whole.
+func TestJoinedWithinAPacket(t *testing.T) {
+	e, c := engine(t, Options{})
+	k := newTalk(t, e, 1)
+	k.flow.Joined = true
+	k.client(append([]byte("\x00the rest of some payload"), unhex(t, strings.Repeat(publish4, 5))...))
+	k.end()
+	if n := len(c.of("mqtt")); n != 5 {
+		t.Errorf("%d packets\n%s", n, c)
+	}
+}
+
+// TestOtherReading: a packet that may be of two protocols is read as one, and the
+// other is named.
+func TestOtherReading(t *testing.T) {
+	var coap dissect.Dissector
+	for _, d := range dissectors(t) {
+		if d.Name() == "coap" {
+			coap = d
+		}
+	}
+	if coap == nil {
+		t.Skip("there is no dissector of CoAP")
+	}
+	c := paste(t, Options{}, unhex(t, "40020001"))
+	if s := c.packets[0].Stream; s.Protocol != "mqtt" || !strings.HasPrefix(s.Other, "coap CON POST") {
+		t.Errorf("%s, not %q", s.Protocol, s.Other)
+	}
+}
+
+// TestPastedConversation: what follows a CONNECT has its version.
+func TestPastedConversation(t *testing.T) {
+	c := paste(t, Options{}, unhex(t, connect5), unhex(t, publish5))
+	c.has(t, 1, "payload", "b")
+	if c.packets[1].Version != "5.0" || c.packets[1].Stream == c.packets[0].Stream {
+		t.Errorf("version %s", c.packets[1].Version)
+	}
+	c = paste(t, Options{}, unhex(t, publish5))
+	if v := c.packets[0].Version; v != "3.1.1" && v != "5.0" {
+		t.Errorf("version %s", v)
+	}
+	c = paste(t, Options{Stream: true}, unhex(t, connect5)[:5], unhex(t, connect5+publish5)[5:])
+	if len(c.packets) != 2 || c.packets[1].Version != "5.0" || c.packets[1].Offset != 16 {
+		t.Errorf("%s", c)
+	}
+}
+
+// TestAs reads as told, and names what there is.
+func TestAs(t *testing.T) {
+	c := paste(t, Options{As: "mqtt5"}, unhex(t, publish5))
+	c.has(t, 0, "payload", "b")
+	c = paste(t, Options{As: "mqtt3.1.1"}, unhex(t, publish5))
+	c.has(t, 0, "payload", []byte("\x00b"))
+	_, err := New(Options{Dissectors: dissectors(t), As: "mqtt6"}, nil)
+	if bad := (*Error)(nil); !errors.As(err, &bad) || !strings.Contains(bad.Hint, "mqttsn") {
+		t.Errorf("%v", err)
+	}
+}
+
+// request and switched open a WebSocket.
+const (
+	request  = "GET /mqtt HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+	switched = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: mqtt\r\n"
+)
+
+// message is a frame of WebSocket, with a mask if it is a client's.
+func message(first byte, masked bool, b []byte) []byte {
+	f := []byte{first, byte(len(b))}
+	if len(b) > 125 {
+		f = []byte{first, 126, byte(len(b) >> 8), byte(len(b))}
+	}
+	if !masked {
+		return append(f, b...)
+	}
+	f[1] |= 0x80
+	mask := [4]byte{1, 0x80, 3, 4}
+	f = append(f, mask[:]...)
+	for i, c := range b {
+		f = append(f, c^mask[i&3])
+	}
+	return f
+}
+
+// TestWebSocketMessages: one packet in many messages and fragments, and many in one,
+// with control frames in between.
+func TestWebSocketMessages(t *testing.T) {
+	for _, size := range []int{1, 7, 1000} { // of chunks
+		e, c := engine(t, Options{})
+		k := newTalk(t, e, 1)
+		up := []byte(request)
+		connect := unhex(t, connect4)
+		for i, b := range connect[:10] {
+			first := byte(0x82)
+			if i == 4 {
+				first = 0x02 // begins a message of two fragments
+			} else if i == 5 {
+				first = 0x80
+				up = append(up, message(0x89, true, []byte("hi"))...)
+			}
+			up = append(up, message(first, true, []byte{b})...)
+		}
+		up = append(up, message(0x82, true, append(connect[10:], unhex(t, publish4+publish4)...))...)
+		for part := range slices.Chunk(up, size) {
+			k.client(part)
+		}
+		k.server(append([]byte(switched+"\r\n"), message(0x82, false, unhex(t, connack4))...))
+		k.server(message(0x88, false, unhex(t, "03e8")))
+		k.end()
+		if n := len(c.of("mqtt")); n != 4 {
+			t.Errorf("chunks of %d: %d packets\n%s", size, n, c)
+		}
+		var aside []string
+		for _, p := range c.of("websocket") {
+			aside = append(aside, p.Type)
+		}
+		if got := strings.Join(aside, " "); got != "REQUEST PING ANSWER CLOSE" {
+			t.Errorf("chunks of %d: %s", size, got)
+		}
+		for _, p := range c.packets {
+			if p.Err != nil || len(p.Problems) > 0 {
+				t.Errorf("%s: %v %v", p.Line, p.Err, p.Problems)
+			}
+		}
+	}
+}
+
+// TestWebSocketCompression reads permessage-deflate, with and without a window that
+// goes from message to message.
+func TestWebSocketCompression(t *testing.T) {
+	for _, fresh := range []bool{false, true} {
+		e, c := engine(t, Options{})
+		k := newTalk(t, e, 1)
+		extension := "Sec-WebSocket-Extensions: permessage-deflate"
+		if fresh {
+			extension += "; client_no_context_takeover"
+		}
+		k.client([]byte(request))
+		k.server([]byte(switched + extension + "\r\n\r\n"))
+		var out bytes.Buffer
+		w, err := flate.NewWriter(&out, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{connect4, publish4 + publish4, publish4} {
+			if fresh {
+				w.Reset(&out)
+			}
+			if _, err := w.Write(unhex(t, text)); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			k.client(message(0xc2, true, bytes.TrimSuffix(out.Bytes(), []byte("\x00\x00\xff\xff"))))
+			out.Reset()
+		}
+		k.end()
+		if n := len(c.of("mqtt")); n != 4 {
+			t.Errorf("fresh %v: %d packets\n%s", fresh, n, c)
+		}
+	}
+}
+
+// TestCompressionIsBounded: a small message does not become a large one without end.
+func TestCompressionIsBounded(t *testing.T) {
+	var out bytes.Buffer
+	w, err := flate.NewWriter(&out, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeros := make([]byte, 1<<20)
+	for range mostInflated>>20 + 2 {
+		if _, err := w.Write(zeros); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var z inflater
+	size := 0
+	err = z.inflate(out.Bytes(), false, func(b []byte) error { size += len(b); return nil })
+	if bad := (*inflateError)(nil); !errors.As(err, &bad) || size > mostInflated {
+		t.Errorf("%v after %d bytes", err, size)
+	}
+}
+
+// TestWebSocketRefused says what the server has said.
+func TestWebSocketRefused(t *testing.T) {
+	e, c := engine(t, Options{})
+	k := newTalk(t, e, 1)
+	k.client([]byte(request))
+	k.server([]byte("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"))
+	k.end()
+	if s := c.noted(Foreign); len(s) != 1 || !strings.Contains(s[0], "404") {
+		t.Errorf("%q\n%s", s, c)
+	}
+}
+
+// TestGapInWebSocket: packets are found again, within a frame and beyond.
+func TestGapInWebSocket(t *testing.T) {
+	e, c := engine(t, Options{})
+	k := newTalk(t, e, 1)
+	k.client([]byte(request))
+	k.server([]byte(switched + "\r\n"))
+	k.client(message(0x82, true, unhex(t, connect4)))
+	many := message(0x82, true, unhex(t, strings.Repeat(publish4, 10)))
+	k.client(many[:10])
+	k.chunk(capture.Chunk{Direction: dissect.FromClient, Gap: 20, Bytes: many[30:]})
+	k.chunk(capture.Chunk{Direction: dissect.FromClient, Gap: -1, Bytes: many})
+	k.end()
+	if n := len(c.of("mqtt")); n < 1+6+10 {
+		t.Errorf("%d packets\n%s", n, c)
+	}
+}
+
+// TestOpenRequests says what has not been answered.
+func TestOpenRequests(t *testing.T) {
+	e, c := engine(t, Options{})
+	k := newTalk(t, e, 1)
+	k.client(unhex(t, connect4))
+	k.server(unhex(t, connack4))
+	k.client(unhex(t, "32 06 0001 61 0007 62"))
+	k.end()
+	if s := c.noted(Open); len(s) != 1 || c.notes[len(c.notes)-2].Packet != 3 {
+		t.Errorf("%q\n%s", s, c)
+	}
+}
+
+// TestManyStreams: no more are kept than allowed.
+func TestManyStreams(t *testing.T) {
+	e, c := engine(t, Options{Streams: 10})
+	for i := range 100 {
+		newTalk(t, e, i+1).client(unhex(t, connect4))
+	}
+	if len(e.flows) > 10 || len(c.packets) != 100 {
+		t.Errorf("%d streams, %d packets", len(e.flows), len(c.packets))
+	}
+}
+
+// TestDatagramsWithSeveralMessages shows each of them.
+func TestDatagramsWithSeveralMessages(t *testing.T) {
+	e, c := engine(t, Options{})
+	k := newTalk(t, e, 1)
+	k.flow.Transport = "udp"
+	k.chunk(capture.Chunk{Direction: dissect.FromClient, Datagram: true, Bytes: unhex(t, "07 04 04 01 003c 61")})
+	k.chunk(capture.Chunk{Direction: dissect.FromClient, Datagram: true, Bytes: unhex(t, "02 16 02 17")})
+	if len(c.packets) != 3 || c.packets[2].Offset != 7+2 {
+		t.Errorf("%s", c)
+	}
+}
