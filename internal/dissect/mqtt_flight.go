@@ -23,7 +23,7 @@ func (s *mqttState) checkPublish(x *mqttContext, p *mqtt.Publish) {
 	if known && p.Retain && limits.noRetained {
 		x.breach("retain", "", "MQTT-3.2.2-14", "retain, which the receiver does not do")
 	}
-	if p.QoS == 0 || x.dir == Unknown {
+	if p.QoS == 0 || !s.inStep(x) {
 		return
 	}
 	open, used := m.open[p.PacketID]
@@ -105,7 +105,7 @@ func (s *mqttState) notePublish(x *mqttContext, p *mqtt.Publish) {
 			m.alias(alias, p.Topic, len(old))
 		}
 	}
-	if p.QoS == 0 {
+	if p.QoS == 0 || p.QoS > 2 {
 		return
 	}
 	if open, used := m.open[p.PacketID]; used && p.Dup && open.typ == mqtt.TypePublish {
@@ -154,7 +154,7 @@ func (m *mqttSide) end(id uint16, open mqttOpen) {
 
 // checkAck judges one of the four acknowledgements of PUBLISH.
 func (s *mqttState) checkAck(x *mqttContext, t mqtt.Type, id uint16, c mqtt.ReasonCode) {
-	if x.dir == Unknown {
+	if !s.inStep(x) {
 		return
 	}
 	sender := peer(x.dir)
@@ -223,7 +223,7 @@ func (s *mqttState) noteAck(x *mqttContext, t mqtt.Type, id uint16, c mqtt.Reaso
 
 // request judges and notes a SUBSCRIBE or UNSUBSCRIBE.
 func (s *mqttState) request(x *mqttContext, id uint16, open mqttOpen) {
-	if old, used := s.side[x.dir].open[id]; used && x.dir != Unknown {
+	if old, used := s.side[x.dir].open[id]; used && s.inStep(x) {
 		x.breach("packet id", "MQTT3-2.3.1-2", "MQTT-2.2.1-3", "packet id %d is still in use%s", id, by(old.first))
 	}
 	s.begin(x, id, open)
@@ -240,7 +240,7 @@ func (s *mqttState) answer(x *mqttContext, t mqtt.Type, id uint16, codes []mqtt.
 		}
 		return done
 	case open.typ != t:
-		if x.dir != Unknown {
+		if s.inStep(x) {
 			x.breach("packet id", "MQTT3-2.3.1-7", "MQTT-2.2.1-6", "packet id %d is that of a %v", id, open.typ)
 		}
 		return done
@@ -271,7 +271,7 @@ func (s *mqttState) answer(x *mqttContext, t mqtt.Type, id uint16, codes []mqtt.
 // Finish implements Finisher.
 func (MQTT) Finish(st *Stream) []Open {
 	s, ok := st.shared.(*mqttState)
-	if !ok {
+	if !ok || s.loose {
 		return nil
 	}
 	s.sync(st)

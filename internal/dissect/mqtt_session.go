@@ -117,6 +117,9 @@ func (s *mqttState) checkConnack(x *mqttContext, c *mqtt.Connack) {
 }
 
 func (s *mqttState) noteConnack(x *mqttContext, c *mqtt.Connack) (done mqttStep) {
+	if s.whole && s.connects == 0 {
+		s.loose = true
+	}
 	if !s.connack {
 		done = s.connect
 	}

@@ -17,6 +17,9 @@ type mqttState struct {
 	// whole says that nothing is missing since the stream, or its last CONNECT,
 	// began: what cannot be found has not been said.
 	whole bool
+	// loose: answers come before what they answer, so that the two directions are
+	// not in step.
+	loose bool
 
 	connects  int
 	connect   mqttStep
@@ -179,8 +182,11 @@ func (s *mqttState) forget() {
 
 // complete reports whether what x answers would have been seen.
 func (s *mqttState) complete(x *mqttContext) bool {
-	return s.whole && x.dir != Unknown && s.side[peer(x.dir)].packets > 0
+	return s.whole && s.inStep(x) && s.side[peer(x.dir)].packets > 0
 }
+
+// inStep reports whether the order of the two directions is known.
+func (s *mqttState) inStep(x *mqttContext) bool { return x.dir != Unknown && !s.loose }
 
 func mqttKnown(v mqtt.Version) bool { return v == mqtt.V31 || v == mqtt.V311 || v == mqtt.V5 }
 
