@@ -76,8 +76,9 @@ type style struct {
 	swapped bool // a group is a little-endian number
 }
 
-// styleOf tells the style from the first line of a dump.
-func styleOf(d *dumpLine, colon bool) (style, bool) {
+// styleOf tells the style from the first line of a dump, and decimal numbers from all.
+func styleOf(lines []dumpLine, colon bool) (style, bool) {
+	d := &lines[0]
 	if len(d.words) == 0 {
 		return style{}, false
 	}
@@ -87,15 +88,17 @@ func styleOf(d *dumpLine, colon bool) (style, bool) {
 		st.bytes = len(first) / 2
 		return st, allHex(first) && len(first)%2 == 0 && len(first) <= 64
 	}
+	if pitch := pitch(lines); pitch >= 4 {
+		st.size, st.bytes, st.base, st.columns = 0, 1, 10, true // od -tu1
+		if pitch > 5 {
+			st.bytes, st.swapped = 2, true // od -d
+		}
+		return st, true
+	}
 	if len(d.words) > 1 && d.words[1].gap >= 2 && d.words[1].gap <= 6 {
-		st.columns = !slices.ContainsFunc(d.words, func(w word) bool {
-			return !(isDigits(strings.TrimPrefix(w.text, "-")) || allHex(w.text) && len(w.text) >= 4)
-		})
+		st.columns = !slices.ContainsFunc(d.words, func(w word) bool { return !allHex(w.text) || len(w.text) < 4 })
 	}
 	switch n := len(first); {
-	case st.columns && n <= 4 && slices.ContainsFunc(d.words, func(w word) bool { return len(w.text) != n }),
-		st.columns && n <= 2:
-		st.size, st.bytes, st.base = 0, 1, 10 // od -tu1
 	case n == 2 && allHex(first):
 		st.bytes = 1
 	case n == 3 && isOctal(first):
@@ -112,6 +115,27 @@ func styleOf(d *dumpLine, colon bool) (style, bool) {
 	return st, true
 }
 
+// pitch is the width of columns in which decimal numbers stand to the right; 0 if they do
+// not.
+func pitch(lines []dumpLine) int {
+	first := lines[0].words[0]
+	width, n := first.gap+len(first.text), 0
+	vary := len(first.text) <= 2
+	for _, d := range lines {
+		for _, w := range d.words {
+			if w.gap+len(w.text) != width || !isDigits(strings.TrimPrefix(w.text, "-")) {
+				return 0
+			}
+			vary = vary || len(w.text) != len(first.text)
+			n++
+		}
+	}
+	if !vary || n < 2 || width > 7 {
+		return 0
+	}
+	return width
+}
+
 // group appends the bytes of a word, and says whether it is one.
 func (st *style) group(b []byte, w string) ([]byte, bool) {
 	if st.base == 16 && !st.swapped {
@@ -120,12 +144,16 @@ func (st *style) group(b []byte, w string) ([]byte, bool) {
 		}
 		return appendHex(b, w), true
 	}
-	if st.size > 0 && len(w) != st.size && !(st.base == 10 && len(w) < st.size) || strings.HasPrefix(w, "+") {
+	if st.size > 0 && len(w) != st.size || strings.HasPrefix(w, "+") {
 		return b, false
 	}
-	if st.size == 0 {
+	if st.size == 0 && st.bytes == 1 {
 		v, ok := number(w)
 		return append(b, v), ok
+	}
+	if st.size == 0 && strings.HasPrefix(w, "-") {
+		v, err := strconv.ParseInt(w, 10, 16)
+		return append(b, byte(v), byte(v>>8)), err == nil
 	}
 	v, err := strconv.ParseUint(w, st.base, 8*st.bytes)
 	for range st.bytes {
@@ -234,7 +262,7 @@ func (p *pasting) looksOffset(form *regexp.Regexp, anywhere bool) bool {
 	}
 	first := lines[0]
 	zero := strings.Trim(first.offset, "0") == ""
-	if _, ok := styleOf(&first, false); !ok {
+	if _, ok := styleOf(lines, false); !ok {
 		return false
 	}
 	if zero && len(first.offset) != len(first.words[0].text) {
@@ -278,7 +306,7 @@ func (p *pasting) hexOffsets() bool {
 	if err != nil || len(dump) == 0 {
 		return false
 	}
-	st, ok := styleOf(&dump[0], false)
+	st, ok := styleOf(dump, false)
 	return ok && !(st.base == 16 && st.bytes == 1) && q.offsetBase(dump, &st) == 16
 }
 

@@ -68,7 +68,7 @@ func (p *pasting) dumpPacket(lines []dumpLine, colon bool) error {
 	if first.star {
 		return p.fail(first.number, 0, "", "an asterisk with nothing before it")
 	}
-	st, ok := styleOf(first, colon)
+	st, ok := styleOf(lines, colon)
 	if !ok {
 		if len(first.words) == 0 {
 			return nil // nothing but an offset: of an empty file
