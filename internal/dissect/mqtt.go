@@ -91,6 +91,7 @@ func (d MQTT) Dissect(b []byte, st *Stream) (Packet, int, error) {
 	w.body(h.flags)
 	p.Fields = w.fields
 	if h.size > len(b) {
+		p.Problems = w.headerProblems(st.direction())
 		return p, 0, ErrShort
 	}
 	return p, h.size, d.judge(&p, &w, h, s, st)
@@ -133,6 +134,20 @@ func (d MQTT) judge(p *Packet, w *mqttWalk, h mqttHeader, s *mqttState, st *Stre
 		return broken
 	}
 	return nil
+}
+
+// headerProblems are what the first byte alone breaks.
+func (w *mqttWalk) headerProblems(from Direction) (all []Problem) {
+	var notes []mqtt.Malformed
+	_, _, _ = mqtt.Parse([]byte{w.b[0], 0}, mqtt.Options{
+		Version: w.v, Lenient: true, Notes: &notes, FromServer: from == FromServer, EitherSide: from == Unknown,
+	})
+	for _, n := range notes {
+		if n.Offset == 0 {
+			all = append(all, w.problem(n))
+		}
+	}
+	return all
 }
 
 // problem turns a finding of the codec into one of the field that it is about.
