@@ -33,6 +33,13 @@ const (
 	exitSignal              exitCode = 128 // + number of the signal
 )
 
+// Codes of decode, which say what it has found.
+const (
+	exitRuleBroken exitCode = 1
+	exitUnreadable exitCode = 2
+	exitIncomplete exitCode = 3
+)
+
 // exitCodes is the table that `iotctl help exit-codes` prints.
 var exitCodes = [...]struct {
 	code    exitCode
@@ -43,7 +50,7 @@ var exitCodes = [...]struct {
 	{exitUsage, "the command line or a configuration file is wrong"},
 	{exitConnect, "could not connect: name, network, TLS, or closed before the broker answered"},
 	{exitRefused, "the broker refused the connection: not authorised, bad client id, quota"},
-	{exitMalformed, "the input is malformed (decode, codec check, bench report, bench compare)"},
+	{exitMalformed, "the input is malformed (encode, codec check, bench report, bench compare)"},
 	{exitLost, "the connection, once there, was lost, or another client took over the session"},
 	{exitPublishRefused, "the broker refused at least one message"},
 	{exitSubscriptionRefused, "the broker refused every subscription, or one of them with --strict"},
@@ -138,6 +145,10 @@ func newExitCodes() *cobra.Command {
 	}
 	w.Flush()
 	b.WriteString(`
+iotctl decode says with them what it has found: 0 all that was shown is right, 1
+a rule of the protocol is broken, 2 the input cannot be read (or the command
+line is wrong), 3 a packet is not complete.
+
 Called as mosquitto_pub, mosquitto_sub or mosquitto_rr the program ends with
 the codes of those programs instead.`)
 	return &cobra.Command{

@@ -21,6 +21,8 @@ func newRoot() *cobra.Command {
 		newPub(),
 		newSub(),
 		newRR(),
+		newDecode(),
+		newEncode(),
 		newVersion(),
 		newServeConfig(),
 		newExitCodes(),
@@ -75,6 +77,7 @@ clients and tools to work with it, in one program without dependencies.`,
 	root.AddGroup(
 		&cobra.Group{ID: groupRun, Title: "Run:"},
 		&cobra.Group{ID: groupClient, Title: "Publish and subscribe:"},
+		&cobra.Group{ID: groupTools, Title: "Look at packets:"},
 		&cobra.Group{ID: groupOther, Title: "More:"},
 	)
 	root.SetHelpCommandGroupID(groupOther)
@@ -110,5 +113,6 @@ func noArgs(cmd *cobra.Command, args []string) error {
 const (
 	groupRun    = "run"
 	groupClient = "client"
+	groupTools  = "tools"
 	groupOther  = "other"
 )

@@ -1,0 +1,415 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/iotctl/iotctl/internal/capture"
+	"github.com/iotctl/iotctl/internal/decode"
+	"github.com/iotctl/iotctl/internal/display"
+	"github.com/iotctl/iotctl/internal/dissect"
+	"github.com/iotctl/iotctl/internal/selector"
+)
+
+// decodeSink shows packets as they are read. It is a decode.Sink.
+type decodeSink struct {
+	t     *terminal
+	o     *decodeOptions
+	out   *bufio.Writer
+	buf   []byte
+	shape shape
+	style display.Style
+
+	filter  *selector.Expr
+	subject display.Subject
+
+	list    display.List
+	ladder  display.Ladder
+	columns *display.Columns
+	stats   *display.Stats
+	page    display.Page
+	title   string // of the page
+	begun   bool   // headings are out
+
+	// Of shapeAuto, until there is a second packet.
+	firstHex, firstLine []byte
+	compared            []*decode.Packet // of shapeDiff
+	form                string           // "read as xxd, 14 bytes", until it is told
+
+	shown, seen   int
+	broken, short bool
+	foreign       []string
+	streams       int // told
+	failed        error
+}
+
+// toldStreams is for how many streams it is told how they were recognised.
+const toldStreams = 20
+
+func newDecodeSink(t *terminal, o *decodeOptions, inputs []decodeInput) (*decodeSink, error) {
+	s := &decodeSink{t: t, o: o, out: bufio.NewWriterSize(t.out, 64<<10), title: "iotctl decode"}
+	var err error
+	if s.shape, err = o.shape(); err != nil {
+		return nil, err
+	}
+	if s.style, err = o.style(t); err != nil {
+		return nil, err
+	}
+	if s.filter, err = o.expression(); err != nil {
+		return nil, err
+	}
+	s.subject.Secrets = o.secrets
+	s.list = display.List{Style: s.style, Bare: !slices.ContainsFunc(inputs, mayBeCapture)}
+	s.ladder = display.Ladder{Style: s.style}
+	s.page = display.Page{Style: s.style}
+	s.stats = display.NewStats(s.style)
+	s.columns = display.NewColumns(o.fields, o.secrets)
+	if len(inputs) == 1 && inputs[0].text == nil {
+		s.title = inputs[0].name
+	}
+	return s, nil
+}
+
+func mayBeCapture(in decodeInput) bool { return in.text == nil }
+
+// terminalWidth is that of the terminal w, 0 if it is none.
+func terminalWidth(w io.Writer) int {
+	f, ok := w.(interface{ Fd() uintptr })
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// quick reports whether lines are all that is wanted.
+func (s *decodeSink) quick() bool {
+	if s.shape != shapeList && s.shape != shapeAuto && s.shape != shapeLadder && s.shape != shapeStats {
+		return false
+	}
+	return s.shape != shapeAuto && !slices.ContainsFunc(s.filter.Names(), func(n string) bool { return !display.Quick(n) })
+}
+
+// Packet implements decode.Sink.
+func (s *decodeSink) Packet(p *decode.Packet) error {
+	s.seen++
+	if s.o.follow > 0 && (p.Stream == nil || p.Stream.Number != s.o.follow) {
+		return nil
+	}
+	if s.o.filter != "" && !s.filter.Match(s.subject.Of(p)) {
+		return nil
+	}
+	s.shown++
+	s.judge(p)
+	if err := s.show(p); err != nil {
+		return s.fail(err)
+	}
+	if s.shown == s.o.count {
+		return errEnough
+	}
+	return nil
+}
+
+func (s *decodeSink) fail(err error) error {
+	s.failed = err
+	return err
+}
+
+// judge remembers what decides about the exit code.
+func (s *decodeSink) judge(p *decode.Packet) {
+	switch {
+	case errors.Is(p.Err, dissect.ErrShort):
+		s.short = true
+	case p.Err != nil:
+		s.broken = true
+	}
+	for i := range p.Problems {
+		s.broken = s.broken || !p.Problems[i].Warning
+	}
+}
+
+// show shows p in the shape that was asked for.
+func (s *decodeSink) show(p *decode.Packet) error {
+	s.buf = s.buf[:0]
+	switch s.shape {
+	case shapeAuto:
+		return s.showAuto(p)
+	case shapeHex:
+		if s.shown > 1 {
+			s.buf = append(s.buf, '\n')
+		}
+		s.buf = display.Annotated(s.buf, p, s.style)
+	case shapeList:
+		s.heading()
+		s.buf = s.list.Append(s.buf, p)
+	case shapeTree:
+		s.buf = display.Tree(s.buf, p, s.style)
+	case shapeLadder:
+		s.buf = s.ladder.Append(s.buf, p)
+	case shapeFields:
+		s.buf = s.columns.Append(s.buf, p)
+	case shapeStats:
+		s.stats.Add(p)
+	case shapeJSON:
+		s.buf = display.JSON(s.buf, p, s.style)
+	case shapeHTML:
+		s.heading()
+		s.buf = s.page.Append(s.buf, p)
+	case shapeDiff:
+		return s.compare(p)
+	}
+	_, err := s.out.Write(s.buf)
+	return err
+}
+
+// showAuto keeps the first packet until it is known whether there is another.
+func (s *decodeSink) showAuto(p *decode.Packet) error {
+	if s.shown == 1 {
+		s.firstHex = display.Annotated(nil, p, s.style)
+		s.firstLine = s.list.Append(nil, p)
+		return nil
+	}
+	if s.shown == 2 {
+		s.heading()
+		s.buf = append(s.buf, s.firstLine...)
+		s.firstHex, s.firstLine = nil, nil
+	}
+	s.buf = s.list.Append(s.buf, p)
+	_, err := s.out.Write(s.buf)
+	return err
+}
+
+// heading adds what stands above the first packet.
+func (s *decodeSink) heading() {
+	if s.begun {
+		return
+	}
+	s.begun = true
+	if s.shape == shapeHTML {
+		s.buf = s.page.Begin(s.buf, s.title, "what belongs together lights up where the pointer is, or the focus")
+		return
+	}
+	s.buf = s.list.Heading(s.buf)
+}
+
+// compare keeps two packets.
+func (s *decodeSink) compare(p *decode.Packet) error {
+	if len(s.compared) == 2 {
+		return fail(exitUsage, errors.New("--diff compares two packets, and there are more"), "iotctl decode --diff --filter 'number=1 or number=2' ...")
+	}
+	kept := *p
+	kept.Bytes, kept.Line, kept.Frames = bytes.Clone(p.Bytes), bytes.Clone(p.Line), slices.Clone(p.Frames)
+	s.compared = append(s.compared, &kept)
+	return nil
+}
+
+// capturing says that a capture is read.
+func (s *decodeSink) capturing(what string) {
+	if s.shape == shapeAuto {
+		s.shape = shapeList
+	}
+	s.list.Bare = false
+	s.tell("read as " + what)
+	s.title += ": " + what
+}
+
+// pasting says what a text was read as. It is told with what the first stream is
+// recognised as.
+func (s *decodeSink) pasting(p *capture.Pasted) {
+	size := 0
+	for _, b := range p.Packets {
+		size += len(b)
+	}
+	s.list.Bare = !p.Framed
+	s.form = fmt.Sprintf("read as %s, %s", p.Form, counted(size, "byte"))
+	if len(p.Packets) > 1 {
+		s.form = fmt.Sprintf("read as %s, %s in %s", p.Form, counted(size, "byte"), counted(len(p.Packets), "packet"))
+	}
+	if s.shape == shapeAuto && p.Framed {
+		s.shape = shapeList
+	}
+	s.notes(p.Notes)
+}
+
+// tell prints what was found out.
+func (s *decodeSink) tell(text string) {
+	if s.o.quiet {
+		return
+	}
+	_ = s.out.Flush() // so that it keeps its place on a terminal
+	s.t.raw(display.Safe(text))
+}
+
+func (s *decodeSink) notes(all []string) {
+	for _, n := range all {
+		s.tell("note: " + n)
+	}
+}
+
+// Note implements decode.Sink.
+func (s *decodeSink) Note(n *decode.Note) error {
+	if s.o.follow > 0 && n.Stream != nil && n.Stream.Number != s.o.follow {
+		return nil
+	}
+	switch n.Kind {
+	case decode.Recognised:
+		s.recognised(n)
+		return nil
+	case decode.Versioned:
+		s.tell(streamName(n.Stream) + n.Text)
+		return nil
+	case decode.Ended:
+		return nil
+	case decode.Foreign, decode.Unreadable:
+		s.foreign = append(s.foreign[:min(len(s.foreign), toldStreams)], n.Text)
+		if n.Hint != "" && !s.o.quiet {
+			s.t.hintf("%s", display.Safe(n.Hint))
+		}
+	case decode.Breach:
+		s.broken = s.broken || s.o.filter == ""
+	}
+	if s.o.filter != "" {
+		return nil
+	}
+	return s.showNote(n)
+}
+
+// showNote shows what belongs between packets.
+func (s *decodeSink) showNote(n *decode.Note) error {
+	s.buf = s.buf[:0]
+	switch s.shape {
+	case shapeAuto, shapeList:
+		if s.shape == shapeAuto && s.shown < 2 {
+			s.tell(streamName(n.Stream) + n.Text)
+			return nil
+		}
+		s.heading()
+		s.buf = s.list.Note(s.buf, n)
+	case shapeJSON:
+		s.buf = display.NoteJSON(s.buf, n)
+	case shapeHTML:
+		s.heading()
+		s.buf = s.page.Note(s.buf, n)
+	default:
+		s.tell(streamName(n.Stream) + n.Text)
+		return nil
+	}
+	if _, err := s.out.Write(s.buf); err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// streamName is "stream 3: " of a capture.
+func streamName(s *decode.Stream) string {
+	if s == nil || s.Number == 0 || s.Transport == "" {
+		return ""
+	}
+	return fmt.Sprintf("stream %d: ", s.Number)
+}
+
+// recognised tells what a stream is, and why.
+func (s *decodeSink) recognised(n *decode.Note) {
+	if n.Stream == nil {
+		return
+	}
+	s.streams++
+	if s.streams > toldStreams {
+		if s.streams == toldStreams+1 {
+			s.tell("more streams are not told one by one; --stats lists them")
+		}
+		return
+	}
+	st := n.Stream
+	what := display.Protocol(st)
+	if st.Why != "" && s.o.as == "" {
+		what += " (" + st.Why + ")"
+	}
+	switch {
+	case st.Transport != "":
+		s.tell(fmt.Sprintf("stream %d: %s %v → %v, %s", st.Number, st.Transport, st.Client, st.Server, what))
+	case s.form != "" && s.o.as != "":
+		s.tell(s.form)
+	case s.form != "":
+		s.tell(s.form + "; recognised as " + what)
+	case s.o.as == "":
+		s.tell("recognised as " + what)
+	}
+	s.form = ""
+	if st.Other != "" {
+		s.tell("it could also be " + strings.TrimPrefix(st.Other, "it could also be "))
+	}
+}
+
+// incomplete remembers that the input ends too early.
+func (s *decodeSink) incomplete(text string) {
+	s.short = true
+	s.tell("note: " + text)
+}
+
+func (s *decodeSink) flush() error {
+	if err := s.out.Flush(); err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// end shows what could not be shown before all was read.
+func (s *decodeSink) end() error {
+	if s.failed != nil {
+		return s.failed
+	}
+	s.buf = s.buf[:0]
+	switch s.shape {
+	case shapeAuto:
+		s.buf = append(s.buf, s.firstHex...)
+	case shapeStats:
+		s.buf = s.stats.Append(s.buf)
+	case shapeHTML:
+		s.heading()
+		s.buf = s.page.End(s.buf)
+	case shapeDiff:
+		if len(s.compared) == 2 {
+			s.buf = display.Diff(s.buf, s.compared[0], s.compared[1], s.style)
+		}
+	}
+	if _, err := s.out.Write(s.buf); err != nil {
+		return err
+	}
+	return s.out.Flush()
+}
+
+// verdict is the exit code, as an error that prints nothing more than is new.
+func (s *decodeSink) verdict() error {
+	switch {
+	case s.shape == shapeDiff && len(s.compared) < 2:
+		return fail(exitUsage, fmt.Errorf("--diff compares two packets, and there is %s", counted(len(s.compared), "packet")))
+	case s.broken:
+		return fail(exitRuleBroken, errors.New(""))
+	case s.short:
+		return fail(exitIncomplete, errors.New(""))
+	case s.seen == 0:
+		return s.nothing()
+	case s.shown == 0 && (s.o.filter != "" || s.o.follow > 0):
+		s.tell(fmt.Sprintf("none of %s is meant", counted(s.seen, "packet")))
+	}
+	return nil
+}
+
+// nothing is the error when no packet could be read.
+func (s *decodeSink) nothing() error {
+	if len(s.foreign) > 0 {
+		return fail(exitUnreadable, errors.New("no packet of a known protocol: "+display.Safe(s.foreign[0])), "iotctl decode --as PROTOCOL")
+	}
+	return fail(exitUnreadable, errors.New("there is no packet to be read"))
+}
