@@ -88,6 +88,9 @@ func (p *pump) half() error {
 // once reads once and passes on what that has brought.
 func (p *pump) once(ctx context.Context) error {
 	p.arm()
+	if ctx.Err() != nil { // before, or the deadline that interrupts is set after ours
+		return errInterrupted
+	}
 	buf, n, err := p.from().ReadWith(p.s.e.borrow)
 	defer p.s.e.release(buf)
 	if err != nil {
