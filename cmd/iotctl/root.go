@@ -14,6 +14,7 @@ func newRoot() *cobra.Command {
 	root := newBareRoot()
 	root.AddCommand(
 		newServe(),
+		newProxy(),
 		newBench(),
 		newStore(),
 		newCodec(),

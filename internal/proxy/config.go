@@ -161,6 +161,25 @@ func (c *Config) Validate() error {
 	return errors.Join(append(errs, c.Health.Validate())...)
 }
 
+// Check reads the files that the configuration names, and returns every problem with
+// them, joined.
+func (c *Config) Check() error {
+	var errs []error
+	for i := range c.Listeners {
+		if err := c.Listeners[i].TLS.Check(); err != nil {
+			errs = append(errs, fmt.Errorf("listen[%d]: %w", i, err))
+		}
+	}
+	for i := range c.Upstreams {
+		if t := c.Upstreams[i].TLS; t != nil {
+			if err := t.Check(); err != nil {
+				errs = append(errs, fmt.Errorf("to[%d].tls: %w", i, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (l *Listener) problem() error {
 	e, err := transport.Parse(l.URL, Schemes())
 	if err != nil {

@@ -23,7 +23,8 @@ type Engine struct {
 	bufs      sync.Pool // *[readBytes]byte
 	borrow    func() []byte
 	numbers   atomic.Uint64
-	stopping  atomic.Bool
+	cut       chan struct{}
+	cutOnce   sync.Once
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -39,7 +40,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	e := &Engine{cfg: cfg, log: cfg.Logger, m: cfg.Metrics, sessions: map[*session]struct{}{}}
+	e := &Engine{cfg: cfg, log: cfg.Logger, m: cfg.Metrics, sessions: map[*session]struct{}{}, cut: make(chan struct{})}
 	e.bufs.New = func() any { return new([readBytes]byte) }
 	e.borrow = func() []byte { return e.bufs.Get().(*[readBytes]byte)[:] }
 	var err error
@@ -111,7 +112,6 @@ func (e *Engine) Serve(ctx context.Context) error {
 		}
 	}
 	<-ctx.Done()
-	e.stopping.Store(true)
 	e.closeListeners()
 	accepting.Wait()
 	e.drain()
@@ -190,12 +190,16 @@ func (e *Engine) drain() {
 		case <-gone:
 			return
 		case <-late.C:
+		case <-e.cut:
 		}
 	}
 	bye := e.shutdown()
 	e.each(func(s *session) { s.end(bye) })
 	<-gone
 }
+
+// Cut ends the wait for connections, after Serve has been told to stop.
+func (e *Engine) Cut() { e.cutOnce.Do(func() { close(e.cut) }) }
 
 // Reload reads all certificate files again, for connections to come. Where that
 // fails the present ones stay in use.
