@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -46,7 +47,8 @@ type decodeSink struct {
 	shown, seen   int
 	broken, short bool
 	foreign       []string
-	streams       int // told
+	hint          string // of the first of them
+	streams       int    // told
 	failed        error
 }
 
@@ -103,6 +105,9 @@ func (s *decodeSink) quick() bool {
 // Packet implements decode.Sink.
 func (s *decodeSink) Packet(p *decode.Packet) error {
 	s.seen++
+	if s.list.Start.IsZero() {
+		s.list.Start, s.ladder.Start = p.Time, p.Time
+	}
 	if s.o.follow > 0 && (p.Stream == nil || p.Stream.Number != s.o.follow) {
 		return nil
 	}
@@ -147,6 +152,9 @@ func (s *decodeSink) show(p *decode.Packet) error {
 	case shapeHex:
 		if s.shown > 1 {
 			s.buf = append(s.buf, '\n')
+		}
+		if !s.list.Bare {
+			s.buf = s.list.Where(s.buf, p)
 		}
 		s.buf = display.Annotated(s.buf, p, s.style)
 	case shapeList:
@@ -272,9 +280,7 @@ func (s *decodeSink) Note(n *decode.Note) error {
 		return nil
 	case decode.Foreign, decode.Unreadable:
 		s.foreign = append(s.foreign[:min(len(s.foreign), toldStreams)], n.Text)
-		if n.Hint != "" && !s.o.quiet {
-			s.t.hintf("%s", display.Safe(n.Hint))
-		}
+		s.hint = cmp.Or(s.hint, n.Hint)
 	case decode.Breach:
 		s.broken = s.broken || s.o.filter == ""
 	}
@@ -295,8 +301,6 @@ func (s *decodeSink) showNote(n *decode.Note) error {
 		}
 		s.heading()
 		s.buf = s.list.Note(s.buf, n)
-	case shapeJSON:
-		s.buf = display.NoteJSON(s.buf, n)
 	case shapeHTML:
 		s.heading()
 		s.buf = s.page.Note(s.buf, n)
@@ -409,7 +413,7 @@ func (s *decodeSink) verdict() error {
 // nothing is the error when no packet could be read.
 func (s *decodeSink) nothing() error {
 	if len(s.foreign) > 0 {
-		return fail(exitUnreadable, errors.New("no packet of a known protocol: "+display.Safe(s.foreign[0])), "iotctl decode --as PROTOCOL")
+		return fail(exitUnreadable, errors.New("no packet of a known protocol: "+display.Safe(s.foreign[0])), cmp.Or(display.Safe(s.hint), "iotctl decode --as PROTOCOL"))
 	}
 	return fail(exitUnreadable, errors.New("there is no packet to be read"))
 }

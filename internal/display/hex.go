@@ -101,17 +101,22 @@ func (v *sheet) add(r row) {
 	v.rows = append(v.rows, r)
 }
 
-// fields lays out siblings. prefix is what stands in front of their names; branches
-// says that they hang on something.
+// fields lays out siblings, see siblings.
 func (v *sheet) fields(fields []dissect.Field, prefix string, branches bool) {
+	v.siblings(fields, prefix, branches, false)
+}
+
+// siblings lays out fields. prefix is what stands in front of their names; branches
+// says that they hang on something, and more that others of them follow.
+func (v *sheet) siblings(fields []dissect.Field, prefix string, branches, more bool) {
 	for i := 0; i < len(fields); i++ {
 		f := &fields[i]
-		last := i == len(fields)-1
+		last := i == len(fields)-1 && !more
 		var g *dissect.Field // the value behind its length
-		if f.Kind == dissect.Length && !last && isLengthOf(f, &fields[i+1], branches) {
+		if f.Kind == dissect.Length && i < len(fields)-1 && isLengthOf(f, &fields[i+1], branches) {
 			g = &fields[i+1]
 			i++
-			last = i == len(fields)-1
+			last = i == len(fields)-1 && !more
 		}
 		name, below := prefix, prefix
 		if branches {
@@ -202,6 +207,9 @@ func (v *sheet) field(f *dissect.Field, name, below string, branches bool) {
 	case heads(f):
 		r.n = f.Kids[0].Len
 		r.ascii = false
+		if _, ok := f.Value.(string); ok {
+			r.value = Safe(f.Note) // the value has a row of its own
+		}
 		v.add(r)
 		v.shown = max(v.shown, f.Kids[0].End())
 		v.fields(f.Kids[1:], below+"│ ", false)
@@ -238,17 +246,17 @@ func (v *sheet) folds(f *dissect.Field) bool {
 
 // kids lays out the parts of f, and the bytes between and behind them.
 func (v *sheet) kids(f *dissect.Field, below string) {
-	from := 0
+	from, end := 0, max(f.Off, v.shown)
 	for i := range f.Kids {
-		if gap := f.Kids[i].Off - v.shown; gap > 0 && f.Kids[i].Mask == 0 && v.shown >= f.Off {
-			v.fields(f.Kids[from:i], below, true)
+		k := &f.Kids[i]
+		if k.Off > end && k.Mask == 0 {
+			v.siblings(f.Kids[from:i], below, true, true)
+			v.add(row{off: end, n: k.Off - end, name: below + "│", kind: f.Kind, ascii: k.Off-end > rowBytes})
 			from = i
-			if gap = f.Kids[i].Off - v.shown; gap > 0 {
-				v.add(row{off: v.shown, n: gap, name: below + "│", kind: f.Kind, ascii: gap > rowBytes})
-			}
 		}
+		end = max(end, k.End())
 	}
-	v.fields(f.Kids[from:], below, true)
+	v.siblings(f.Kids[from:], below, true, false)
 	v.tail(f)
 }
 
@@ -439,7 +447,7 @@ func (v *sheet) line(dst []byte, r *row, c cell, name, text string) []byte {
 	dst = append(dst, "  "...)
 	dst = v.name(dst, name, paint)
 	if text != "" {
-		dst = append(appendBlanks(dst, max(nameWidth-columns(name), 0)+1), text...)
+		dst = append(appendBlanks(dst, max(nameWidth-columns(name), 1)+1), text...)
 	}
 	return append(trimRight(dst), '\n')
 }

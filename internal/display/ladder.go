@@ -15,9 +15,10 @@ import (
 //	0.121         2  │◀───────────────── CONNACK success  +13.0 ms │
 type Ladder struct {
 	Style
-	start, last time.Time
-	stream      *decode.Stream
-	begun       bool
+	Start  time.Time // what seconds are counted from; zero: the first packet
+	last   time.Time
+	stream *decode.Stream
+	begun  bool
 }
 
 // Columns of a ladder.
@@ -40,13 +41,13 @@ func (l *Ladder) Append(dst []byte, p *decode.Packet) []byte {
 	}
 	l.stream, l.begun = p.Stream, true
 	m := worst(p)
-	list := List{Style: l.Style, start: l.start}
+	list := List{Style: l.Style, Start: l.Start}
 	if p.Time.IsZero() {
 		dst = appendBlanks(dst, timeWidth)
 	} else {
 		dst = list.appendTime(dst, p.Time)
 	}
-	l.start = list.start
+	l.Start = list.Start
 	dst = appendRight(append(dst, "  "...), int64(p.Number), numberWidth)
 	dst = l.paint(append(dst, ' '), m.ink(plain), string(byte(m)))
 	return l.rung(dst, p, m)

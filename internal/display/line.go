@@ -20,8 +20,8 @@ type List struct {
 	Style
 	// Bare leaves out the columns time, stream and from, which pasted packets lack.
 	Bare bool
-
-	start time.Time
+	// Start is what seconds are counted from; zero: the first packet.
+	Start time.Time
 }
 
 // Columns of a line.
@@ -137,6 +137,35 @@ func (l *List) appendProblem(dst []byte, p *decode.Packet) []byte {
 	return dst
 }
 
+// Where appends the line that stands above a packet which is shown by itself: where
+// in a capture it was.
+func (l *List) Where(dst []byte, p *decode.Packet) []byte {
+	dst = append(l.Style.start(dst, dim), "packet "...)
+	dst = strconv.AppendInt(dst, int64(p.Number), 10)
+	if s := p.Stream; s != nil && s.Client.IsValid() {
+		dst = strconv.AppendInt(append(dst, "  stream "...), int64(s.Number), 10)
+		arrow := [...]string{" – ", " → ", " ← "}[p.Direction]
+		dst = append(s.Client.AppendTo(append(dst, "  "...)), arrow...)
+		dst = s.Server.AppendTo(dst)
+	}
+	if !p.Time.IsZero() {
+		dst = append(dst, "  at "...)
+		if l.Clock == SinceStart {
+			dst = append(appendSeconds(dst, p.Time.Sub(l.Start), 0), " s"...)
+		} else {
+			dst = l.appendTime(dst, p.Time)
+		}
+	}
+	dst = strconv.AppendInt(append(dst, "  offset "...), p.Offset, 10)
+	for i, f := range p.Frames {
+		if i == 0 {
+			dst = append(dst, "  frame"...)
+		}
+		dst = strconv.AppendInt(append(dst, ' '), int64(f), 10)
+	}
+	return append(l.stop(dst, dim), '\n')
+}
+
 func (l *List) appendTime(dst []byte, t time.Time) []byte {
 	switch {
 	case t.IsZero():
@@ -145,10 +174,10 @@ func (l *List) appendTime(dst []byte, t time.Time) []byte {
 		return t.UTC().AppendFormat(dst, clockLayout)
 	case l.Clock == Local:
 		return t.Local().AppendFormat(dst, clockLayout)
-	case l.start.IsZero():
-		l.start = t
+	case l.Start.IsZero():
+		l.Start = t
 	}
-	return appendSeconds(dst, t.Sub(l.start), timeWidth)
+	return appendSeconds(dst, t.Sub(l.Start), timeWidth)
 }
 
 // appendFrom appends the stream and who has sent p: the client on the left, the

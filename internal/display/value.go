@@ -62,6 +62,9 @@ func appendValue(dst []byte, f *dissect.Field) []byte {
 		}
 		dst = append(dst, ' ')
 	}
+	if n, ok := f.Value.(uint64); ok && n == 1 && f.Note == "bytes" {
+		return append(dst, "byte"...)
+	}
 	return appendSafe(dst, f.Note)
 }
 
