@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/iotctl/iotctl/internal/capture"
 	"github.com/iotctl/iotctl/internal/dissect"
 )
 
@@ -90,6 +91,12 @@ type Options struct {
 	// As names the protocol of all that is read: Name of a dissector, or "mqtt3.1",
 	// "mqtt3.1.1", "mqtt5". "" recognises it.
 	As string
+	// From is who has sent what is pasted, and Port where it was to go; for captures,
+	// Port is another one that counts as the server's. They are hints.
+	From dissect.Direction
+	Port uint16
+	// Keys are the secrets of TLS, nil for none. They may grow.
+	Keys *capture.KeyLog
 	// Lines says that Packet.Line is enough.
 	Lines bool
 	// Stream joins all that is pasted into one stream.

@@ -22,6 +22,10 @@ type Engine struct {
 	last  *stream       // its stream
 	ticks uint64        // counts chunks, so that streams know who was silent for longest
 
+	pastes       int     // streams of what was pasted
+	pasted       *stream // with Options.Stream
+	conversation uint8   // the level of MQTT that the first has said; 0: none
+
 	queue []event // in order of time; the level of the first is not settled
 	held  int     // bytes of queue
 
@@ -203,6 +207,9 @@ func (e *Engine) Close() error {
 	}
 	clear(e.flows)
 	e.last = nil
+	if err := e.closePasted(); err != nil {
+		return err
+	}
 	return e.Flush()
 }
 

@@ -5,13 +5,14 @@ import "github.com/iotctl/iotctl/internal/dissect"
 // level is one depth of a stream. At first it is not known what its bytes are; then
 // they are unwrapped for a level further in, or read as packets, or passed over.
 type level struct {
-	s      *stream
-	depth  int
-	joined bool // its beginning was not seen
-	state  state
-	heads  [3]head      // undecided
-	hold   *versionHold // undecided, but for the version of MQTT
-	wrap   wrapper      // wrapped
+	s        *stream
+	depth    int
+	joined   bool // its beginning was not seen
+	messages bool // a piece is a message of WebSocket
+	state    state
+	heads    [3]head      // undecided
+	hold     *versionHold // undecided, but for the version of MQTT
+	wrap     wrapper      // wrapped
 	reader
 }
 

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,12 +9,17 @@ import (
 	"github.com/iotctl/iotctl/internal/dissect"
 )
 
+// inMessages is the protocol that has WebSocket for each of its messages, and that
+// nothing else has.
+const inMessages = "coap-ws"
+
 // ports are where protocols are at home. They break ties.
 var ports = map[string][]uint16{
-	mqttName: {1883, 1884, 8883, 8083, 8084, 8080, 9001},
-	"mqttsn": {1884, 1885, 2442, 10000, 20000},
-	"coap":   {5683, 5684, 5693},
-	"emqtcp": {8090, 8091},
+	mqttName:   {1883, 1884, 8883, 8083, 8084, 8080, 9001},
+	"mqttsn":   {1884, 1885, 2442, 10000, 20000},
+	"coap":     {5683, 5684, 5693},
+	"coap-tcp": {5683, 5684},
+	"emqtcp":   {8090, 8091},
 }
 
 // reading is what a dissector says about a stream.
@@ -40,13 +46,13 @@ func (e *Engine) decide(l *level, force bool) error {
 	if e.as != nil {
 		return e.choose(l, reading{d: e.as, c: dissect.Certain, why: "it was told to be"}, reading{})
 	}
-	all, pieces, size := l.readings(e.o.Dissectors)
+	all, pieces, size := e.readings(l)
 	if len(all) == 0 {
 		if !force && (pieces < 2 || size < 16) {
 			return nil
 		}
 		sure := force || pieces >= sniffPieces || size >= sniffBytes
-		if r := l.later(e.o.Dissectors); sure && r.d != nil && !l.foreigner() {
+		if r := e.later(l); sure && r.d != nil && !l.foreigner() {
 			return e.choose(l, r, reading{})
 		}
 		return e.passOver(l, sure)
@@ -69,7 +75,7 @@ func (e *Engine) decide(l *level, force bool) error {
 }
 
 // readings returns what may be, the likeliest first.
-func (l *level) readings(dissectors []dissect.Dissector) (all []reading, pieces, size int) {
+func (e *Engine) readings(l *level) (all []reading, pieces, size int) {
 	for dir := range l.heads {
 		pieces += l.heads[dir].pieces
 		size += len(l.heads[dir].bytes)
@@ -77,9 +83,12 @@ func (l *level) readings(dissectors []dissect.Dissector) (all []reading, pieces,
 	if size == 0 {
 		return nil, pieces, size
 	}
-	port := l.s.Server.Port()
-	for _, d := range dissectors {
-		r := reading{d: d, home: slices.Contains(ports[d.Name()], port)}
+	port := e.port(l)
+	for _, d := range e.o.Dissectors {
+		if d.Name() == inMessages && !l.messages {
+			continue
+		}
+		r := reading{d: d, home: slices.Contains(ports[d.Name()], port) || e.o.Port != 0 && slices.Contains(ports[d.Name()], e.o.Port)}
 		asked, refused := 0, 0
 		for i := range l.heads {
 			h := &l.heads[i]
@@ -87,7 +96,7 @@ func (l *level) readings(dissectors []dissect.Dissector) (all []reading, pieces,
 				continue
 			}
 			asked++
-			c, why := l.sniff(d, h, dissect.Direction(i))
+			c, why := e.sniff(l, d, h, dissect.Direction(i))
 			if c == dissect.No {
 				refused++
 			}
@@ -118,7 +127,7 @@ func (l *level) readings(dissectors []dissect.Dissector) (all []reading, pieces,
 }
 
 // later looks for packets further on, where the capture began within one.
-func (l *level) later(dissectors []dissect.Dissector) reading {
+func (e *Engine) later(l *level) reading {
 	if !l.joined {
 		return reading{}
 	}
@@ -130,7 +139,7 @@ func (l *level) later(dissectors []dissect.Dissector) reading {
 		hint := dissect.Hint{Port: l.s.Server.Port(), Direction: dissect.Direction(i)}
 		b := h.bytes[:min(len(h.bytes), sniffBytes)]
 		for at := 1; at < len(b); at++ {
-			for _, d := range dissectors {
+			for _, d := range e.o.Dissectors {
 				if _, ok := d.(dissect.Sizer); !ok {
 					continue
 				}
@@ -143,9 +152,12 @@ func (l *level) later(dissectors []dissect.Dissector) reading {
 	return reading{}
 }
 
+// port is the server's, or what it is said to be.
+func (e *Engine) port(l *level) uint16 { return cmp.Or(l.s.Server.Port(), e.o.Port) }
+
 // sniff asks d about the beginning of a direction.
-func (l *level) sniff(d dissect.Dissector, h *head, dir dissect.Direction) (dissect.Confidence, string) {
-	hint := dissect.Hint{Port: l.s.Server.Port(), Direction: dir, Datagram: h.whole}
+func (e *Engine) sniff(l *level, d dissect.Dissector, h *head, dir dissect.Direction) (dissect.Confidence, string) {
+	hint := dissect.Hint{Port: e.port(l), Direction: dir, Datagram: h.whole}
 	b := h.bytes[:min(len(h.bytes), sniffBytes)]
 	c, why := d.Sniff(b, hint)
 	if l.s.Transport == "" && c < dissect.Certain { // what was pasted may be either

@@ -251,6 +251,7 @@ func (w *webSocketLayer) answer(head []byte) {
 		case "sec-websocket-protocol":
 			s.layer(webSocketName, webSocketName+" ("+value+")")
 			w.messages = value == "coap"
+			w.inner.messages = w.messages
 		case "sec-websocket-extensions":
 			if !strings.Contains(value, "permessage-deflate") {
 				continue
