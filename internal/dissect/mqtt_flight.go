@@ -26,7 +26,7 @@ func (s *mqttState) checkPublish(x *mqttContext, p *mqtt.Publish) {
 	if p.QoS == 0 || !s.inStep(x) {
 		return
 	}
-	open, used := m.open[p.PacketID]
+	open, used := m.open[uint32(p.PacketID)]
 	switch {
 	case used && !p.Dup:
 		v3, v5 := "MQTT3-2.3.1-2", "MQTT-2.2.1-3"
@@ -60,18 +60,10 @@ func by(number int) string {
 	return fmt.Sprintf(" (packet %d)", number)
 }
 
-// aliasOf is the topic alias of p, 0 if it has none.
-func aliasOf(p *mqtt.Publish) uint16 {
-	if len(p.Properties) == 0 {
-		return 0
-	}
-	a, _ := p.Properties.Uint16(mqtt.PropTopicAlias)
-	return a
-}
-
+// checkAlias finds the alias and its topic.
 func (s *mqttState) checkAlias(x *mqttContext, m *mqttSide, p *mqtt.Publish) {
-	alias := aliasOf(p)
-	if alias == 0 {
+	alias, _ := p.Properties.Uint16(mqtt.PropTopicAlias)
+	if x.alias = alias; alias == 0 {
 		return
 	}
 	advice := func(p *Problem) { p.Advice = mqttAdvice(mqtt.TopicAliasInvalid, mqtt.TypePublish, x.v) }
@@ -89,7 +81,7 @@ func (s *mqttState) checkAlias(x *mqttContext, m *mqttSide, p *mqtt.Publish) {
 	if len(p.Topic) > 0 {
 		return
 	}
-	topic, ok := m.aliases[alias]
+	topic, ok := m.aliases[uint32(alias)]
 	if x.topic = topic; !ok && s.whole && x.dir != Unknown {
 		x.breach("topic alias", "", "MQTT-3.3.2.3.4", "topic alias %d does not stand for a topic yet", alias)
 	}
@@ -100,15 +92,15 @@ const aliasBytes = 1 << 20
 
 func (s *mqttState) notePublish(x *mqttContext, p *mqtt.Publish) {
 	m := &s.side[x.dir]
-	if alias := aliasOf(p); alias > 0 && len(p.Topic) > 0 {
-		if old, ok := m.aliases[alias]; !ok || old != string(p.Topic) {
+	if alias := x.alias; alias > 0 && len(p.Topic) > 0 {
+		if old, ok := m.aliases[uint32(alias)]; !ok || old != string(p.Topic) {
 			m.alias(alias, p.Topic, len(old))
 		}
 	}
 	if p.QoS == 0 || p.QoS > 2 {
 		return
 	}
-	if open, used := m.open[p.PacketID]; used && p.Dup && open.typ == mqtt.TypePublish {
+	if open, used := m.open[uint32(p.PacketID)]; used && p.Dup && open.typ == mqtt.TypePublish {
 		return // answered as the first one
 	}
 	s.begin(x, p.PacketID, mqttOpen{typ: mqtt.TypePublish, qos: p.QoS})
@@ -118,35 +110,35 @@ func (s *mqttState) notePublish(x *mqttContext, p *mqtt.Publish) {
 // then the alias is known, and the topic is not.
 func (m *mqttSide) alias(alias uint16, topic []byte, old int) {
 	if m.aliases == nil {
-		m.aliases = map[uint16]string{}
+		m.aliases = map[uint32]string{}
 	}
 	m.aliasBytes -= old
 	if m.aliasBytes+len(topic) > aliasBytes {
 		topic = nil
 	}
 	m.aliasBytes += len(topic)
-	m.aliases[alias] = string(topic)
+	m.aliases[uint32(alias)] = string(topic)
 }
 
 // begin remembers that open waits for an answer.
 func (s *mqttState) begin(x *mqttContext, id uint16, open mqttOpen) {
 	m := &s.side[x.dir]
-	open.mqttStep, open.first = mqttStep{x.st.Number, x.st.Time}, x.st.Number
+	open.mqttStep, open.first = x.now, x.now.number
 	if m.open == nil {
-		m.open = map[uint16]mqttOpen{}
+		m.open = map[uint32]mqttOpen{}
 	}
-	if m.open[id].typ == mqtt.TypePublish {
+	if m.open[uint32(id)].typ == mqtt.TypePublish {
 		m.inFlight--
 	}
 	if open.typ == mqtt.TypePublish {
 		m.inFlight++
 	}
-	m.open[id] = open
+	m.open[uint32(id)] = open
 }
 
 // end forgets it.
 func (m *mqttSide) end(id uint16, open mqttOpen) {
-	delete(m.open, id)
+	delete(m.open, uint32(id))
 	if open.typ == mqtt.TypePublish {
 		m.inFlight--
 	}
@@ -161,7 +153,7 @@ func (s *mqttState) checkAck(x *mqttContext, t mqtt.Type, id uint16, c mqtt.Reas
 	if t == mqtt.TypePubrel {
 		sender = x.dir
 	}
-	open, ok := s.side[sender].open[id]
+	open, ok := s.side[sender].open[uint32(id)]
 	switch {
 	case !ok && (c == mqtt.PacketIdentifierNotFound || !s.complete(x)):
 	case !ok && t == mqtt.TypePubrel:
@@ -191,39 +183,38 @@ func (s *mqttState) noteAck(x *mqttContext, t mqtt.Type, id uint16, c mqtt.Reaso
 	if t == mqtt.TypePubrel {
 		m = &s.side[x.dir]
 	}
-	open, ok := m.open[id]
+	open, ok := m.open[uint32(id)]
 	if ok && open.typ != mqtt.TypePublish {
 		return done
 	}
-	now := mqttStep{x.st.Number, x.st.Time}
 	if ok {
 		done = open.mqttStep
 	}
 	switch {
 	case t == mqtt.TypePubrel:
-		open.typ, open.qos, open.stage, open.mqttStep = mqtt.TypePublish, 2, stageReleased, now
+		open.typ, open.qos, open.stage, open.mqttStep = mqtt.TypePublish, 2, stageReleased, x.now
 		if !ok {
-			open.first = now.number
+			open.first = x.now.number
 			m.inFlight++
 		}
 	case !ok:
 		return done
 	case t == mqtt.TypePubrec && !c.IsError():
-		open.stage, open.mqttStep = stageReceived, now
+		open.stage, open.mqttStep = stageReceived, x.now
 	default:
 		m.end(id, open)
 		return done
 	}
 	if m.open == nil {
-		m.open = map[uint16]mqttOpen{}
+		m.open = map[uint32]mqttOpen{}
 	}
-	m.open[id] = open
+	m.open[uint32(id)] = open
 	return done
 }
 
 // request judges and notes a SUBSCRIBE or UNSUBSCRIBE.
 func (s *mqttState) request(x *mqttContext, id uint16, open mqttOpen) {
-	if old, used := s.side[x.dir].open[id]; used && s.inStep(x) {
+	if old, used := s.side[x.dir].open[uint32(id)]; used && s.inStep(x) {
 		x.breach("packet id", "MQTT3-2.3.1-2", "MQTT-2.2.1-3", "packet id %d is still in use%s", id, by(old.first))
 	}
 	s.begin(x, id, open)
@@ -232,7 +223,7 @@ func (s *mqttState) request(x *mqttContext, id uint16, open mqttOpen) {
 // answer judges and notes a SUBACK or UNSUBACK, which answers a packet of type t.
 func (s *mqttState) answer(x *mqttContext, t mqtt.Type, id uint16, codes []mqtt.ReasonCode) (done mqttStep) {
 	m := &s.side[peer(x.dir)]
-	open, ok := m.open[id]
+	open, ok := m.open[uint32(id)]
 	switch {
 	case !ok:
 		if s.complete(x) {
@@ -247,8 +238,8 @@ func (s *mqttState) answer(x *mqttContext, t mqtt.Type, id uint16, codes []mqtt.
 	}
 	m.end(id, open)
 	if t == mqtt.TypeUnsubscribe {
-		if x.v >= mqtt.V5 && len(codes) != open.filters {
-			x.breach("reason code", "", "MQTT-3.11.3-1", "codes for %d filters, asked for %d", len(codes), open.filters)
+		if x.v >= mqtt.V5 && len(codes) != open.asked.filters {
+			x.breach("reason code", "", "MQTT-3.11.3-1", "codes for %d filters, asked for %d", len(codes), open.asked.filters)
 		}
 		return open.mqttStep
 	}
@@ -256,12 +247,12 @@ func (s *mqttState) answer(x *mqttContext, t mqtt.Type, id uint16, codes []mqtt.
 	if x.v < mqtt.V5 {
 		name = "return code"
 	}
-	if len(codes) != open.filters {
-		x.breach(name, "MQTT3-3.8.4-5", "MQTT-3.8.4-6", "codes for %d filters, asked for %d", len(codes), open.filters)
+	if len(codes) != open.asked.filters {
+		x.breach(name, "MQTT3-3.8.4-5", "MQTT-3.8.4-6", "codes for %d filters, asked for %d", len(codes), open.asked.filters)
 	}
-	for i, c := range codes[:min(len(codes), len(open.asked))] {
-		if !c.IsError() && uint8(c) > open.asked[i] {
-			p := x.breach(name, "MQTT3-3.8.4-6", "MQTT-3.8.4-7", "filter %d is granted QoS %d, asked for %d", i+1, uint8(c), open.asked[i])
+	for i, c := range codes[:min(len(codes), len(open.asked.qos))] {
+		if !c.IsError() && uint8(c) > open.asked.qos[i] {
+			p := x.breach(name, "MQTT3-3.8.4-6", "MQTT-3.8.4-7", "filter %d is granted QoS %d, asked for %d", i+1, uint8(c), open.asked.qos[i])
 			p.Off += i
 		}
 	}

@@ -19,19 +19,19 @@ func (d MQTT) Line(dst, b []byte, st *Stream) (line []byte, l Line, ok bool) {
 	if err != nil || h.Overlong || v == 0 {
 		return dst, Line{}, false
 	}
-	x := mqttContext{st: st, dir: st.Direction, v: v, size: n}
+	x := mqttContext{st: st, dir: st.Direction, now: stepOf(st), v: v, size: n}
 	s.checkPhase(&x, h.Type)
 	s.checkTime(&x)
 	if x.broken {
 		return dst, Line{}, false
 	}
-	o := mqtt.Options{Version: v, FromServer: st.Direction == FromServer, EitherSide: st.Direction == Unknown, CheckPayload: true}
-	line, done, ok := s.line(dst, h, body, &x, &o)
+	s.strict = mqtt.Options{Version: v, FromServer: st.Direction == FromServer, EitherSide: st.Direction == Unknown, CheckPayload: true}
+	line, done, ok := s.line(dst, h, body, &x, &s.strict)
 	if !ok {
 		return dst, Line{}, false
 	}
 	s.note(&x)
-	return line, Line{Size: n, Type: h.Type.String(), Version: v.String(), Answers: done.number, After: done.since(st)}, true
+	return line, Line{Size: n, Type: h.Type.String(), Version: v.String(), Answers: done.number, After: done.since(x.now)}, true
 }
 
 // line reads, judges, notes and appends a packet without a fault.

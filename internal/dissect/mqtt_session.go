@@ -28,8 +28,8 @@ func (s *mqttState) checkPhase(x *mqttContext, t mqtt.Type) {
 // checkTime judges the silence of a client, and the size of a packet.
 func (s *mqttState) checkTime(x *mqttContext) {
 	m := &s.side[x.dir]
-	if x.dir == FromClient && s.keepAlive > 0 && !m.last.IsZero() && !x.st.Time.IsZero() {
-		if d := x.st.Time.Sub(m.last); d > s.keepAlive*3/2 {
+	if x.dir == FromClient && s.keepAlive > 0 && m.last != 0 && x.now.at != 0 {
+		if d := time.Duration(x.now.at - m.last); d > s.keepAlive*3/2 {
 			p := x.breach("packet type", "MQTT3-3.1.2-23", "MQTT-3.1.2-20",
 				"the client was silent for %v, its keep alive is %v", d.Round(time.Millisecond), s.keepAlive)
 			p.Advice = "A server must close the connection after one and a half times the keep alive." // [MQTT-3.1.2-22] [MQTT3-3.1.2-24]
@@ -74,7 +74,7 @@ func (s *mqttState) noteConnect(x *mqttContext, c *mqtt.Connect) {
 	s.evidence = Evidence{}
 	s.whole = true
 	s.connects++
-	s.connect = mqttStep{x.st.Number, x.st.Time}
+	s.connect = x.now
 	s.clean, s.nameless, s.connack, s.refused = c.CleanStart, c.ClientID == "", false, false
 	s.method = c.Properties.Has(mqtt.PropAuthenticationMethod)
 	s.keepAlive = time.Duration(c.KeepAlive) * time.Second
@@ -144,7 +144,7 @@ const mqttPings = 16
 
 func (s *mqttState) notePing(x *mqttContext) {
 	if m := &s.side[x.dir]; len(m.pings) < mqttPings {
-		m.pings = append(m.pings, mqttStep{x.st.Number, x.st.Time})
+		m.pings = append(m.pings, x.now)
 	}
 }
 

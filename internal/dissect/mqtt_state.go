@@ -11,6 +11,7 @@ import (
 type mqttState struct {
 	version  mqtt.Version // that of the last CONNECT, 0 for none
 	evidence Evidence     // as long as there is none
+	strict   mqtt.Options // of the quick way, kept here to save an allocation
 
 	gaps   int  // those of the stream that are known
 	joined bool // Stream.Joined, when it was looked at last
@@ -34,19 +35,20 @@ type mqttState struct {
 	side [3]mqttSide // by direction of the sender
 }
 
-// mqttSide is what one side of the connection has said.
+// mqttSide is what one side of the connection has said. Numbers of 16 bits are keys
+// of 32: those maps are quicker.
 type mqttSide struct {
 	packets int
-	last    time.Time
-	ended   bool // it has sent DISCONNECT
+	last    int64 // when, as mqttStep has it
+	ended   bool  // it has sent DISCONNECT
 	// resumes: it may go on with what an earlier connection has left open.
 	resumes bool
 
-	open     map[uint16]mqttOpen // what it has sent and waits for, by packet identifier
+	open     map[uint32]mqttOpen // what it has sent and waits for, by packet identifier
 	inFlight int                 // PUBLISH in open
 	pings    []mqttStep          // PINGREQ without an answer
 
-	aliases    map[uint16]string // topics by alias
+	aliases    map[uint32]string // topics by alias
 	aliasBytes int
 
 	limits mqttLimits // that it has set for the other side
@@ -65,15 +67,24 @@ type mqttLimits struct {
 // mqttStep is a packet that waits for another.
 type mqttStep struct {
 	number int
-	at     time.Time
+	at     int64 // nanoseconds of Unix time, 0 if it is not known
 }
 
-// since is how long ago the step was at the time of st.
-func (s mqttStep) since(st *Stream) time.Duration {
-	if s.at.IsZero() || st.Time.IsZero() {
+// stepOf is the packet that st is at.
+func stepOf(st *Stream) mqttStep {
+	s := mqttStep{number: st.Number}
+	if !st.Time.IsZero() {
+		s.at = st.Time.UnixNano()
+	}
+	return s
+}
+
+// since is how long before now the step was, 0 if that is not known.
+func (s mqttStep) since(now mqttStep) time.Duration {
+	if s.at == 0 || now.at == 0 {
 		return 0
 	}
-	return st.Time.Sub(s.at)
+	return time.Duration(now.at - s.at)
 }
 
 // mqttOpen is a packet with an identifier, and how far it got.
@@ -83,12 +94,17 @@ type mqttOpen struct {
 	typ      mqtt.Type // PUBLISH, SUBSCRIBE, UNSUBSCRIBE
 	qos      uint8
 	stage    mqttStage // of QoS 2
-	asked    []uint8   // QoS for each filter
-	filters  int
+	asked    *mqttAsked
 }
 
-// mqttAsked is the most filters of one SUBSCRIBE whose QoS is remembered.
-const mqttAsked = 1024
+// mqttAsked is what a SUBSCRIBE or UNSUBSCRIBE asks for.
+type mqttAsked struct {
+	filters int
+	qos     []uint8 // of each, up to mqttAskedQoS
+}
+
+// mqttAskedQoS is the most filters of one SUBSCRIBE whose QoS is remembered.
+const mqttAskedQoS = 1024
 
 // mqttStage is how far a PUBLISH of QoS 2 got.
 type mqttStage uint8
@@ -118,13 +134,15 @@ func peer(d Direction) Direction {
 type mqttContext struct {
 	st   *Stream
 	dir  Direction
+	now  mqttStep
 	v    mqtt.Version
 	size int
 	w    *mqttWalk // nil on the quick way, which wants to know only whether there is a problem
 	// broken: there is one.
 	broken   bool
 	problems []Problem
-	topic    string // that an alias stands for
+	alias    uint16 // of a PUBLISH
+	topic    string // that it stands for
 }
 
 // breach notes that the field of that name breaks a rule, which has another
@@ -176,7 +194,7 @@ func (s *mqttState) forget() {
 		m := &s.side[i]
 		clear(m.open)
 		clear(m.aliases)
-		m.inFlight, m.pings, m.last, m.aliasBytes = 0, nil, time.Time{}, 0
+		m.inFlight, m.pings, m.last, m.aliasBytes = 0, nil, 0, 0
 	}
 }
 
@@ -241,6 +259,7 @@ func (s *mqttState) take(x *mqttContext, p mqtt.Packet, damaged bool) (answers i
 		return 0, 0
 	}
 	s.sync(x.st)
+	x.now = stepOf(x.st)
 	if c, ok := p.(mqtt.Connect); ok {
 		s.checkConnect(x)
 		s.noteConnect(x, &c)
@@ -270,13 +289,13 @@ func (s *mqttState) take(x *mqttContext, p mqtt.Packet, damaged bool) (answers i
 	case mqtt.Pubcomp:
 		done = s.ack(x, p.Type(), p.PacketID, p.Code)
 	case mqtt.Subscribe:
-		asked := make([]uint8, min(len(p.Filters), mqttAsked))
-		for i := range asked {
-			asked[i] = p.Filters[i].QoS
+		asked := &mqttAsked{len(p.Filters), make([]uint8, min(len(p.Filters), mqttAskedQoS))}
+		for i := range asked.qos {
+			asked.qos[i] = p.Filters[i].QoS
 		}
-		s.request(x, p.PacketID, mqttOpen{typ: p.Type(), asked: asked, filters: len(p.Filters)})
+		s.request(x, p.PacketID, mqttOpen{typ: p.Type(), asked: asked})
 	case mqtt.Unsubscribe:
-		s.request(x, p.PacketID, mqttOpen{typ: p.Type(), filters: len(p.Filters)})
+		s.request(x, p.PacketID, mqttOpen{typ: p.Type(), asked: &mqttAsked{filters: len(p.Filters)}})
 	case mqtt.Suback:
 		done = s.answer(x, mqtt.TypeSubscribe, p.PacketID, p.Codes)
 	case mqtt.Unsuback:
@@ -292,14 +311,14 @@ func (s *mqttState) take(x *mqttContext, p mqtt.Packet, damaged bool) (answers i
 		s.checkAuth(x)
 	}
 	s.note(x)
-	return done.number, done.since(x.st)
+	return done.number, done.since(x.now)
 }
 
 // note counts the packet of x.
 func (s *mqttState) note(x *mqttContext) {
 	m := &s.side[x.dir]
 	m.packets++
-	m.last = x.st.Time
+	m.last = x.now.at
 }
 
 // ack judges and notes one of the four acknowledgements.

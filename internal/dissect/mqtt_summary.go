@@ -182,28 +182,27 @@ func appendPreview(dst, b []byte) []byte {
 	if len(b) == 0 {
 		return dst
 	}
-	start := len(dst)
-	dst = append(dst, ' ')
 	shown := b[:min(len(b), previewBytes)]
-	for i := 0; i < len(shown); {
-		c := shown[i]
+	plain := 0
+	for plain < len(shown) && ' ' <= shown[plain] && shown[plain] < 0x7f {
+		plain++
+	}
+	if c := shown[min(plain, len(shown)-1)]; c < ' ' && c != '\n' && c != '\r' && c != '\t' || c == 0x7f {
+		return dst
+	}
+	start := len(dst)
+	dst = append(append(dst, ' '), shown[:plain]...)
+	for i := plain; i < len(shown); {
+		r, n := utf8.DecodeRune(b[i:])
 		switch {
-		case c == '\n' || c == '\r' || c == '\t':
+		case r == '\n' || r == '\r' || r == '\t':
 			dst = append(dst, ' ')
-			i++
-		case c < ' ' || c == 0x7f:
+		case r == utf8.RuneError || !strconv.IsPrint(r):
 			return dst[:start]
-		case c < utf8.RuneSelf:
-			dst = append(dst, c)
-			i++
 		default:
-			r, n := utf8.DecodeRune(b[i:])
-			if r == utf8.RuneError || !strconv.IsPrint(r) {
-				return dst[:start]
-			}
 			dst = append(dst, b[i:i+n]...)
-			i += n
 		}
+		i += n
 	}
 	if len(b) > previewBytes {
 		dst = append(dst, "…"...)
