@@ -10,6 +10,7 @@ require (
 	github.com/fatih/color v1.19.0
 	github.com/gobwas/ws v1.5.0
 	github.com/google/go-cmp v0.7.0
+	github.com/gopacket/gopacket v1.7.7
 	github.com/mattn/go-isatty v0.0.20
 	github.com/pion/dtls/v3 v3.1.15
 	github.com/pion/logging v0.2.4

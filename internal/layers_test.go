@@ -50,6 +50,7 @@ var libraries = map[string][]string{
 	"github.com/fatih/color":                  {"cmd/iotctl"},
 	"github.com/gobwas/ws":                    {"transport"},
 	"github.com/google/go-cmp":                {"tests"},
+	"github.com/gopacket/gopacket":            {"tests"},
 	"github.com/mattn/go-isatty":              {"cmd/iotctl"},
 	"github.com/pion/dtls":                    {"transport"},
 	"github.com/pion/logging":                 {"transport"},
