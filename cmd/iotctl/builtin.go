@@ -128,5 +128,8 @@ func scenarios() []bench.Spec {
 // dissectors is the table of what decode can read.
 func dissectors() ([]dissect.Dissector, error) {
 	frames, err := dissect.Frames()
-	return append([]dissect.Dissector{dissect.MQTT{}, dissect.EMQTCP{}, dissect.IOTText{}, dissect.MQTTSN{}, dissect.MQTTSN{Draft: true}}, frames...), err
+	return append([]dissect.Dissector{
+		dissect.MQTT{}, dissect.EMQTCP{}, dissect.IOTText{}, dissect.MQTTSN{}, dissect.MQTTSN{Draft: true},
+		dissect.COAP{}, dissect.COAP{Over: dissect.OverTCP}, dissect.COAP{Over: dissect.OverWebSocket},
+	}, frames...), err
 }

@@ -138,7 +138,7 @@ func TestGolden(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no golden files:", err)
 	}
-	all := append(frames(t), dissect.EMQTCP{}, dissect.IOTText{}, dissect.MQTTSN{}, dissect.MQTTSN{Draft: true})
+	all := append(frames(t), dissect.EMQTCP{}, dissect.IOTText{}, dissect.MQTTSN{}, dissect.MQTTSN{Draft: true}, dissect.COAP{}, dissect.COAP{Over: dissect.OverTCP})
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
 		t.Run(name, func(t *testing.T) {
@@ -247,25 +247,24 @@ func TestFrameBehindRubbish(t *testing.T) {
 }
 
 func FuzzDissect(f *testing.F) {
-	all := append(frames(f), dissect.MQTTSN{}, dissect.MQTTSN{Draft: true}, dissect.EMQTCP{}, dissect.IOTText{})
+	all := append(
+		frames(f), dissect.MQTTSN{}, dissect.MQTTSN{Draft: true}, dissect.EMQTCP{}, dissect.IOTText{},
+		dissect.COAP{}, dissect.COAP{Over: dissect.OverTCP}, dissect.COAP{Over: dissect.OverWebSocket},
+	)
+	own := [][]dissecttest.Sample{
+		mqttsnSamples(f), mqttsn2Samples(f), emqtcpSamples(f), iottextSamples(),
+		coapSamples(f), coapOver(f, dissect.OverTCP), coapOver(f, dissect.OverWebSocket),
+	}
 	for i, d := range all {
-		if i < len(all)-4 {
-			for _, s := range frameSamples(f, d.Name()) {
-				f.Add(s.Bytes, uint8(i), uint8(s.Direction))
-			}
+		samples := []dissecttest.Sample(nil)
+		if n := i - len(all) + len(own); n >= 0 {
+			samples = own[n]
+		} else {
+			samples = frameSamples(f, d.Name())
 		}
-	}
-	for _, s := range mqttsnSamples(f) {
-		f.Add(s.Bytes, uint8(len(all)-4), uint8(s.Direction))
-	}
-	for _, s := range mqttsn2Samples(f) {
-		f.Add(s.Bytes, uint8(len(all)-3), uint8(s.Direction))
-	}
-	for _, s := range emqtcpSamples(f) {
-		f.Add(s.Bytes, uint8(len(all)-2), uint8(s.Direction))
-	}
-	for _, s := range iottextSamples() {
-		f.Add(s.Bytes, uint8(len(all)-1), uint8(s.Direction))
+		for _, s := range samples {
+			f.Add(s.Bytes, uint8(i), uint8(s.Direction))
+		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte, which, direction uint8) {
 		d := all[int(which)%len(all)]
