@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/iotctl/iotctl/internal/codec/coap"
 	"github.com/iotctl/iotctl/internal/codec/lwm2m"
@@ -123,7 +122,7 @@ func (w *coapWalk) ofBlock(f *Field, body []byte, format coap.MediaType) {
 	}
 	f.hold(body)
 	f.Secret = w.about.lwm2m && secretResource(w.about.object)
-	w.say(fmt.Sprintf("%d bytes of %s", len(body), format))
+	w.say(bytesText(len(body)) + " of " + format.String())
 }
 
 func (w *coapWalk) warn(off, size int, format string, args ...any) {
@@ -149,7 +148,7 @@ func (w *coapWalk) cbor(f *Field, body []byte) {
 		w.say("= " + text)
 		return
 	}
-	w.say(fmt.Sprintf("%d bytes of CBOR", len(body)))
+	w.say(bytesText(len(body)) + " of CBOR")
 }
 
 // json checks that body is JSON.
@@ -172,7 +171,7 @@ func (w *coapWalk) sayText(f *Field) {
 		w.say(excerpt(s))
 		return
 	}
-	w.say(strconv.Itoa(f.Len) + " bytes")
+	w.say(bytesText(f.Len))
 }
 
 // mostLinks is how many links of a list are fields of their own.

@@ -87,6 +87,14 @@ func plain(s string) string {
 	return strconv.Quote(strings.ToValidUTF8(s, "\ufffd"))
 }
 
+// bytesText is "1 byte" or "12 bytes".
+func bytesText(n int) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return strconv.Itoa(n) + " bytes"
+}
+
 // excerpt is the beginning of s, quoted.
 func excerpt(s string) string {
 	if len(s) <= mostShown {

@@ -2,6 +2,7 @@ package dissect
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -28,6 +29,8 @@ func (w *coapWalk) tlv(f *Field, body []byte) {
 		if o, ok := lwm2m.LookupObject(w.about.object.IDs[0]); ok && w.about.object.Depth > 0 {
 			f.Note += ", " + o.Name
 		}
+	} else if w.m.Code.Response() {
+		f.Note += "; path unknown, the request was not seen"
 	}
 	path := lwm2m.Path{}
 	if w.about.lwm2m {
@@ -36,7 +39,7 @@ func (w *coapWalk) tlv(f *Field, body []byte) {
 	f.Kids = t.elements(f.Off, f.Off+len(body), path, nil)
 	w.p.Problems = append(w.p.Problems, t.problems...)
 	if t.values == 1 {
-		w.say("= " + t.last)
+		w.say(t.last)
 		return
 	}
 	w.say(strconv.Itoa(t.values) + " values")
@@ -76,15 +79,9 @@ func (t *tlvWalk) element(off int, e lwm2m.TLV, path lwm2m.Path) []Field {
 	head := Field{
 		Name: e.Kind.String(), Kind: Flags, Off: off, Len: 1, Value: uint64(first), Form: Unsigned,
 		Note: fmt.Sprintf("id %d bit, length %d bit", 8*e.IDBytes, max(8*e.LengthBytes, 3)),
-		Kids: []Field{
-			{Name: "kind", Kind: Number, Off: off, Len: 1, Mask: 0xc0, Value: uint64(e.Kind), Note: e.Kind.String(), Form: Unsigned},
-			{Name: "id of 16 bits", Kind: Flags, Off: off, Len: 1, Mask: 0x20, Value: e.IDBytes == 2, Form: Unsigned},
-			{Name: "bytes of length", Kind: Number, Off: off, Len: 1, Mask: 0x18, Value: uint64(e.LengthBytes), Form: Unsigned},
-			{Name: "length", Kind: Length, Off: off, Len: 1, Mask: 0x07, Value: uint64(first & 7), Form: Unsigned},
-		},
 	}
 	if e.LengthBytes == 0 {
-		head.Kids[3].Of = value
+		head.Kids = []Field{{Name: "length", Kind: Length, Off: off, Len: 1, Mask: 0x07, Value: uint64(first & 7), Form: Unsigned, Of: value}}
 	}
 	inner := t.place(path, e)
 	id := Field{Name: "id", Kind: Number, Off: off + 1, Len: e.IDBytes, Value: uint64(e.ID), Form: Unsigned}
@@ -169,30 +166,24 @@ func (t *tlvWalk) leaf(s Span, e lwm2m.TLV, at lwm2m.Path, r lwm2m.Resource, kno
 	case lwm2m.Link:
 		f.Kind, f.Form, f.Value, text = Number, Opaque, v.String(), v.String()
 	case []byte:
-		f.Value, text = bytes.Clone(v), strconv.Itoa(len(v))+" bytes"
+		f.Value, text = bytes.Clone(v), bytesText(len(v))
 	default:
 		f.Form, f.Note, text = Opaque, "empty", "empty"
 	}
 	f.Secret = t.about.lwm2m && secretResource(at)
 	switch {
-	case !known && !t.about.lwm2m:
-		f.Note = "type not known: the request was not seen"
 	case !known:
 		f.Note = "type not known"
 	case !t.about.lwm2m:
-		f.Note = fmt.Sprintf("type from resource %d; path unknown, the request was not seen", e.ID)
+		f.Note = fmt.Sprintf("type from resource %d", e.ID)
 	}
 	t.values++
 	if f.Secret {
 		text = "hidden"
 	}
-	name := r.Name
-	if name == "" || e.Kind == lwm2m.ResourceInstance {
-		name = strconv.Itoa(int(e.ID))
+	t.last = "= " + text
+	if !t.about.lwm2m || t.about.object.Depth < 3 {
+		t.last = cmp.Or(r.Name, strconv.Itoa(int(e.ID))) + " " + t.last
 	}
-	if t.about.lwm2m && t.about.object.Depth < 3 || !t.about.lwm2m {
-		text = name + " " + text
-	}
-	t.last = text
 	return f
 }
