@@ -186,7 +186,7 @@ func (v *sheet) field(f *dissect.Field, name, below string, branches bool) {
 	if !strings.HasSuffix(name, "│") {
 		name += Safe(f.Name)
 	}
-	r := row{off: f.Off, n: f.Len, name: name, kind: f.Kind, hidden: f.Secret && !v.Secrets, more: below + "│", bare: f.Len == 0}
+	r := row{off: f.Off, n: f.Len, name: name, kind: f.Kind, hidden: f.Secret && !v.Secrets, more: strings.TrimSuffix(below, "│ ") + "│", bare: f.Len == 0}
 	switch {
 	case r.hidden:
 		r.value = "hidden (--secrets)"

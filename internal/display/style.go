@@ -146,7 +146,7 @@ func appendEscape(dst []byte, r rune, c byte, n int) []byte {
 		return append(dst, `\r`...)
 	case c == '\t':
 		return append(dst, `\t`...)
-	case c == '"' || c == '\\':
+	case c == '"' || c == '\\' || c == ',':
 		return append(dst, '\\', c)
 	case c < utf8.RuneSelf || n == 1:
 		return append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
