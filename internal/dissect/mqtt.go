@@ -92,6 +92,9 @@ func (d MQTT) Dissect(b []byte, st *Stream) (Packet, int, error) {
 	p.Fields = w.fields
 	if h.size > len(b) {
 		p.Problems = w.headerProblems(st.direction())
+		if w.bad != nil {
+			p.Problems = append(p.Problems, w.bad.Problem)
+		}
 		return p, 0, ErrShort
 	}
 	return p, h.size, d.judge(&p, &w, h, s, st)
@@ -115,7 +118,6 @@ func (d MQTT) judge(p *Packet, w *mqttWalk, h mqttHeader, s *mqttState, st *Stre
 	switch {
 	case w.bad != nil:
 		broken = w.bad
-		broken.Advice = mqttAdvice(mqtt.MalformedPacket, h.typ, w.v)
 	case errors.As(err, &bad):
 		broken = &Malformed{w.problem(*bad)}
 	}
@@ -129,10 +131,11 @@ func (d MQTT) judge(p *Packet, w *mqttWalk, h mqttHeader, s *mqttState, st *Stre
 	p.Answers, p.After = s.take(x, q, broken != nil)
 	p.Problems = append(p.Problems, x.problems...)
 	slices.SortStableFunc(p.Problems, func(a, b Problem) int { return cmp.Compare(a.Off, b.Off) })
-	p.Summary = string(appendMQTT(nil, q, w.v, x.topic))
 	if broken != nil {
+		p.Summary = string(w.appendRead(nil))
 		return broken
 	}
+	p.Summary = string(appendMQTT(nil, q, w.v, x.topic))
 	return nil
 }
 
@@ -173,7 +176,7 @@ func fieldAt(fields []Field, off int) (f, text *Field) {
 		f := &fields[i]
 		switch {
 		case f.Off == off && f.Len > 0:
-			if f.Of.Off == f.End() && i+1 < len(fields) && fields[i+1].Name+mqttLength == f.Name && fields[i+1].Len == f.Of.Len {
+			if f.Of.Off == f.End() && i+1 < len(fields) && fields[i+1].Name+mqttLength == f.Name && fields[i+1].Len == f.Of.Len && f.Of.Len > 0 {
 				text = &fields[i+1]
 			}
 			return f, text

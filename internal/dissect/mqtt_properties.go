@@ -131,7 +131,9 @@ func (w *mqttWalk) overrun(name string, in *mqttWalk) {
 	last := in.fields[len(in.fields)-1]
 	off, size := last.Off, last.Len
 	text := name + " is cut short by the end of the properties"
-	if n := last.Of.Len; n > 0 {
+	if last.Note == mqttLongVarint {
+		text = name + " has more than 4 bytes"
+	} else if n := last.Of.Len; n > 0 {
 		size += min(n, max(len(w.b)-last.End(), 0))
 		text = fmt.Sprintf("%s needs %s, the properties have none left", name, plural(n, "byte"))
 	} else if len(in.fields) > 1 && in.fields[len(in.fields)-2].Of.Len > 0 {
@@ -139,5 +141,7 @@ func (w *mqttWalk) overrun(name string, in *mqttWalk) {
 		off, size = length.Off, length.Len
 		text = fmt.Sprintf("%s needs %s, the properties have %d left", name, plural(length.Of.Len, "byte"), last.Len)
 	}
-	w.bad = &Malformed{Problem{Off: off, Len: size, Text: text, Rule: "MQTT-2.2.2.2"}}
+	w.bad = &Malformed{Problem{
+		Off: off, Len: size, Text: text, Rule: "MQTT-2.2.2.2", Advice: mqttAdvice(mqtt.MalformedPacket, w.typ, w.v),
+	}}
 }

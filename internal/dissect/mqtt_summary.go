@@ -1,6 +1,7 @@
 package dissect
 
 import (
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -47,6 +48,30 @@ func appendMQTT(dst []byte, p mqtt.Packet, v mqtt.Version, topic string) []byte 
 			dst = appendName(append(dst, ", method "...), m)
 		}
 		dst = appendReason(dst, p.Properties)
+	}
+	return dst
+}
+
+// appendRead appends what is known of a packet that could not be read to its end.
+func (w *mqttWalk) appendRead(dst []byte) []byte {
+	for _, q := range [...]struct {
+		field, before string
+		kind          Kind
+	}{{"client id", "client ", Text}, {"packet id", "id ", Number}, {"topic", "", Text}} {
+		i := slices.IndexFunc(w.fields, func(f Field) bool { return f.Name == q.field && f.Kind == q.kind })
+		if i < 0 {
+			continue
+		}
+		if len(dst) > 0 {
+			dst = append(dst, ' ')
+		}
+		dst = append(dst, q.before...)
+		switch v := w.fields[i].Value.(type) {
+		case string:
+			dst = appendName(dst, v)
+		case uint64:
+			dst = strconv.AppendUint(dst, v, 10)
+		}
 	}
 	return dst
 }

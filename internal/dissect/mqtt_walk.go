@@ -23,6 +23,9 @@ type mqttWalk struct {
 	problems []Problem
 }
 
+// mqttLongVarint is the note on a variable byte integer that does not end.
+const mqttLongVarint = "more than 4 bytes"
+
 // mqttLength ends the names of lengths.
 const mqttLength = " length"
 
@@ -102,7 +105,7 @@ func (w *mqttWalk) varint(name string, kind Kind) (v int, ok bool) {
 		k := min(len(b), 5)
 		w.add(Field{Name: name, Kind: Bytes, Len: k, Value: bytes.Clone(b[:k]), Form: Raw, Note: "not complete"})
 		if n < 0 {
-			w.fields[len(w.fields)-1].Note = "more than 4 bytes"
+			w.fields[len(w.fields)-1].Note = mqttLongVarint
 		}
 	}
 	return 0, false
