@@ -273,12 +273,12 @@ func (o *decodeOptions) engine(s *decodeSink, keys *capture.KeyLog) (*decode.Eng
 	if err != nil {
 		return nil, err
 	}
-	_, err = o.direction()
+	from, err := o.direction()
 	if err != nil {
 		return nil, err
 	}
 	e, err := decode.New(decode.Options{
-		Dissectors: all, As: o.as, Lines: s.quick(), Stream: o.stream,
+		Dissectors: all, As: o.as, Lines: s.quick(), Stream: o.stream, From: from, Port: o.port, Keys: keys,
 	}, s)
 	var mistake *decode.Error
 	if errors.As(err, &mistake) {
