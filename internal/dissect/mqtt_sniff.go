@@ -3,7 +3,6 @@ package dissect
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"unicode/utf8"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
@@ -21,47 +20,41 @@ func (MQTT) Sniff(b []byte, h Hint) (Confidence, string) {
 		}
 	}
 	packets, strict, at := 0, 0, 0
-	for at < len(b) {
-		head := mqttHead(b[at:])
-		if head.typ == 0 || head.head < 0 {
-			return No, ""
-		}
-		if head.head == 0 || at+head.size > len(b) {
+	for at < len(b) && packets < sniffPackets {
+		size := MQTT{}.Size(b[at:])
+		if size == 0 || at+size > len(b) {
 			break
 		}
-		fits, legal := mqttFits(b[at:at+head.size], h.Direction)
-		if !legal && packets == 0 && at+head.size < len(b) || !fits && len(b) > at+head.size && packets == 0 && !sane(b[at:], head) {
+		f := fitting(b[at:at+size], h.Direction)
+		if f == unfit && packets == 0 {
 			return No, ""
 		}
-		if fits {
+		if f == strictly {
 			strict++
 		}
 		packets++
-		at += head.size
-		if packets == 64 {
-			return Likely, "64 packets, one behind the other"
-		}
+		at += size
 	}
-	rest := b[at:]
+	ends := at == len(b) || packets == sniffPackets || begins(b[at:])
 	switch {
-	case packets == 0 && !begins(rest):
-		return No, ""
-	case packets == 0:
+	case packets == 0 && ends:
 		return Possible, "it begins like a packet"
-	case strict < packets && strict*2 <= packets:
-		if len(rest) > 0 {
-			return No, ""
-		}
-		return Possible, "the lengths of its packets fit"
-	case len(rest) > 0 && !begins(rest):
+	case packets == 0 || !ends && strict*2 <= packets:
+		return No, ""
+	case !ends:
 		return Possible, "it begins with packets"
-	case packets > 1 && len(rest) == 0:
-		return Likely, fmt.Sprintf("%d packets fill the bytes", packets)
-	case packets > 1:
-		return Likely, fmt.Sprintf("%d packets, one behind the other", packets)
+	case strict*2 <= packets:
+		return Possible, "the lengths of its packets fit"
+	case packets == 1:
+		return Likely, "a packet without a fault"
+	case at == len(b):
+		return Likely, plural(packets, "packet") + " fill the bytes"
 	}
-	return Likely, "a packet without a fault"
+	return Likely, plural(packets, "packet") + ", one behind the other"
 }
+
+// sniffPackets is how many packets are looked at.
+const sniffPackets = 64
 
 // sniffConnect looks for the name of the protocol.
 func sniffConnect(b []byte) (Confidence, string) {
@@ -81,21 +74,32 @@ func sniffConnect(b []byte) (Confidence, string) {
 	return No, ""
 }
 
-// mqttFits reports whether a whole packet breaks no rule of some version, and
-// whether its flags are right.
-func mqttFits(b []byte, from Direction) (fits, legal bool) {
-	h := mqttHead(b)
-	legal = legalFlags(h)
-	if !legal {
-		return false, false
+// fit is how well bytes are a packet.
+type fit uint8
+
+const (
+	unfit    fit = iota
+	faulty       // with few faults
+	strictly     // with none
+)
+
+// fitting says how well b, which has the length that it says, is a packet of some
+// version.
+func fitting(b []byte, from Direction) fit {
+	faults := 4
+	if !legalFlags(mqttHead(b)) {
+		faults = 1
 	}
-	o := mqtt.Options{FromServer: from == FromServer, EitherSide: from == Unknown}
-	for _, o.Version = range []mqtt.Version{mqtt.V311, mqtt.V5} {
-		if _, _, err := mqtt.Parse(b, o); err == nil {
-			return true, true
+	best := unfit
+	for _, v := range mqttVersions {
+		switch _, cost, _ := judged(from, b, v); {
+		case cost == 0:
+			return strictly
+		case cost <= faults:
+			best = faulty
 		}
 	}
-	return false, true
+	return best
 }
 
 func legalFlags(h mqttHeader) bool {

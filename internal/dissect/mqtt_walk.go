@@ -96,7 +96,7 @@ func (w *mqttWalk) varint(name string, kind Kind) (v int, ok bool) {
 		w.add(Field{Name: name, Kind: kind, Len: n, Value: uint64(v), Form: Varint})
 		if minimal := bits.Len32(uint32(max(v, 1))); n > (minimal+6)/7 {
 			f := &w.fields[len(w.fields)-1]
-			f.Form, f.Note = Opaque, "not in its shortest form"
+			f.Note = "not in its shortest form"
 		}
 		return v, true
 	}

@@ -336,7 +336,12 @@ func encode(f *dissect.Field, v uint64, number bool) (b []byte, ok bool) {
 		}
 		return binary.BigEndian.AppendUint64(nil, v)[max(8-f.Len, 0):], number && f.Len <= 8
 	case dissect.Varint:
-		return binary.AppendUvarint(nil, v), number
+		b = binary.AppendUvarint(nil, v)
+		for len(b) < f.Len { // not in its shortest form
+			b[len(b)-1] |= 0x80
+			b = append(b, 0)
+		}
+		return b, number
 	case dissect.Raw:
 		switch v := f.Value.(type) {
 		case string:
