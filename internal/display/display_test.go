@@ -148,7 +148,7 @@ MQTT 5.0 CONNECT  user, client myvoiceismypassport                49 bytes  ok
       45  •• •• •• ••              │                   hidden (--secrets)
 `},
 		{"a property beyond its block", "mqtt5", overrun, `
-MQTT 5.0 PUBLISH  q0 a 5 B hello                             14 bytes  1 error
+MQTT 5.0 PUBLISH  a                                          14 bytes  1 error
        0  30                       packet type         3 PUBLISH, QoS 0
        1  0c                       remaining length    12
        2  00 01                    topic               1 byte

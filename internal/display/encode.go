@@ -10,7 +10,6 @@ import (
 	"io"
 	"math/bits"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -258,266 +257,6 @@ func (f *codedField) form() string {
 	return f.Form
 }
 
-// edits finds what was changed.
-func (m *maker) edits(fields []codedField) error {
-	for i := range fields {
-		f := &fields[i]
-		if err := m.edit(f); err != nil {
-			return err
-		}
-		if err := m.edits(f.Kids); err != nil {
-			return err
-		}
-		if f.Of != nil && f.Mask == 0 && (f.form() == "unsigned" || f.form() == "varint") {
-			m.sizes = append(m.sizes, f)
-		}
-	}
-	return nil
-}
-
-// edit compares the value of f with its bytes.
-func (m *maker) edit(f *codedField) error {
-	if f.given && len(f.raw) != f.Size {
-		return m.replace(f, f.raw) // raw itself was edited
-	}
-	if f.Value == nil || string(f.Value) == "null" {
-		if !f.given && f.Size > 0 && f.form() != "" {
-			return &EncodeError{Field: f.Name, Reason: "it has neither raw nor a value"}
-		}
-		return nil
-	}
-	switch f.form() {
-	case "bits":
-		return m.editBits(f)
-	case "unsigned", "varint":
-		return m.editNumber(f)
-	case "raw":
-		b, err := f.bytes()
-		if err != nil {
-			return err
-		}
-		if !f.given || !bytes.Equal(b, f.raw) {
-			return m.replace(f, b)
-		}
-		return nil
-	}
-	return m.editOpaque(f)
-}
-
-// replace says that the bytes of f become by.
-func (m *maker) replace(f *codedField, by []byte) error {
-	if f.end() > len(m.b) {
-		return &EncodeError{Field: f.Name, Reason: "it lies outside of the packet"}
-	}
-	for i := range m.cuts {
-		c := &m.cuts[i]
-		if c.off == f.Offset && c.n == f.Size && (f.Size > 0 || bytes.Equal(c.by, by)) {
-			c.by, c.field = by, f
-			return nil
-		}
-		if f.Offset < c.off+c.n && c.off < f.end() {
-			return &EncodeError{Field: f.Name, Reason: fmt.Sprintf("it was changed, and so was %q, which has the same bytes", c.field.Name), Hint: "change one of them"}
-		}
-	}
-	m.cuts = append(m.cuts, cut{off: f.Offset, n: f.Size, by: by, field: f})
-	return nil
-}
-
-// number is the value of f as a number.
-func (f *codedField) number() (uint64, error) {
-	text := string(f.Value)
-	switch text {
-	case "true":
-		return 1, nil
-	case "false":
-		return 0, nil
-	}
-	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
-		return n, nil
-	}
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return uint64(n), nil
-	}
-	return 0, &EncodeError{Field: f.Name, Reason: fmt.Sprintf("%s is not a whole number", shortened(text))}
-}
-
-// bytes is the value of f as bytes.
-func (f *codedField) bytes() ([]byte, error) {
-	var s string
-	if err := json.Unmarshal(f.Value, &s); err != nil {
-		return nil, &EncodeError{Field: f.Name, Reason: fmt.Sprintf("%s is not a text in quotes", shortened(string(f.Value)))}
-	}
-	if f.Encoding == "text" || f.Encoding == "" && f.Kind != "bytes" {
-		return []byte(s), nil
-	}
-	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
-	if err != nil {
-		return nil, &EncodeError{Field: f.Name, Reason: fmt.Sprintf("%q is not hex", shortened(s)), Hint: `add "encoding": "text" to give it as a text`}
-	}
-	return b, nil
-}
-
-// editBits puts the value of f between the other bits.
-func (m *maker) editBits(f *codedField) error {
-	n, err := f.number()
-	if err != nil || f.Size > 8 || f.end() > len(m.b) {
-		return err
-	}
-	shift := bits.TrailingZeros64(f.Mask)
-	if n > f.Mask>>shift {
-		return &EncodeError{Field: f.Name, Reason: fmt.Sprintf("%d does not fit its bits", n)}
-	}
-	b := m.current(f.Offset, f.Size)
-	var whole uint64
-	for _, c := range b {
-		whole = whole<<8 | uint64(c)
-	}
-	if f.given && len(f.raw) == f.Size {
-		var was uint64
-		for _, c := range f.raw {
-			was = was<<8 | uint64(c)
-		}
-		if was&f.Mask>>shift == n {
-			return nil
-		}
-	}
-	whole = whole&^f.Mask | n<<shift
-	for i := range b {
-		b[i] = byte(whole >> (8 * (len(b) - 1 - i)))
-	}
-	return m.replace(f, b)
-}
-
-// current is what n bytes at off are by now.
-func (m *maker) current(off, n int) []byte {
-	for _, c := range m.cuts {
-		if c.off == off && c.n == n && len(c.by) == n {
-			return slices.Clone(c.by)
-		}
-	}
-	return slices.Clone(m.b[off : off+n])
-}
-
-func (m *maker) editNumber(f *codedField) error {
-	n, err := f.number()
-	if err != nil {
-		return err
-	}
-	if f.given && f.reads(f.raw, n) {
-		return nil
-	}
-	b, err := f.write(n)
-	if err != nil {
-		return err
-	}
-	return m.replace(f, b)
-}
-
-// reads reports whether b, which may be longer than it need be, is n.
-func (f *codedField) reads(b []byte, n uint64) bool {
-	var got uint64
-	if f.form() == "varint" {
-		for i, c := range b {
-			if i < 9 {
-				got |= uint64(c&0x7f) << (7 * i)
-			}
-		}
-		return got == n
-	}
-	if len(b) < 8 { // a negative value
-		n &= 1<<(8*len(b)) - 1
-	}
-	for _, c := range b {
-		got = got<<8 | uint64(c)
-	}
-	return got == n
-}
-
-// write is n in the form of f.
-func (f *codedField) write(n uint64) ([]byte, error) {
-	if f.form() == "varint" {
-		if n >= 1<<28 {
-			return nil, &EncodeError{Field: f.Name, Reason: fmt.Sprintf("%d is more than a variable byte integer can be", n)}
-		}
-		var b []byte
-		for n >= 0x80 {
-			b, n = append(b, byte(n)|0x80), n>>7
-		}
-		return append(b, byte(n)), nil
-	}
-	size := f.Size
-	if size == 0 || size > 8 {
-		return nil, &EncodeError{Field: f.Name, Reason: "its size is not known"}
-	}
-	if signed := int64(n); size < 8 && n>>(8*size) != 0 && !(signed < 0 && signed>>(8*size-1) == -1) {
-		return nil, &EncodeError{Field: f.Name, Reason: fmt.Sprintf("%s does not fit its %s", shortened(string(f.Value)), appendBytes(nil, size))}
-	}
-	b := make([]byte, size)
-	for i := range b {
-		b[i] = byte(n >> (8 * (size - 1 - i)))
-	}
-	return b, nil
-}
-
-// editOpaque finds out whether the value is still what it was. If not, the part
-// that it is the value of is meant.
-func (m *maker) editOpaque(f *codedField) error {
-	part := f.part()
-	switch {
-	case part == nil && f.given && f.unchanged():
-		return nil
-	case part == nil:
-		return &EncodeError{Field: f.Name, Reason: "how its value is written cannot be told", Hint: "change its raw, or a part of it that has a form"}
-	case f.Text != nil && f.unchanged(), bytes.Equal(f.Value, part.Value):
-		return nil
-	}
-	part.Value = f.Value
-	return nil // edits comes to the part
-}
-
-// part is the only part of f that can be its value; nil if there is none.
-func (f *codedField) part() (only *codedField) {
-	for i := range f.Kids {
-		k := &f.Kids[i]
-		if k.Kind == "structure" || k.Kind == "length" || k.Mask != 0 || k.Form == "" || len(k.Kids) > 0 {
-			continue
-		}
-		if only != nil {
-			return nil
-		}
-		only = k
-	}
-	return only
-}
-
-// unchanged reports whether the value is that of text.
-func (f *codedField) unchanged() bool {
-	if f.Text == nil { // of bytes, whose value is raw
-		b, err := f.bytes()
-		return err != nil || bytes.Equal(b, f.raw)
-	}
-	v := string(f.Value)
-	switch {
-	case v == "true":
-		v = "yes"
-	case v == "false":
-		v = "no"
-	case strings.HasPrefix(v, `"`):
-		var s string
-		if json.Unmarshal(f.Value, &s) != nil {
-			return false
-		}
-		if f.Kind == "bytes" || f.Encoding == "hex" {
-			return true // text is its note
-		}
-		return strings.HasPrefix(*f.Text, s) || strings.HasPrefix(*f.Text, string(appendQuoted(nil, s)))
-	case f.Kind == "flags":
-		return true // text has names in their place
-	}
-	rest, ok := strings.CutPrefix(*f.Text, v)
-	return ok && (rest == "" || rest[0] == ',' || rest[0] == ' ')
-}
-
 // lengths makes each length that was not changed itself what it counts, until all
 // are right: a longer length is counted by others.
 func (m *maker) lengths() error {
@@ -533,9 +272,12 @@ func (m *maker) lengths() error {
 				continue
 			}
 			n := f.Of.Size + delta
-			b, err := f.write(uint64(max(n, 0)))
+			b, err := m.length(f, uint64(max(n, 0)))
 			if err != nil {
-				return &EncodeError{Field: f.Name, Reason: fmt.Sprintf("what it counts now has %s, which does not fit", appendBytes(nil, n))}
+				return &EncodeError{
+					Field: f.Name, Reason: fmt.Sprintf("what it counts now has %s, which does not fit", appendBytes(nil, n)),
+					Hint: "change raw, of it and of what is around it",
+				}
 			}
 			if bytes.Equal(b, m.now(f)) {
 				continue
@@ -550,6 +292,39 @@ func (m *maker) lengths() error {
 		}
 	}
 	return nil
+}
+
+// mostNibble is the longest length in four bits: CoAP says with more that it stands
+// elsewhere.
+const mostNibble = 12
+
+// length is n as f has it.
+func (m *maker) length(f *codedField, n uint64) ([]byte, error) {
+	if f.Mask == 0 && (f.Form == "unsigned" || f.Form == "varint") {
+		return f.write(n)
+	}
+	shift := bits.TrailingZeros64(f.Mask)
+	if most := f.Mask >> shift; f.Mask == 0 || n > most || most == 15 && n > mostNibble || f.end() > len(m.b) || f.Size > 8 {
+		return nil, &EncodeError{Field: f.Name, Reason: "it does not fit"}
+	}
+	return withBits(m.current(f.Offset, f.Size), f.Mask, n<<shift), nil
+}
+
+// withBits puts v between the other bits of b.
+func withBits(b []byte, mask, v uint64) []byte {
+	whole := wholeNumber(b)&^mask | v
+	for i := range b {
+		b[i] = byte(whole >> (8 * (len(b) - 1 - i)))
+	}
+	return b
+}
+
+// wholeNumber is b as a big-endian number.
+func wholeNumber(b []byte) (n uint64) {
+	for _, c := range b {
+		n = n<<8 | uint64(c)
+	}
+	return n
 }
 
 func (m *maker) replaced(f *codedField) bool {

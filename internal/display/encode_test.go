@@ -159,11 +159,11 @@ func keys(d *json.Decoder) error {
 			if err != nil {
 				return err
 			}
-			if name := key.(string); seen[name] {
+			name := key.(string)
+			if seen[name] {
 				return fmt.Errorf("%s is there twice", name)
-			} else {
-				seen[name] = true
 			}
+			seen[name] = true
 		}
 		if err := keys(d); err != nil {
 			return err

@@ -2,6 +2,7 @@ package display
 
 import (
 	"encoding/hex"
+	"errors"
 	"math"
 	"net/netip"
 	"strconv"
@@ -42,7 +43,7 @@ func JSON(dst []byte, p *decode.Packet, s Style) []byte {
 	switch {
 	case p.Err == nil:
 		o = o.text("state", "ok")
-	case p.Err == dissect.ErrShort:
+	case errors.Is(p.Err, dissect.ErrShort):
 		o = o.text("state", "incomplete")
 		if p.Missing > 0 {
 			o = o.int("missing", int64(p.Missing))

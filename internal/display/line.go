@@ -1,6 +1,7 @@
 package display
 
 import (
+	"errors"
 	"net/netip"
 	"strconv"
 	"time"
@@ -112,7 +113,7 @@ func appendSummary(dst []byte, p *decode.Packet) []byte {
 
 // appendProblem appends the first of the gravest.
 func (l *List) appendProblem(dst []byte, p *decode.Packet) []byte {
-	if p.Err == dissect.ErrShort {
+	if errors.Is(p.Err, dissect.ErrShort) {
 		dst = append(dst, "  "...)
 		return append(l.paint(dst, broken.ink(plain), missing(p)), ""...)
 	}

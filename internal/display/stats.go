@@ -130,7 +130,7 @@ func (s *Stats) wrongs(p *decode.Packet) {
 		t.packets++
 		t.mark = t.mark.worse(markFor(&q))
 	}
-	if p.Err == dissect.ErrShort {
+	if errors.Is(p.Err, dissect.ErrShort) {
 		t := of(s.wrong, "incomplete")
 		t.packets++
 		t.mark = broken

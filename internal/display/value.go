@@ -1,6 +1,7 @@
 package display
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,6 +51,9 @@ func appendValue(dst []byte, f *dissect.Field) []byte {
 		}
 	}
 	before := len(dst)
+	if f.Kind == dissect.Structure && f.Note != "" && f.Note[0] >= '0' && f.Note[0] <= '9' {
+		return appendSafe(dst, f.Note) // more than what the marker is
+	}
 	if f.Kind != dissect.Flags || f.Note == "" || len(f.Kids) == 0 {
 		dst = appendBare(dst, f.Value)
 	}
@@ -124,8 +128,8 @@ func comma(dst []byte, before int) []byte {
 
 // problems lists what is wrong with p: what ended the reading, too.
 func problems(p *decode.Packet) []dissect.Problem {
-	m, ok := p.Err.(*dissect.Malformed)
-	if !ok || slices.Contains(p.Problems, m.Problem) {
+	var m *dissect.Malformed
+	if !errors.As(p.Err, &m) || slices.Contains(p.Problems, m.Problem) {
 		return p.Problems
 	}
 	return append(slices.Clip(p.Problems), m.Problem)
@@ -163,7 +167,7 @@ func verdict(p *decode.Packet) string {
 	if warnings > 0 {
 		words = append(words, counted(warnings, "warning"))
 	}
-	if p.Err == dissect.ErrShort {
+	if errors.Is(p.Err, dissect.ErrShort) {
 		words = append(words, missing(p))
 	}
 	if len(words) == 0 {
