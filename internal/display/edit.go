@@ -141,14 +141,34 @@ func (m *maker) editNumber(f *codedField) error {
 	if err != nil {
 		return err
 	}
-	if f.given && f.reads(f.raw, n) {
+	if f.given && f.reads(f.raw, n) || f.Size == 0 && n == 0 {
 		return nil
+	}
+	if f.form() == "unsigned" && m.flexible(f) {
+		return m.replace(f, shortest(n))
 	}
 	b, err := f.write(n)
 	if err != nil {
 		return err
 	}
 	return m.replace(f, b)
+}
+
+// flexible reports whether f has just the bytes that its number needs: a length in
+// some bits in front of it says how many, as in CoAP.
+func (m *maker) flexible(f *codedField) bool {
+	return slices.ContainsFunc(m.all, func(l *codedField) bool {
+		return l.Of != nil && l.Mask != 0 && l.Of.Offset == f.Offset && l.Of.Size == f.Size
+	})
+}
+
+// shortest is n without zeros in front; nothing for 0.
+func shortest(n uint64) (b []byte) {
+	for ; n > 0; n >>= 8 {
+		b = append(b, byte(n))
+	}
+	slices.Reverse(b)
+	return b
 }
 
 // reads reports whether b, which may be longer than it need be, is n.

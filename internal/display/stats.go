@@ -2,6 +2,7 @@ package display
 
 import (
 	"cmp"
+	"errors"
 	"math/bits"
 	"slices"
 	"strconv"

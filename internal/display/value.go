@@ -152,20 +152,20 @@ func worst(p *decode.Packet) mark {
 
 // verdict is "ok", or what is wrong in a few words.
 func verdict(p *decode.Packet) string {
-	errors, warnings := 0, 0
+	wrong, doubtful := 0, 0
 	for _, problem := range problems(p) {
 		if problem.Warning {
-			warnings++
+			doubtful++
 		} else {
-			errors++
+			wrong++
 		}
 	}
 	var words []string
-	if errors > 0 {
-		words = append(words, counted(errors, "error"))
+	if wrong > 0 {
+		words = append(words, counted(wrong, "error"))
 	}
-	if warnings > 0 {
-		words = append(words, counted(warnings, "warning"))
+	if doubtful > 0 {
+		words = append(words, counted(doubtful, "warning"))
 	}
 	if errors.Is(p.Err, dissect.ErrShort) {
 		words = append(words, missing(p))
