@@ -111,15 +111,15 @@ func (x *Exchanges) Publish(p *mqtt.Publish) (Forward, error) {
 	return f, nil
 }
 
-// again is what becomes of a message that the sender sends once more.
+// again is what becomes of a message that the sender sends once more: it does not go
+// on, since the receiver will get the first, and two answers to one message could be
+// taken for those to the next with its identifier.
 func (e *exchange) again() Forward {
-	switch e.step {
-	case received:
-		return Forward{Keep: true, Answer: Ack{Type: mqtt.TypePubrec, PacketID: e.sender}}
-	case released:
-		return Forward{Keep: true}
+	f := Forward{Keep: true}
+	if e.step == received {
+		f.Answer = Ack{Type: mqtt.TypePubrec, PacketID: e.sender}
 	}
-	return Forward{QoS: e.to, Dup: true, PacketID: e.receiver}
+	return f
 }
 
 // FromSender is asked about a PUBREL. What it returns goes to the receiver, or, if
@@ -132,6 +132,7 @@ func (x *Exchanges) FromSender(a Ack) (out Ack, back bool) {
 	case e == nil || e.from < 2:
 		return a, false
 	case e.to == 2:
+		e.step = released
 		a.PacketID = e.receiver
 		return a, false
 	case e.step == received:
@@ -151,6 +152,8 @@ func (x *Exchanges) FromReceiver(a Ack) (out Ack, back bool) {
 		return a, false
 	}
 	switch {
+	case (a.Type == mqtt.TypePubcomp) != (e.step == released):
+		return Ack{}, false // too early or too late: it answers something that was sent twice
 	case a.Type == mqtt.TypePubrec && e.to == 2 && !a.Code.IsError() && e.from < 2:
 		e.step = released
 		return Ack{Type: mqtt.TypePubrel, PacketID: a.PacketID}, true
