@@ -64,22 +64,41 @@ func published(w io.Writer, packets, perSegment int) error {
 	return f.err
 }
 
-// file writes a classic capture of one connection of TCP over Ethernet.
+// file writes a classic capture of one connection of TCP.
 type file struct {
 	w   io.Writer
 	seq [3]uint32
 	at  uint32
 	err error
+	// wrap makes frames of a packet of IP.
+	wrap func(ip []byte) [][]byte
 }
 
+// newFile is one over Ethernet.
 func newFile(w io.Writer) *file {
-	f := &file{w: w, seq: [3]uint32{0, 1000, 2000}}
+	return newFileOf(w, 1, func(ip []byte) [][]byte { return [][]byte{append(ethernet(0x0800), ip...)} })
+}
+
+// ethernet is the header of a frame, with what follows each of the types.
+func ethernet(types ...uint16) []byte {
+	b := make([]byte, 12)
+	for i, t := range types {
+		b = binary.BigEndian.AppendUint16(b, t)
+		if i < len(types)-1 {
+			b = binary.BigEndian.AppendUint16(b, 7) // the number of a VLAN
+		}
+	}
+	return b
+}
+
+func newFileOf(w io.Writer, link uint32, wrap func(ip []byte) [][]byte) *file {
+	f := &file{w: w, seq: [3]uint32{0, 1000, 2000}, wrap: wrap}
 	head := binary.LittleEndian.AppendUint32(nil, 0xa1b2c3d4)
 	head = binary.LittleEndian.AppendUint16(head, 2)
 	head = binary.LittleEndian.AppendUint16(head, 4)
 	head = append(head, make([]byte, 8)...)
 	head = binary.LittleEndian.AppendUint32(head, 65535)
-	f.write(binary.LittleEndian.AppendUint32(head, 1))
+	f.write(binary.LittleEndian.AppendUint32(head, link))
 	return f
 }
 
@@ -108,15 +127,16 @@ func (f *file) frame(dir dissect.Direction, flags byte, b []byte) {
 
 // record is a segment at seq, with its headers.
 func (f *file) record(dir dissect.Direction, flags byte, seq uint32, b []byte) []byte {
-	f.at += 100
-	size := 14 + 20 + 20 + len(b)
-	r := binary.LittleEndian.AppendUint32(nil, 1700000000+f.at/1e6)
-	r = binary.LittleEndian.AppendUint32(r, f.at%1e6)
-	r = binary.LittleEndian.AppendUint32(r, uint32(size))
-	r = binary.LittleEndian.AppendUint32(r, uint32(size))
-	r = append(r, make([]byte, 12)...)
-	r = append(r, 0x08, 0x00)
-	return append(append(r, segment(dir, flags, seq, f.seq[3-dir], len(b))...), b...)
+	var all []byte
+	for _, frame := range f.wrap(append(segment(dir, flags, seq, f.seq[3-dir], len(b)), b...)) {
+		f.at += 100
+		all = binary.LittleEndian.AppendUint32(all, 1700000000+f.at/1e6)
+		all = binary.LittleEndian.AppendUint32(all, f.at%1e6)
+		all = binary.LittleEndian.AppendUint32(all, uint32(len(frame)))
+		all = binary.LittleEndian.AppendUint32(all, uint32(len(frame)))
+		all = append(all, frame...)
+	}
+	return all
 }
 
 // segment is the headers of IPv4 and TCP of one with size bytes.

@@ -454,3 +454,35 @@ func TestDatagramsWithSeveralMessages(t *testing.T) {
 		t.Errorf("%s", c)
 	}
 }
+
+// TestWebSocketWithoutHandshake: a capture that began later, and one pasted frame.
+func TestWebSocketWithoutHandshake(t *testing.T) {
+	e, c := engine(t, Options{})
+	k := newTalk(t, e, 1)
+	k.flow.Joined = true
+	k.client(message(0x82, true, unhex(t, "82 06 0001 0001 61 01")))
+	k.server(message(0x82, false, unhex(t, "90 03 0001 01")))
+	k.end()
+	if n := len(c.of("mqtt")); n != 2 {
+		t.Errorf("%d packets\n%s", n, c)
+	}
+	c = paste(t, Options{}, message(0x82, true, unhex(t, connect5)))
+	if p := c.packets[0]; p.Type != "CONNECT" || p.Stream.Layers[0] != "websocket (no handshake seen)" {
+		t.Errorf("%s", c)
+	}
+}
+
+// TestCoAPInWebSocket: each message is one of CoAP.
+func TestCoAPInWebSocket(t *testing.T) {
+	coap := dissect.COAP{Over: dissect.OverWebSocket}
+	e, c := engine(t, Options{Dissectors: append(dissectors(t), coap)})
+	k := newTalk(t, e, 1)
+	k.client([]byte(strings.Replace(request, "mqtt\r", "coap\r", 1)))
+	k.server([]byte(strings.Replace(switched, "mqtt\r", "coap\r", 1) + "\r\n"))
+	k.client(message(0x82, true, unhex(t, "01 01 aa b4 74 65 6d 70")))
+	k.server(message(0x82, false, unhex(t, "01 45 aa ff 32 31")))
+	k.end()
+	if all := c.of("coap-ws"); len(all) != 2 || all[0].Type != "GET" || all[1].Type != "2.05" {
+		t.Errorf("%s", c)
+	}
+}

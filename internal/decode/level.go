@@ -78,7 +78,7 @@ func (l *level) take(e *Engine, p *piece) error {
 
 // become makes l a level of d's packets.
 func (l *level) become(d dissect.Dissector) {
-	l.state, l.d = readable, d
+	l.state, l.d, l.name = readable, d, d.Name()
 	l.liner, _ = d.(dissect.Liner)
 	l.sizer, _ = d.(dissect.Sizer)
 	if l.st.Joined = l.joined; l.joined && l.s.Transport == "tcp" {

@@ -10,6 +10,7 @@ import (
 // reader cuts the bytes of a level into packets.
 type reader struct {
 	d      dissect.Dissector
+	name   string        // d's
 	liner  dissect.Liner // nil: d has no quick way
 	sizer  dissect.Sizer // nil: d cannot tell
 	st     dissect.Stream
@@ -189,7 +190,10 @@ func (l *level) one(e *Engine, h *half, p *piece, b []byte, n int) (int, error) 
 	if l.liner != nil && e.o.Lines {
 		if line, what, ok := l.liner.Line(e.line[:0], b, st); ok {
 			e.line = line
-			pk.Packet = dissect.Packet{Protocol: l.d.Name(), Version: what.Version, Type: what.Type, Answers: what.Answers, After: what.After}
+			if pk.Fields != nil || pk.Problems != nil || pk.Summary != "" {
+				pk.Packet = dissect.Packet{}
+			}
+			pk.Protocol, pk.Version, pk.Type, pk.Answers, pk.After = l.name, what.Version, what.Type, what.Answers, what.After
 			return what.Size, l.emit(e, h, p, b[:what.Size])
 		}
 	}

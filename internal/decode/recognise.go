@@ -47,6 +47,9 @@ func (e *Engine) decide(l *level, force bool) error {
 		return e.choose(l, reading{d: e.as, c: dissect.Certain, why: "it was told to be"}, reading{})
 	}
 	all, pieces, size := e.readings(l)
+	if (len(all) == 0 || all[0].c <= dissect.Possible) && e.bareWebSocket(l) {
+		return nil
+	}
 	if len(all) == 0 {
 		if !force && (pieces < 2 || size < 16) {
 			return nil

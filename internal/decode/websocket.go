@@ -46,6 +46,56 @@ func newWebSocketLayer(l *level) *webSocketLayer {
 	return &webSocketLayer{aside: l.aside(dissect.WebSocket{}), inner: l.within()}
 }
 
+// bareWebSocket makes l one of WebSocket, if its bytes are frames whose payload can be
+// read, though the handshake was not seen.
+func (e *Engine) bareWebSocket(l *level) bool {
+	if !l.joined && l.s.Transport != "" || l.depth >= mostDepth {
+		return false
+	}
+	for i := range l.heads {
+		h, dir := &l.heads[i], dissect.Direction(i)
+		if c, _ := (dissect.WebSocket{}).Sniff(h.bytes, dissect.Hint{Direction: dir, Datagram: h.whole}); c != dissect.Possible {
+			continue
+		}
+		payload := payloads(h.bytes)
+		for _, d := range e.o.Dissectors {
+			if c, _ := d.Sniff(payload, dissect.Hint{Direction: dir}); c < dissect.Likely {
+				continue
+			}
+			w := newWebSocketLayer(l)
+			w.inner.joined = true
+			for i := range w.halves {
+				w.halves[i].open = true
+			}
+			l.s.layer(webSocketName, webSocketName+" (no handshake seen)")
+			l.state, l.wrap, l.heads = wrapped, w, [3]head{}
+			return true
+		}
+	}
+	return false
+}
+
+// payloads is what the frames of messages in b say.
+func payloads(b []byte) []byte {
+	var all []byte
+	for len(b) > 0 {
+		f := dissect.WebSocketHead(b)
+		if f.Head == 0 || f.Head+f.Payload > len(b) {
+			break
+		}
+		if !f.Control() {
+			for i, c := range b[f.Head : f.Head+f.Payload] {
+				if f.Masked() {
+					c ^= f.Mask[i&3]
+				}
+				all = append(all, c)
+			}
+		}
+		b = b[f.Head+f.Payload:]
+	}
+	return all
+}
+
 // take implements wrapper.
 func (w *webSocketLayer) take(e *Engine, p *piece) error {
 	h := &w.halves[p.dir]
