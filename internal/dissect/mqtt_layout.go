@@ -65,16 +65,13 @@ func (w *mqttWalk) body(flags uint8) {
 	case mqtt.TypeUnsubscribe:
 		w.packetID()
 		w.properties(mqtt.In(w.typ), "")
-		for !w.ended && w.left() > 0 {
+		for w.list() {
 			w.filter()
 		}
 	case mqtt.TypeSuback, mqtt.TypeUnsuback:
 		w.packetID()
 		w.properties(mqtt.In(w.typ), "")
-		for w.typ == mqtt.TypeSuback || w.v >= mqtt.V5 {
-			if w.ended || w.left() == 0 {
-				break
-			}
+		for (w.typ == mqtt.TypeSuback || w.v >= mqtt.V5) && w.list() {
 			w.code()
 		}
 	case mqtt.TypeDisconnect:
@@ -259,7 +256,7 @@ func (w *mqttWalk) filter() {
 func (w *mqttWalk) subscribe() {
 	w.packetID()
 	w.properties(mqtt.In(w.typ), "")
-	for !w.ended && w.left() > 0 {
+	for w.list() {
 		w.filter()
 		f := w.number("subscription options", Flags, 1, "")
 		if f == nil {

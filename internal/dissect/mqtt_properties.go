@@ -27,7 +27,7 @@ func (w *mqttWalk) properties(where mqtt.Where, of string) {
 	}
 	block := Field{Name: of + "properties", Kind: Structure, Off: w.at, Len: min(n, w.left())}
 	in := mqttWalk{b: w.b, at: w.at, end: w.at + n, typ: w.typ, v: w.v}
-	for in.left() > 0 && !in.ended {
+	for in.list() {
 		in.property(where, n <= w.left())
 	}
 	block.Kids = in.fields

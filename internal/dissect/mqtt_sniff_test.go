@@ -67,7 +67,7 @@ func TestMQTTSniffsCaptures(t *testing.T) {
 				}
 				for _, at := range borders {
 					b := all[at:]
-					if c, why := (dissect.MQTT{}).Sniff(b, dissect.Hint{Direction: from}); c < dissect.Likely {
+					if c, why := (dissect.MQTT{}).Sniff(b, dissect.Hint{Direction: from}); c < dissect.Likely && b[0]&0xf6 != 0x36 { // QoS 3 is a fault
 						t.Errorf("%s, from byte %d: %v, because of %q", filepath.Base(path), at, c, why)
 					}
 					for n := 1; n < min(len(b), 200); n++ {

@@ -29,7 +29,6 @@ type mqttState struct {
 	method    bool // with an authentication method
 	connack   bool // has been seen
 	refused   bool // by the CONNACK
-	early     bool // it has been said that the server did not wait
 	keepAlive time.Duration
 
 	side [3]mqttSide // by direction of the sender

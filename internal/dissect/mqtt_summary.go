@@ -31,10 +31,10 @@ func appendMQTT(dst []byte, p mqtt.Packet, v mqtt.Version, topic string) []byte 
 		return appendCodes(appendID(dst, p.PacketID), p.Codes, p.Properties, v)
 	case mqtt.Unsubscribe:
 		dst = appendID(dst, p.PacketID)
-		for i, f := range p.Filters {
-			dst = appendComma(dst, i)
-			dst = appendName(dst, f)
+		for i, f := range p.Filters[:min(len(p.Filters), summaryParts)] {
+			dst = appendName(appendComma(dst, i), f)
 		}
+		dst = appendMore(dst, len(p.Filters))
 	case mqtt.Unsuback:
 		return appendCodes(appendID(dst, p.PacketID), p.Codes, p.Properties, v)
 	case mqtt.Disconnect:
@@ -88,8 +88,21 @@ func appendComma(dst []byte, i int) []byte {
 	return append(dst, ' ')
 }
 
-// appendName appends text of the packet, quoted if it would not stand by itself.
+// summaryBytes is how much of a name a summary has, summaryParts how much of a list.
+const (
+	summaryBytes = 128
+	summaryParts = 8
+)
+
+// appendName appends text of the packet, quoted if it would not stand by itself,
+// and only its beginning if it is long.
 func appendName[S string | []byte](dst []byte, s S) []byte {
+	if n := summaryBytes; len(s) > n {
+		for n > 0 && !utf8.RuneStart(s[n]) {
+			n--
+		}
+		return append(appendName(dst, s[:n]), "…"...)
+	}
 	if n := len(s); n == 0 || s[0] == ' ' || s[n-1] == ' ' {
 		return strconv.AppendQuote(dst, string(s))
 	}
@@ -161,7 +174,7 @@ func appendConnack(dst []byte, c *mqtt.Connack, v mqtt.Version) []byte {
 func appendReason(dst []byte, p mqtt.Properties) []byte {
 	if len(p) > 0 {
 		if r, ok := p.Bytes(mqtt.PropReasonString); ok {
-			return strconv.AppendQuote(append(dst, ", "...), string(r))
+			return appendName(append(dst, ", "...), r)
 		}
 	}
 	return dst
@@ -245,10 +258,11 @@ func appendAck(dst []byte, id uint16, c mqtt.ReasonCode, p mqtt.Properties, t mq
 
 func appendSubscribe(dst []byte, s *mqtt.Subscribe) []byte {
 	dst = appendID(dst, s.PacketID)
-	for i, f := range s.Filters {
+	for i, f := range s.Filters[:min(len(s.Filters), summaryParts)] {
 		dst = appendName(appendComma(dst, i), f.Filter)
 		dst = append(dst, ' ', 'q', '0'+f.QoS)
 	}
+	dst = appendMore(dst, len(s.Filters))
 	if len(s.Properties) > 0 {
 		if n, ok := s.Properties.Varint(mqtt.PropSubscriptionIdentifier); ok {
 			dst = strconv.AppendUint(append(dst, " sub-id "...), uint64(n), 10)
@@ -260,7 +274,7 @@ func appendSubscribe(dst []byte, s *mqtt.Subscribe) []byte {
 // appendCodes appends reason codes: numbers where they grant, names where they
 // refuse.
 func appendCodes(dst []byte, codes []mqtt.ReasonCode, p mqtt.Properties, v mqtt.Version) []byte {
-	for _, c := range codes {
+	for _, c := range codes[:min(len(codes), summaryParts)] {
 		dst = append(dst, ' ')
 		if c.IsError() {
 			dst = append(dst, mqttCodeName(c, mqtt.TypeSuback, v)...)
@@ -268,7 +282,16 @@ func appendCodes(dst []byte, codes []mqtt.ReasonCode, p mqtt.Properties, v mqtt.
 			dst = strconv.AppendUint(dst, uint64(c), 10)
 		}
 	}
-	return appendReason(dst, p)
+	return appendReason(appendMore(dst, len(codes)), p)
+}
+
+// appendMore says how much of a list of n parts is not there.
+func appendMore(dst []byte, n int) []byte {
+	if n <= summaryParts {
+		return dst
+	}
+	dst = strconv.AppendInt(append(dst, " … "...), int64(n-summaryParts), 10)
+	return append(dst, " more"...)
 }
 
 // mqttCodeName is the name of a code as it stands within a line.

@@ -1,6 +1,8 @@
 package dissect_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"testing"
 
@@ -109,4 +111,34 @@ func verdict(p dissect.Packet, err error) []dissect.Problem {
 		all = append(all, bad.Problem)
 	}
 	return all
+}
+
+// A packet of which each byte is a field, or a fault, takes no more memory than
+// another one.
+func TestMQTTListsAreBounded(t *testing.T) {
+	const size = 1 << 16
+	for _, c := range []struct{ name, first, head, part string }{
+		{"reason codes", "90", "0001 00", "7f"},
+		{"properties", "30", "0001 61 808008", "0101"},
+		{"filters", "82", "0001 00", "0000 ff"},
+		{"filters to leave", "a2", "0001 00", "0000"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			body := append(unhex(t, c.head), bytes.Repeat(unhex(t, c.part), size)...)
+			b := append(binary.AppendUvarint(unhex(t, c.first), uint64(len(body))), body...)
+			p, n, _ := dissecttest.Dissect(t, dissect.MQTT{}, b, joined(5, dissect.Unknown))
+			fields := 0
+			var count func(all []dissect.Field)
+			count = func(all []dissect.Field) {
+				fields += len(all)
+				for _, f := range all {
+					count(f.Kids)
+				}
+			}
+			count(p.Fields)
+			if n != len(b) || fields > 20000 || len(p.Problems) > 3000 || len(p.Summary) > 500 {
+				t.Errorf("%d of %d bytes, %d fields, %d problems: %s", n, len(b), fields, len(p.Problems), p.Summary)
+			}
+		})
+	}
 }

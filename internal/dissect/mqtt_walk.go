@@ -19,6 +19,7 @@ type mqttWalk struct {
 	ended  bool // a field was not all there
 	bad    *Malformed
 	fields []Field
+	listed int // properties, filters and codes
 	// problems are those that the codec does not look for.
 	problems []Problem
 }
@@ -43,6 +44,23 @@ func (w *mqttWalk) add(f Field) *Field {
 	w.at += f.Len
 	w.fields = append(w.fields, f)
 	return &w.fields[len(w.fields)-1]
+}
+
+// mqttListed is the most properties, filters and codes of a packet that get fields
+// of their own.
+const mqttListed = 2048
+
+// list reports whether another part of a list follows. What would be too much is
+// taken as bytes.
+func (w *mqttWalk) list() bool {
+	if w.ended || w.left() <= 0 {
+		return false
+	}
+	if w.listed++; w.listed > mqttListed {
+		w.rest("more of the same")
+		return false
+	}
+	return true
 }
 
 // room reports whether n bytes are left; if not, what is left becomes the field.

@@ -8,7 +8,7 @@ type Options struct {
 	Version Version
 	// Lenient collects findings instead of ending at the first.
 	Lenient bool
-	// Notes receives the findings of lenient mode; nil drops them.
+	// Notes receives the findings of lenient mode, up to MaxNotes; nil drops them.
 	Notes *[]Malformed
 	// FromServer says that a server sent the packet, so that the rules of who
 	// may send what are those of that direction.
@@ -20,6 +20,9 @@ type Options struct {
 	// always does.
 	CheckPayload bool
 }
+
+// MaxNotes is the most findings that are noted: a packet may have one in each byte.
+const MaxNotes = 1024
 
 func (o *Options) version() Version {
 	if o.Version == 0 {

@@ -73,7 +73,7 @@ func (r *reader) flag(off int, code ReasonCode, v3, v5, reason string) {
 	switch {
 	case !r.o.Lenient:
 		r.err = &m
-	case r.o.Notes != nil:
+	case r.o.Notes != nil && len(*r.o.Notes) < MaxNotes:
 		*r.o.Notes = append(*r.o.Notes, m)
 	}
 }
