@@ -52,6 +52,7 @@ func (k *talk) client(b []byte) {
 	k.t.Helper()
 	k.chunk(capture.Chunk{Direction: dissect.FromClient, Bytes: b})
 }
+
 func (k *talk) server(b []byte) {
 	k.t.Helper()
 	k.chunk(capture.Chunk{Direction: dissect.FromServer, Bytes: b})

@@ -16,10 +16,9 @@ import (
 
 // judge holds what an engine hands on to its contract.
 type judge struct {
-	t       *testing.T
-	number  int
-	bytes   int
-	packets int
+	t      *testing.T
+	number int
+	bytes  int
 }
 
 func (j *judge) Packet(p *Packet) error {
