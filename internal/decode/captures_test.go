@@ -76,7 +76,14 @@ func dissectors(t testing.TB) []dissect.Dissector {
 		t.Fatal(err)
 	}
 	return append([]dissect.Dissector{
-		dissect.MQTT{}, dissect.EMQTCP{}, dissect.IOTText{}, dissect.MQTTSN{}, dissect.MQTTSN{Draft: true},
+		dissect.MQTT{},
+		dissect.EMQTCP{},
+		dissect.IOTText{},
+		dissect.MQTTSN{},
+		dissect.MQTTSN{Draft: true},
+		dissect.COAP{},
+		dissect.COAP{Over: dissect.OverTCP},
+		dissect.COAP{Over: dissect.OverWebSocket},
 	}, frames...)
 }
 
@@ -146,19 +153,5 @@ func readJSON(t testing.TB, path string, into any) {
 	}
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestSee(t *testing.T) {
-	files, _ := filepath.Glob(filepath.Join(captures(t), "*.pcap*"))
-	for _, f := range files {
-		if strings.HasSuffix(f, ".json") {
-			continue
-		}
-		t.Run(filepath.Base(f), func(t *testing.T) {
-			c := decodeFile(t, openCapture(t, filepath.Base(f)), Options{})
-			s := c.String()
-			t.Logf("%d mqtt\n%s", len(c.of("mqtt")), s[:min(len(s), 2500)])
-		})
 	}
 }

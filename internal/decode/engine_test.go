@@ -219,17 +219,8 @@ func TestJoinedWithinAPacket(t *testing.T) {
 // TestOtherReading: a packet that may be of two protocols is read as one, and the
 // other is named.
 func TestOtherReading(t *testing.T) {
-	var coap dissect.Dissector
-	for _, d := range dissectors(t) {
-		if d.Name() == "coap" {
-			coap = d
-		}
-	}
-	if coap == nil {
-		t.Skip("there is no dissector of CoAP")
-	}
 	c := paste(t, Options{}, unhex(t, "40020001"))
-	if s := c.packets[0].Stream; s.Protocol != "mqtt" || !strings.HasPrefix(s.Other, "coap CON POST") {
+	if s := c.packets[0].Stream; s.Protocol != "mqtt" || !strings.HasPrefix(s.Other, "coap POST CON mid 1") {
 		t.Errorf("%s, not %q", s.Protocol, s.Other)
 	}
 }
@@ -475,8 +466,7 @@ func TestWebSocketWithoutHandshake(t *testing.T) {
 
 // TestCoAPInWebSocket: each message is one of CoAP.
 func TestCoAPInWebSocket(t *testing.T) {
-	coap := dissect.COAP{Over: dissect.OverWebSocket}
-	e, c := engine(t, Options{Dissectors: append(dissectors(t), coap)})
+	e, c := engine(t, Options{})
 	k := newTalk(t, e, 1)
 	k.client([]byte(strings.Replace(request, "mqtt\r", "coap\r", 1)))
 	k.server([]byte(strings.Replace(switched, "mqtt\r", "coap\r", 1) + "\r\n"))

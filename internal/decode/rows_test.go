@@ -6,9 +6,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/iotctl/iotctl/internal/capture"
 	"github.com/iotctl/iotctl/internal/dissect"
 )
 
@@ -373,11 +376,87 @@ func TestRow22(t *testing.T) {
 	c.has(t, 4, "payload", "b")
 }
 
-// rows says where each row of what another program shows wrongly is tested.
+// TestRow18 recognises the draft of MQTT-SN 2.0 by its content.
+func TestRow18(t *testing.T) {
+	c := paste(t, Options{As: "mqttsn2"}, unhex(t, "0b0f000718034142430102"))
+	c.has(t, 0, "authentication method", "ABC")
+}
+
+// TestRow19 names CoAP from before the RFC.
+func TestRow19(t *testing.T) {
+	c := paste(t, Options{}, unhex(t, "4201d9e1 9b2e77656c6c2d6b6e6f776e 04636f7265"))
+	if p := c.packets[0]; p.Protocol != "coap" || !strings.HasSuffix(p.Line, "looks like CoAP draft 12 or older: /.well-known/core") {
+		t.Errorf("%s", c)
+	}
+}
+
+// TestRow19a finds nothing wrong with Request-Tag.
+func TestRow19a(t *testing.T) {
+	c := decodeFile(t, openCapture(t, "rec-coap-libcoap.pcapng"), Options{})
+	tags := 0
+	for i := range c.packets {
+		p := &c.packets[i]
+		if field(p.Fields, "Request-Tag") == nil {
+			continue
+		}
+		if tags++; p.Err != nil || strings.Contains(faults(p), "Request-Tag") {
+			t.Errorf("%s: %s", p.Line, faults(p))
+		}
+	}
+	if tags == 0 {
+		t.Error("there is none")
+	}
+}
+
+// TestRow20 reads a notification by the path of the request that it answers.
+func TestRow20(t *testing.T) {
+	e, c := engine(t, Options{})
+	k := newTalk(t, e, 1)
+	k.flow.Transport = "udp"
+	for i, text := range []string{
+		"4201100b 0102 60 5133 0130 0139", "6245100b 0102 60 622d16 ff c10964", "52458ba5 0102 6102 622d16 ff c10963",
+	} {
+		dir := dissect.FromClient
+		if i > 0 {
+			dir = dissect.FromServer
+		}
+		k.chunk(capture.Chunk{Direction: dir, Datagram: true, Bytes: unhex(t, text)})
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.has(t, 2, "integer", 99)
+	if p := c.packets[2]; p.Answers != 1 || !strings.HasSuffix(p.Line, "/3/0/9 = 99") {
+		t.Errorf("%q answers %d", p.Line, p.Answers)
+	}
+}
+
+// rows says where each row of what tshark 4.0.17 shows wrongly is tested.
 var rows = map[string]string{
 	"1": "TestRow1", "2": "TestRow2", "3": "TestRow3", "4": "TestRowsOfOnePacket", "5": "TestRowsOfOnePacket",
 	"5a": "TestRowsOfOnePacket", "6": "TestRow6", "7": "TestRow7", "8": "TestRow8", "9": "TestRows9And10",
 	"10": "TestRows9And10", "11": "TestRowsOfOnePacket", "12": "TestRowsOfOnePacket", "13": "TestRowsOfOnePacket",
 	"14": "TestRowsOfOnePacket", "15": "TestRowsOfOnePacket", "16": "TestRowsOfOnePacket", "17": "TestRowsOfOnePacket",
-	"21": "TestRow21", "22": "TestRow22",
+	"18": "TestRow18", "19": "TestRow19", "19a": "TestRow19a", "20": "TestRow20", "21": "TestRow21", "22": "TestRow22",
+}
+
+// TestEveryRowIsTested looks for the tests that rows names.
+func TestEveryRowIsTested(t *testing.T) {
+	source, err := os.ReadFile("rows_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"5a", "19a"}
+	for i := range 22 {
+		want = append(want, strconv.Itoa(i+1))
+	}
+	for _, row := range want {
+		name := rows[row]
+		if name == "" || !bytes.Contains(source, []byte("func "+name+"(")) {
+			t.Errorf("row %s: there is no test %q", row, name)
+		}
+		if name == "TestRowsOfOnePacket" && !bytes.Contains(source, []byte("{\""+row+"\", ")) {
+			t.Errorf("row %s is not in the table", row)
+		}
+	}
 }
