@@ -281,9 +281,6 @@ func (w *coapWalk) header() bool {
 		return false
 	}
 	_, ok := w.number("message id", Number, 2, "")
-	if ok {
-		w.fields[len(w.fields)-1].Form = Unsigned
-	}
 	return ok
 }
 
@@ -315,10 +312,8 @@ func (w *coapWalk) streamHeader() bool {
 		if _, ok := w.number("extended length", Length, h.LengthBytes, ""); !ok {
 			return false
 		}
-		f := &w.fields[len(w.fields)-1]
-		f.Form = Unsigned
 		if h.Length > 0 {
-			f.Note = fmt.Sprintf("%d bytes of options and payload", h.Length)
+			w.last().Note = fmt.Sprintf("%d bytes of options and payload", h.Length)
 		}
 	}
 	return w.codeField()
@@ -345,7 +340,6 @@ func (w *coapWalk) token(tkl int, extended bool) bool {
 		if !ok {
 			return false
 		}
-		w.fields[len(w.fields)-1].Form = Unsigned
 		size = n + 13
 		if tkl == 14 {
 			size = n + 269
@@ -363,6 +357,6 @@ func (w *coapWalk) token(tkl int, extended bool) bool {
 		kids[len(kids)-1].Of = Span{w.at, size}
 	}
 	f := w.take("token", Bytes, size)
-	f.Form, f.Note = Raw, hex.EncodeToString(w.b[f.Off:f.End()][:min(size, 8)])
+	f.Note = hex.EncodeToString(w.b[f.Off:f.End()][:min(size, 8)])
 	return true
 }

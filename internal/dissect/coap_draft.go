@@ -151,9 +151,7 @@ func (d *draftReading) packet(b []byte) Packet {
 		{Name: "option count", Kind: Number, Len: 1, Mask: 0x0f, Value: uint64(d.count), Form: Unsigned},
 	}})
 	w.codeField()
-	if _, ok := w.number("message id", Number, 2, ""); ok {
-		w.fields[len(w.fields)-1].Form = Unsigned
-	}
+	w.number("message id", Number, 2, "")
 	for i := range d.options {
 		w.draftOption(&d.options[i])
 	}

@@ -32,9 +32,8 @@ type coapAbout struct {
 
 // coapRequest is a request that was sent.
 type coapRequest struct {
+	asked
 	about    coapAbout
-	number   int
-	at       time.Time
 	code     coap.Code
 	answered bool
 	silence  bool // no answer is wanted
@@ -42,11 +41,10 @@ type coapRequest struct {
 
 // coapDelivery is a message that may be acknowledged or sent again.
 type coapDelivery struct {
-	number int
-	at     time.Time
-	typ    coap.Type
-	code   coap.Code
-	token  string
+	asked
+	typ   coap.Type
+	code  coap.Code
+	token string
 }
 
 // coapRemembered is how many requests, and how many messages, of a side are known
@@ -141,9 +139,9 @@ func (w *coapWalk) deliver(own, other *coapSide) {
 			w.problem(0, 1, "an acknowledgement of a message that is not confirmable", "RFC 7252 §4.3")
 		case ok && m.Code.Response() && sent.token != string(m.Token):
 			w.problem(0, len(w.b), "the token of the response is not that of the request with its message id", "RFC 7252 §5.3.2")
-			w.answers(sent.number, sent.at)
+			w.p.answer(sent.asked, w.st)
 		case ok:
-			w.answers(sent.number, sent.at)
+			w.p.answer(sent.asked, w.st)
 		}
 		return
 	}
@@ -155,7 +153,7 @@ func (w *coapWalk) deliver(own, other *coapSide) {
 		}
 		w.problem(2, 2, fmt.Sprintf("message id %d is still in use for another message", m.MessageID), "RFC 7252 §4.4")
 	}
-	own.messages.put(m.MessageID, &coapDelivery{w.st.Number, w.st.Time, m.Type, m.Code, string(m.Token)})
+	own.messages.put(m.MessageID, &coapDelivery{askedBy(w.st), m.Type, m.Code, string(m.Token)})
 }
 
 // signal takes what both sides have to know of signals. RFC 8323 §5.3
@@ -183,7 +181,7 @@ func (w *coapWalk) request(own *coapSide) {
 		before.at = w.st.Time
 		return
 	}
-	r := &coapRequest{about: w.about, number: w.st.Number, at: w.st.Time, code: w.m.Code}
+	r := &coapRequest{asked: askedBy(w.st), about: w.about, code: w.m.Code}
 	if n, ok := w.m.Options.Uint(coap.NoResponse); ok && n != 0 && !w.m.Code.Signal() {
 		r.silence = true
 	}
@@ -197,15 +195,7 @@ func (w *coapWalk) response(other *coapSide) {
 	}
 	r.answered = true
 	w.about = r.about
-	w.answers(r.number, r.at)
-}
-
-// answers says which packet the message answers.
-func (w *coapWalk) answers(number int, at time.Time) {
-	w.p.Answers = number
-	if !at.IsZero() && !w.st.Time.IsZero() {
-		w.p.After = w.st.Time.Sub(at)
-	}
+	w.p.answer(r.asked, w.st)
 }
 
 func (w *coapWalk) problem(off, size int, text, rule string) {

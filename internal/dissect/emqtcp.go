@@ -62,7 +62,7 @@ func (d EMQTCP) Dissect(b []byte, st *Stream) (Packet, int, error) {
 		return p, 0, ErrShort
 	}
 	if bad := (*emqtcp.Malformed)(nil); errors.As(err, &bad) {
-		w.add(Field{Name: "type and flags", Kind: Structure, Len: 1, Value: uint64(b[0]), Note: h.Type.String()})
+		w.add(Field{Name: "type and flags", Kind: Structure, Len: 1, Value: uint64(b[0]), Note: h.Type.String(), Form: Unsigned})
 		p.Fields = w.fields
 		return p, 0, malformed(bad.Offset, "%s", bad.Reason)
 	}
@@ -73,6 +73,9 @@ func (d EMQTCP) Dissect(b []byte, st *Stream) (Packet, int, error) {
 	head(&w, h)
 	if h.Type.HasPayload() {
 		if _, ok := w.number("length", Length, 2, "bytes follow"); ok {
+			if !short {
+				w.last().Of = Span{w.at, h.Length}
+			}
 			body(&w, &p, h)
 		}
 	}
@@ -80,13 +83,43 @@ func (d EMQTCP) Dissect(b []byte, st *Stream) (Packet, int, error) {
 	if short {
 		return p, 0, ErrShort
 	}
+	relateEMQTCP(&p, h.Type, st)
 	err = judge(b[:n], st.direction(), &p)
 	return p, n, err
 }
 
+// Size implements Sizer.
+func (EMQTCP) Size(b []byte) int {
+	h, _, n, err := emqtcp.Frame(b, 0)
+	if len(b) == 0 || err != nil && !errors.Is(err, emqtcp.ErrShort) || h.Type.HasPayload() && len(b) < headBytes {
+		return 0
+	}
+	return n
+}
+
+// relateEMQTCP says what a frame answers: CONNACK and PONG come in the order of
+// what asks for them.
+func relateEMQTCP(p *Packet, t emqtcp.Type, st *Stream) {
+	if st == nil {
+		return
+	}
+	asks := map[emqtcp.Type]string{emqtcp.TypeConnect: "CONNECT", emqtcp.TypePing: "PING"}
+	answers := map[emqtcp.Type]string{emqtcp.TypeConnack: "CONNECT", emqtcp.TypePong: "PING"}
+	w := waitersOf(st)
+	if q := asks[t]; q != "" {
+		w.ask(st.direction(), q, st)
+	}
+	if q := answers[t]; q != "" {
+		p.answer(w.take(st.direction().peer(), q), st)
+	}
+}
+
+// Finish implements Finisher.
+func (EMQTCP) Finish(st *Stream) []Open { return waitersOf(st).open() }
+
 // head takes the first byte.
 func head(w *walk, h emqtcp.Header) {
-	flags := Field{Name: "flags", Kind: Flags, Len: 1, Value: uint64(h.Flags)}
+	flags := Field{Name: "flags", Kind: Flags, Len: 1, Value: uint64(h.Flags), Mask: 0x0f, Form: Unsigned}
 	switch h.Type {
 	case emqtcp.TypeConnect:
 		flags.Name, flags.Kind = "version", Number
@@ -95,8 +128,8 @@ func head(w *walk, h emqtcp.Header) {
 	default:
 		flags.Note = "reserved"
 	}
-	w.add(Field{Name: "type and " + flags.Name, Kind: Structure, Len: 1, Value: uint64(w.b[0]), Kids: []Field{
-		{Name: "type", Kind: Structure, Len: 1, Value: uint64(h.Type), Note: h.Type.String()},
+	w.add(Field{Name: "type and " + flags.Name, Kind: Structure, Len: 1, Value: uint64(w.b[0]), Note: h.Type.String(), Form: Unsigned, Kids: []Field{
+		{Name: "type", Kind: Structure, Len: 1, Value: uint64(h.Type), Note: h.Type.String(), Mask: 0xf0, Form: Unsigned},
 		flags,
 	}})
 }
@@ -132,14 +165,14 @@ func connect(w *walk, p *Packet) {
 	if n, ok := w.number("keep alive", Number, 1, "s"); ok {
 		p.Summary = fmt.Sprintf("keep alive %d s", n)
 	}
-	if f := w.prefixed("client identifier", Text); f != nil {
+	if f := w.prefixed("client identifier", Text, 2); f != nil {
 		p.Summary = fmt.Sprintf("client %q, %s", f.Value, p.Summary)
 	}
 	if w.at < len(w.b) {
-		w.prefixed("user name", Text)
+		w.prefixed("user name", Text, 2)
 	}
 	if w.at < len(w.b) {
-		w.prefixed("password", Text)
+		w.prefixed("password", Text, 2)
 	}
 	for i := range w.fields { // if it was cut short, too
 		w.fields[i].Secret = w.fields[i].Name == "password"
@@ -154,7 +187,7 @@ func judge(frame []byte, from Direction, p *Packet) error {
 		Lenient: true, Notes: &notes, FromServer: from == FromServer, EitherSide: from == Unknown,
 	})
 	for _, m := range notes {
-		p.Problems = append(p.Problems, Problem{Off: m.Offset, Text: m.Reason})
+		p.Problems = append(p.Problems, Problem{Off: m.Offset, Text: m.Reason, Len: lengthAt(p.Fields, m.Offset)})
 	}
 	if bad := (*emqtcp.Malformed)(nil); errors.As(err, &bad) {
 		return malformed(bad.Offset, "%s", bad.Reason)

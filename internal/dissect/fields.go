@@ -24,7 +24,7 @@ func (w *walk) room(name string, n int) bool {
 	if left := len(w.b) - w.at; left < n {
 		w.ended = true
 		if left > 0 {
-			w.add(Field{Name: name, Kind: Bytes, Len: left, Value: bytes.Clone(w.b[w.at:]), Note: fmt.Sprintf("%d of %d bytes", left, n)})
+			w.add(Field{Name: name, Kind: Bytes, Len: left, Value: bytes.Clone(w.b[w.at:]), Note: fmt.Sprintf("%d of %d bytes", left, n), Form: Raw})
 		}
 		return false
 	}
@@ -49,22 +49,26 @@ func (w *walk) number(name string, kind Kind, size int, note string) (n int, ok 
 	for _, c := range w.b[w.at : w.at+size] {
 		v = v<<8 | uint64(c)
 	}
-	w.add(Field{Name: name, Kind: kind, Len: size, Value: v, Note: note})
+	w.add(Field{Name: name, Kind: kind, Len: size, Value: v, Note: note, Form: Unsigned})
 	return int(v), true
 }
 
-// prefixed takes a value behind its length of 2 bytes.
-func (w *walk) prefixed(name string, kind Kind) *Field {
-	n, ok := w.number(name+" length", Length, 2, "bytes")
+// prefixed takes a value behind its length of size bytes.
+func (w *walk) prefixed(name string, kind Kind, size int) *Field {
+	n, ok := w.number(name+" length", Length, size, "bytes")
 	if !ok || !w.room(name, n) {
 		return nil
 	}
+	w.last().Of = Span{w.at, n}
 	return w.take(name, kind, n)
 }
 
+// last is the field that was added last.
+func (w *walk) last() *Field { return &w.fields[len(w.fields)-1] }
+
 // take takes n bytes that are there. Text that is none becomes bytes.
 func (w *walk) take(name string, kind Kind, n int) *Field {
-	f := Field{Name: name, Kind: kind, Len: n}
+	f := Field{Name: name, Kind: kind, Len: n, Form: Raw}
 	f.hold(w.b[w.at : w.at+n])
 	return w.add(f)
 }
@@ -89,7 +93,7 @@ func (w *walk) rest(name, note string) *Field {
 		return nil
 	}
 	w.ended = true
-	return w.add(Field{Name: name, Kind: Bytes, Len: n, Value: bytes.Clone(w.b[w.at:]), Note: note})
+	return w.add(Field{Name: name, Kind: Bytes, Len: n, Value: bytes.Clone(w.b[w.at:]), Note: note, Form: Raw})
 }
 
 // payload takes all that is left as what it seems to be.

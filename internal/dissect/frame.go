@@ -104,9 +104,9 @@ func (d *Frame) Dissect(b []byte, st *Stream) (Packet, int, error) {
 	f, n, err := d.cut(s, b, st != nil && st.Whole)
 	w := walk{b: b}
 	if skipped := n - len(f.Raw); skipped > 0 {
-		p.Problems = []Problem{{Text: fmt.Sprintf("%d bytes belong to no frame", skipped)}}
+		p.Problems = []Problem{{Len: skipped, Text: fmt.Sprintf("%d bytes belong to no frame", skipped)}}
 		if s.Dropped() > before.Dropped() {
-			p.Problems = []Problem{{Text: "the checksum of what would be a frame is wrong"}}
+			p.Problems = []Problem{{Len: skipped, Text: "the checksum of what would be a frame is wrong", Advice: "A receiver drops the frame."}}
 		}
 		if err == nil { // the frame is for the next call
 			*s = before
@@ -134,7 +134,7 @@ func (d *Frame) Dissect(b []byte, st *Stream) (Packet, int, error) {
 		p.Summary = fmt.Sprintf("device %q", id)
 	}
 	if f.BadChecksum {
-		p.Problems = append(p.Problems, Problem{Off: len(f.Raw), Text: "the checksum is wrong"})
+		p.Problems = append(p.Problems, Problem{Off: len(f.Raw), Text: "the checksum is wrong", Advice: "A receiver drops the frame."})
 	}
 	v := values{f: &f, r: r, password: d.codec.Session().Password}
 	p.Fields = cover(f.Raw, v.fields("", 0, len(r.Values)))
@@ -143,7 +143,8 @@ func (d *Frame) Dissect(b []byte, st *Stream) (Packet, int, error) {
 		if bad.Field != "" {
 			text = bad.Field + ": " + text
 		}
-		return p, n, malformed(min(f.RawOffset(bad.Off), n), "%s", text)
+		off := min(f.RawOffset(bad.Off), n)
+		return p, n, &Malformed{Problem{Off: off, Len: min(lengthAt(p.Fields, off), n-off), Text: text}}
 	}
 	return p, n, err
 }
@@ -185,6 +186,9 @@ func (v *values) field(prefix string, i, place int) Field {
 		f.Name = "not used"
 	}
 	v.value(&f, x)
+	if len(x.Text) > 0 || f.Value != nil {
+		f.settle(v.f.Raw)
+	}
 	f.Secret = v.password != "" && path == v.password
 	if x.End > i+1 {
 		f.Kids = v.fields(path+".", i+1, x.End)
@@ -216,6 +220,35 @@ func (v *values) value(f *Field, x *frame.Value) {
 	}
 }
 
+// settle says how the value becomes its bytes, where it is one of the usual ways.
+func (f *Field) settle(packet []byte) {
+	if f.Off < 0 || f.End() > len(packet) {
+		return
+	}
+	b, n := packet[f.Off:f.End()], uint64(0)
+	for _, c := range b {
+		n = n<<8 | uint64(c)
+	}
+	switch v := f.Value.(type) {
+	case string:
+		if v == string(b) {
+			f.Form = Raw
+		}
+	case []byte:
+		if bytes.Equal(v, b) {
+			f.Form = Raw
+		}
+	case uint64:
+		if v == n && len(b) <= 8 {
+			f.Form = Unsigned
+		}
+	case int64:
+		if len(b) <= 8 && uint64(v)<<(64-8*len(b)) == n<<(64-8*len(b)) {
+			f.Form = Unsigned
+		}
+	}
+}
+
 // embrace makes a field as large as its kids: what stands at a place of its own
 // may be far from the rest.
 func (f *Field) embrace() {
@@ -233,7 +266,7 @@ func cover(raw []byte, fields []Field) []Field {
 	all, at := make([]Field, 0, len(fields)+2), 0
 	gap := func(to int) {
 		if to > at {
-			all = append(all, Field{Name: "framing", Kind: Structure, Off: at, Len: to - at, Value: bytes.Clone(raw[at:to])})
+			all = append(all, Field{Name: "framing", Kind: Structure, Off: at, Len: to - at, Value: bytes.Clone(raw[at:to]), Form: Raw})
 			at = to
 		}
 	}

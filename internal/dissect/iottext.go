@@ -68,11 +68,44 @@ func (d IOTText) Dissect(b []byte, st *Stream) (Packet, int, error) {
 		p.Type = l.Command.String()
 	}
 	p.Summary = lineSummary(&l)
+	relateIOTText(&p, &l, st)
 	if bad := (*iottext.Malformed)(nil); errors.As(err, &bad) {
-		return p, n, malformed(bad.Offset, "%s", bad.Reason)
+		return p, n, &Malformed{Problem{
+			Off: bad.Offset, Len: min(lengthAt(p.Fields, bad.Offset), n-bad.Offset), Text: bad.Reason, Advice: "A server answers BAD and does nothing else.",
+		}}
 	}
 	return p, n, nil
 }
+
+// relateIOTText says what a line answers: a server answers every line but CLOSE,
+// in order, and a client HELLO? with HELLO!.
+func relateIOTText(p *Packet, l *iottext.Line, st *Stream) {
+	if st == nil {
+		return
+	}
+	w, d := waitersOf(st), st.direction()
+	const line, greeting = "the line", "HELLO?"
+	switch l.Command {
+	case iottext.OK, iottext.Bad:
+		p.answer(w.take(d.peer(), line), st)
+	case iottext.Ask:
+		w.ask(d, greeting, st)
+	case iottext.Hello:
+		if a := w.take(d.peer(), greeting); a != (asked{}) {
+			p.answer(a, st)
+			return
+		}
+		w.ask(d, line, st)
+	case iottext.Close:
+	default:
+		if d == FromClient { // SUB and MSG of a server need none
+			w.ask(d, line, st)
+		}
+	}
+}
+
+// Finish implements Finisher.
+func (IOTText) Finish(st *Stream) []Open { return waitersOf(st).open() }
 
 // pieces takes what stands between the bars, and the bars with the spaces around
 // them.
@@ -87,7 +120,7 @@ func pieces(w *walk, line []byte) {
 		case ok:
 			w.add(assignment(at, piece, key, text))
 		case strings.EqualFold(string(piece), "START"), strings.EqualFold(string(piece), "END"):
-			w.add(Field{Name: strings.ToLower(string(piece)), Kind: Structure, Len: len(piece), Value: string(piece)})
+			w.add(Field{Name: strings.ToLower(string(piece)), Kind: Structure, Len: len(piece), Value: string(piece), Form: Raw})
 		default:
 			w.take("word", Text, len(piece))
 		}
@@ -110,10 +143,12 @@ func assignment(at int, piece, key, text []byte) Field {
 	value.hold(plain)
 	if len(plain) != len(text) {
 		value.Note = "with escapes"
+	} else {
+		value.Form = Raw
 	}
 	value.Secret = name == "PASSWORD"
 	f := Field{Name: named(name), Kind: value.Kind, Len: len(piece), Value: value.Value, Note: value.Note, Secret: value.Secret}
-	word := Field{Name: "key", Kind: Structure, Off: at, Len: len(key)}
+	word := Field{Name: "key", Kind: Structure, Off: at, Len: len(key), Form: Raw}
 	word.hold(key)
 	f.Kids = []Field{word, value}
 	return f

@@ -66,9 +66,12 @@ func (d MQTTSN) Sniff(b []byte, h Hint) (Confidence, string) {
 
 // Dissect implements Dissector.
 func (d MQTTSN) Dissect(b []byte, st *Stream) (Packet, int, error) {
-	p, n, err := d.message(b, st, 0)
+	p, n, err := d.message(b, st, 0, "")
 	if st != nil && st.Whole && n > 0 && n < len(b) {
-		p.Problems = append(p.Problems, Problem{Off: n, Text: "something follows the message in its datagram", Rule: "SN-5.2.1"})
+		p.Problems = append(p.Problems, Problem{
+			Off: n, Len: len(b) - n, Text: "something follows the message in its datagram", Rule: "SN-5.2.1",
+			Advice: "A receiver reads one message of a datagram, and no more.",
+		})
 	}
 	return p, n, err
 }
@@ -76,11 +79,12 @@ func (d MQTTSN) Dissect(b []byte, st *Stream) (Packet, int, error) {
 // snEnvelopes is how many envelopes may lie in each other.
 const snEnvelopes = 2
 
-// message reads what lies in depth envelopes.
-func (d MQTTSN) message(b []byte, st *Stream, depth int) (Packet, int, error) {
+// message reads what lies in depth envelopes, and is of a node behind a forwarder,
+// "" for none.
+func (d MQTTSN) message(b []byte, st *Stream, depth int, node string) (Packet, int, error) {
 	h, body, n, err := mqttsn.Frame(b, d.version())
 	p := Packet{Protocol: d.Name(), Version: d.version().String(), Type: h.Type.String()}
-	w := snWalk{walk: walk{b: b}, p: &p, d: d, st: st, depth: depth}
+	w := snWalk{walk: walk{b: b}, p: &p, d: d, st: st, depth: depth, node: node}
 	if err == nil {
 		w.b = b[:n]
 	}
@@ -91,6 +95,9 @@ func (d MQTTSN) message(b []byte, st *Stream, depth int) (Packet, int, error) {
 	}
 	if w.at == h.Bytes {
 		w.body(h.Type)
+	}
+	if err == nil && h.Length == n {
+		w.fields[h.Bytes/2-1].Of = Span{0, n} // behind the mark of the long form
 	}
 	w.hide()
 	p.Fields = w.fields
@@ -106,7 +113,7 @@ func (d MQTTSN) message(b []byte, st *Stream, depth int) (Packet, int, error) {
 // header takes the length and the type.
 func (w *snWalk) header(h mqttsn.Header) {
 	if h.Bytes == 4 {
-		w.add(Field{Name: "long form", Kind: Structure, Len: 1, Value: uint64(w.b[0])})
+		w.add(Field{Name: "long form", Kind: Structure, Len: 1, Value: uint64(w.b[0]), Form: Unsigned})
 		w.number("length", Length, 2, "bytes with this")
 	} else if len(w.b) > 0 {
 		w.number("length", Length, 1, "bytes with this")
@@ -133,24 +140,41 @@ func (w *snWalk) hide() {
 	}
 }
 
-// judge adds what the codec finds wrong with a whole message, and the summary.
+// judge adds what the codec finds wrong with a whole message, what it answers, and
+// the summary.
 func (w *snWalk) judge(b []byte, body int) error {
 	var notes []mqttsn.Malformed
 	from := w.st.direction()
-	m, _, err := mqttsn.Parse(b, mqttsn.Options{
-		Version: w.d.version(), NamedPublish: true, Lenient: true, Notes: &notes,
-		FromServer: from == FromServer, EitherSide: from == Unknown,
-	})
-	for _, note := range notes {
-		w.p.Problems = append(w.p.Problems, Problem{Off: note.Offset, Text: note.Reason, Rule: note.Clause})
+	o := mqttsn.Options{Version: w.d.version(), NamedPublish: true, FromServer: from == FromServer, EitherSide: from == Unknown}
+	_, _, strict := mqttsn.Parse(b, o)
+	o.Lenient, o.Notes = true, &notes
+	m, _, err := mqttsn.Parse(b, o)
+	for i := range notes {
+		w.p.Problems = append(w.p.Problems, w.problem(&notes[i], strict == nil))
 	}
-	if m != nil && err == nil && w.p.Summary == "" {
-		w.p.Summary = snSummary(m, body)
+	if m != nil && err == nil {
+		w.relate(m.Type(), m)
+		if w.p.Summary == "" {
+			w.p.Summary = snSummary(m, body, w.topic)
+		}
 	}
 	if bad := (*mqttsn.Malformed)(nil); errors.As(err, &bad) {
-		return &Malformed{Problem{Off: bad.Offset, Text: bad.Reason, Rule: bad.Clause}}
+		return &Malformed{w.problem(bad, false)}
 	}
 	return nil
+}
+
+// problem is a finding of the codec; what it accepts all the same is a warning.
+func (w *snWalk) problem(m *mqttsn.Malformed, accepted bool) Problem {
+	q := Problem{Off: m.Offset, Len: lengthAt(w.fields, m.Offset), Text: m.Reason, Rule: m.Clause, Warning: accepted}
+	switch {
+	case accepted:
+	case m.Code != mqttsn.Accepted:
+		q.Advice = "A receiver may answer with return code " + m.Code.String() + "."
+	default:
+		q.Advice = "A receiver drops the message."
+	}
+	return q
 }
 
 // envelope reads what follows the head of a 1.2 forwarder's envelope, which has n
@@ -162,7 +186,10 @@ func (d MQTTSN) envelope(b []byte, n int, w *snWalk) (Packet, int, error) {
 	}
 	whole := w.st != nil && w.st.Whole
 	if k := snSplit(b); whole && n == len(b) && k > 0 {
-		p.Problems = append(p.Problems, Problem{Text: "the length is that of the envelope with the message", Rule: "SN-5.5"})
+		p.Problems = append(p.Problems, Problem{
+			Len: 1, Text: "the length is that of the envelope with the message", Rule: "SN-5.5", Advice: "A receiver drops the message.",
+		})
+		p.Fields[0].Of = Span{}
 		p.Fields = p.Fields[:len(p.Fields)-1] // the node identifier was taken to the end
 		w.walk = walk{b: b[:k], at: 3, fields: p.Fields}
 		snNodeID(w)
@@ -172,7 +199,7 @@ func (d MQTTSN) envelope(b []byte, n int, w *snWalk) (Packet, int, error) {
 	if h, _, _, _ := mqttsn.Frame(inner, d.version()); h.Type == mqttsn.TypeEncapsulated || w.depth > 0 {
 		return *p, 0, &Malformed{Problem{Off: n, Text: "an encapsulated message in another", Rule: "SN-5.5"}}
 	}
-	q, k, err := d.message(inner, w.st, w.depth+1)
+	q, k, err := d.message(inner, w.st, w.depth+1, string(b[3:n]))
 	w.enclose(q, n)
 	p.Fields = w.fields
 	p.Summary = strings.TrimSpace("node " + snHex(b[3:n]) + ": " + q.Type + " " + q.Summary)
@@ -214,6 +241,7 @@ func (w *snWalk) enclose(q Packet, off int) {
 		return
 	}
 	snShift(q.Fields, off)
+	w.p.Answers, w.p.After = q.Answers, q.After
 	w.at = off
 	w.add(Field{Name: "message", Kind: Structure, Len: size, Note: strings.TrimSpace(q.Type + " " + q.Summary), Kids: q.Fields})
 	for _, problem := range q.Problems {
@@ -225,6 +253,9 @@ func (w *snWalk) enclose(q Packet, off int) {
 func snShift(fields []Field, by int) {
 	for i := range fields {
 		fields[i].Off += by
+		if fields[i].Of != (Span{}) {
+			fields[i].Of.Off += by
+		}
 		snShift(fields[i].Kids, by)
 	}
 }

@@ -33,11 +33,7 @@ func snIf(mask byte, part snPart) snPart {
 
 // snPrefixed takes a value behind its length, which has size bytes.
 func snPrefixed(name string, size int, kind Kind) snPart {
-	return func(w *snWalk) {
-		if n, ok := w.number(name+" length", Length, size, "bytes"); ok && w.room(name, n) {
-			w.take(name, kind, n)
-		}
-	}
+	return func(w *snWalk) { w.prefixed(name, kind, size) }
 }
 
 // snDraftTopic takes an alias, or a name with a length before it.
@@ -104,11 +100,12 @@ func snInner(w *snWalk) {
 		w.rest("message", "in too many envelopes")
 		return
 	}
-	q, n, err := w.d.message(w.b[off:], w.st, w.depth+1)
+	node := w.last()
+	q, n, err := w.d.message(w.b[off:], w.st, w.depth+1, string(w.b[node.Off:node.End()]))
 	w.enclose(q, off)
 	w.p.Summary = q.Type + " " + q.Summary
 	if bad := (*Malformed)(nil); errors.As(err, &bad) {
-		w.p.Problems = append(w.p.Problems, Problem{Off: off + bad.Off, Text: bad.Text, Rule: bad.Rule})
+		w.p.Problems = append(w.p.Problems, Problem{Off: off + bad.Off, Len: bad.Len, Text: bad.Text, Rule: bad.Rule, Advice: bad.Advice})
 	} else if err != nil && len(q.Fields) > 0 {
 		w.p.Problems = append(w.p.Problems, Problem{Off: off, Text: "the message in the envelope is cut short"})
 	}
@@ -140,7 +137,7 @@ func snProtected(w *snWalk) {
 }
 
 // snDraftSummary is what matters most of a message of 2.0.
-func snDraftSummary(m mqttsn.Message) string {
+func snDraftSummary(m mqttsn.Message, topic string) string {
 	switch m := m.(type) {
 	case mqttsn.ConnectV2:
 		if m.Version != 2 {
@@ -150,13 +147,13 @@ func snDraftSummary(m mqttsn.Message) string {
 	case mqttsn.ConnackV2:
 		return m.Code.String()
 	case mqttsn.PublishV2:
-		return fmt.Sprintf("topic %s, QoS %d, %d bytes", snName(m.Topic), m.QoS, len(m.Payload))
+		return fmt.Sprintf("topic %s, QoS %d, %d bytes", snName(m.Topic, topic), m.QoS, len(m.Payload))
 	case mqttsn.PubwosV2:
-		return fmt.Sprintf("topic %s, %d bytes", snName(m.Topic), len(m.Payload))
+		return fmt.Sprintf("topic %s, %d bytes", snName(m.Topic, topic), len(m.Payload))
 	case mqttsn.SubscribeV2:
-		return fmt.Sprintf("topic %s, QoS %d", snName(m.Topic), m.QoS)
+		return fmt.Sprintf("topic %s, QoS %d", snName(m.Topic, topic), m.QoS)
 	case mqttsn.UnsubscribeV2:
-		return "topic " + snName(m.Topic)
+		return "topic " + snName(m.Topic, topic)
 	case mqttsn.SubackV2:
 		return m.Code.String()
 	case mqttsn.RegisterV2:
@@ -177,9 +174,13 @@ func snDraftSummary(m mqttsn.Message) string {
 	return ""
 }
 
-func snName(t mqttsn.TopicV2) string {
-	if t.Kind == mqttsn.TopicNameV2 {
+// snName is a topic, whose alias stands for topic if that is not empty.
+func snName(t mqttsn.TopicV2, topic string) string {
+	switch {
+	case t.Kind == mqttsn.TopicNameV2:
 		return fmt.Sprintf("%q", t.Name)
+	case topic != "":
+		return fmt.Sprintf("%s (%v %d)", topic, t.Kind, t.Alias)
 	}
 	return fmt.Sprintf("%v %d", t.Kind, t.Alias)
 }

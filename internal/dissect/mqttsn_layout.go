@@ -3,6 +3,7 @@ package dissect
 import (
 	"encoding/hex"
 	"fmt"
+	"strconv"
 
 	"github.com/iotctl/iotctl/internal/codec/mqttsn"
 )
@@ -14,6 +15,8 @@ type snWalk struct {
 	d     MQTTSN
 	st    *Stream
 	depth int
+	node  string // behind a forwarder
+	topic string // that an identifier stands for, quoted
 	flags byte
 	named int // bytes of the name in the payload, -1 for none
 }
@@ -53,8 +56,6 @@ func snCode(w *snWalk) {
 	}
 }
 
-func (w *snWalk) last() *Field { return &w.fields[len(w.fields)-1] }
-
 // snBit is a part of flags.
 type snBit struct {
 	name string
@@ -80,7 +81,7 @@ func snFlags(bits ...snBit) snPart {
 		w.flags = byte(n)
 		f := w.last()
 		for _, b := range bits {
-			kid := Field{Name: b.name, Kind: Flags, Off: f.Off, Len: 1, Value: w.flags&b.mask != 0}
+			kid := Field{Name: b.name, Kind: Flags, Off: f.Off, Len: 1, Value: w.flags&b.mask != 0, Mask: uint64(b.mask), Form: Unsigned}
 			shift := 0
 			for b.mask>>shift&1 == 0 {
 				shift++
@@ -130,6 +131,11 @@ func snShort(w *snWalk) {
 
 func snPayload(w *snWalk) {
 	if w.named >= 0 && w.room("topic name", w.named) {
+		for i := range w.fields {
+			if w.fields[i].Name == "topic name length" {
+				w.fields[i].Of = Span{w.at, w.named}
+			}
+		}
 		w.take("topic name", Text, w.named)
 	}
 	w.payload("payload")
@@ -165,7 +171,7 @@ func snNodeID(w *snWalk) {
 func snControl(w *snWalk) {
 	if n, ok := w.number("control", Flags, 1, ""); ok {
 		f := w.last()
-		f.Kids = []Field{{Name: "radius", Kind: Number, Off: f.Off, Len: 1, Value: uint64(n & 3), Note: "hops"}}
+		f.Kids = []Field{{Name: "radius", Kind: Number, Off: f.Off, Len: 1, Value: uint64(n & 3), Note: "hops", Mask: 3, Form: Unsigned}}
 	}
 }
 
@@ -176,8 +182,9 @@ func snHex(b []byte) string {
 	return hex.EncodeToString(b)
 }
 
-// snSummary is what matters most of a message whose body has n bytes.
-func snSummary(m mqttsn.Message, n int) string {
+// snSummary is what matters most of a message whose body has n bytes. Its topic
+// identifier stands for topic, if that is not empty.
+func snSummary(m mqttsn.Message, n int, topic string) string {
 	switch m := m.(type) {
 	case mqttsn.Connect:
 		return fmt.Sprintf("client %q, keep alive %d s", m.ClientID, m.KeepAlive)
@@ -205,11 +212,11 @@ func snSummary(m mqttsn.Message, n int) string {
 	case mqttsn.Register:
 		return fmt.Sprintf("topic %q, identifier %d", m.Topic, m.TopicID)
 	case mqttsn.Regack:
-		return fmt.Sprintf("topic %d, %v", m.TopicID, m.Code)
+		return fmt.Sprintf("topic %s, %v", snNamed(m.TopicID, topic), m.Code)
 	case mqttsn.Puback:
 		return fmt.Sprintf("message %d, %v", m.MsgID, m.Code)
 	case mqttsn.Publish:
-		return fmt.Sprintf("topic %s, QoS %d, %d bytes", snTopic(m), m.QoS, len(m.Payload))
+		return fmt.Sprintf("topic %s, QoS %d, %d bytes", snTopic(m, topic), m.QoS, len(m.Payload))
 	case mqttsn.Pubrec:
 		return fmt.Sprintf("message %d", m.MsgID)
 	case mqttsn.Pubrel:
@@ -223,7 +230,7 @@ func snSummary(m mqttsn.Message, n int) string {
 	case mqttsn.Unsubscribe:
 		return snAbout(m.Kind, m.TopicID, m.Filter)
 	case mqttsn.Suback:
-		return fmt.Sprintf("topic %d, QoS %d, %v", m.TopicID, m.QoS, m.Code)
+		return fmt.Sprintf("topic %s, QoS %d, %v", snNamed(m.TopicID, topic), m.QoS, m.Code)
 	case mqttsn.Pingreq:
 		if m.ClientID != "" {
 			return fmt.Sprintf("client %q wakes up", m.ClientID)
@@ -233,7 +240,7 @@ func snSummary(m mqttsn.Message, n int) string {
 			return fmt.Sprintf("sleeps for %d s", m.Duration)
 		}
 	}
-	return snDraftSummary(m)
+	return snDraftSummary(m, topic)
 }
 
 func snWillSummary(topic string, qos int8) string {
@@ -243,14 +250,22 @@ func snWillSummary(topic string, qos int8) string {
 	return fmt.Sprintf("topic %q, QoS %d", topic, qos)
 }
 
-func snTopic(m mqttsn.Publish) string {
+func snTopic(m mqttsn.Publish, topic string) string {
 	switch {
 	case m.Name != nil:
 		return fmt.Sprintf("%q", m.Name)
 	case m.Kind == mqttsn.ShortTopic:
 		return fmt.Sprintf("%q", mqttsn.ShortName(m.TopicID))
 	}
-	return fmt.Sprint(m.TopicID)
+	return snNamed(m.TopicID, topic)
+}
+
+// snNamed is an identifier, with the topic that it stands for, if that is known.
+func snNamed(id uint16, topic string) string {
+	if topic == "" {
+		return strconv.Itoa(int(id))
+	}
+	return fmt.Sprintf("%s (%d)", topic, id)
 }
 
 func snAbout(k mqttsn.TopicKind, id uint16, filter string) string {

@@ -1,8 +1,16 @@
 package dissect_test
 
 import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/iotctl/iotctl/internal/capture"
 	"github.com/iotctl/iotctl/internal/dissect"
 	"github.com/iotctl/iotctl/internal/dissect/dissecttest"
 )
@@ -89,6 +97,215 @@ func TestMQTTSNSniffsDatagrams(t *testing.T) {
 		c, why := dissect.MQTTSN{}.Sniff(unhex(t, tc.hex), dissect.Hint{Datagram: true, Port: tc.port})
 		if c != tc.want {
 			t.Errorf("%s: %v, %q", tc.hex, c, why)
+		}
+	}
+}
+
+// What tshark 4.0.17 misreads of MQTT-SN, by the number of the row.
+func TestMQTTSNReadsWhatTsharkMisreads(t *testing.T) {
+	for _, tc := range []struct {
+		row, hex, field string
+		want            any
+		draft           bool
+		from            dissect.Direction
+	}{
+		{"14", "0b0c0261620000 01020304", "short topic", "ab", false, dissect.FromClient},
+		{"15", "0712210009000b", "topic identifier", uint64(11), false, dissect.FromClient},
+		{"15", "07140100090017", "topic identifier", uint64(23), false, dissect.FromClient},
+		{"16", "0afe00010203040506070216", "node identifier", []byte{1, 2, 3, 4, 5, 6, 7}, false, dissect.FromClient},
+		{"17", "070207c0a80001", "address", []byte{0xc0, 0xa8, 0, 1}, false, dissect.FromServer},
+		{"17", "0509ff00 01", "will payload", []byte{0xff, 0, 1}, false, dissect.FromClient},
+		{"17", "0a0c000005000000ff01", "payload", []byte{0, 0xff, 1}, false, dissect.FromClient},
+		{"18", "0d0101000102003c0000646576", "protocol version", uint64(2), true, dissect.FromClient},
+		{"18", "0b0f000718034142430102", "authentication method", "ABC", true, dissect.FromClient},
+	} {
+		b := unhex(t, tc.hex)
+		p, n, err := dissecttest.Dissect(t, dissect.MQTTSN{Draft: tc.draft}, b, &dissect.Stream{Direction: tc.from, Whole: true})
+		f := find(p.Fields, tc.field)
+		if err != nil || n != len(b) || f == nil || cmp.Diff(tc.want, f.Value) != "" {
+			t.Errorf("row %s, %s: %v\n%s", tc.row, tc.hex, err, dissecttest.Text(p))
+		}
+		for _, q := range p.Problems {
+			if !q.Warning {
+				t.Errorf("row %s, %s: %+v", tc.row, tc.hex, q)
+			}
+		}
+	}
+}
+
+// What tshark drops from view: further messages of a datagram, and bytes behind
+// the message.
+func TestMQTTSNShowsAllOfADatagram(t *testing.T) {
+	for _, tc := range []struct {
+		hex  string
+		want []string
+	}{
+		{"0216 0217 0b0c000005000032312e35", []string{"PINGREQ", "PINGRESP", "PUBLISH"}},
+		{"0216 ff00", []string{"PINGREQ", "ADVERTISE"}},
+		{"0b0c000005000032312e35 00", []string{"PUBLISH", "message"}},
+	} {
+		b := unhex(t, tc.hex)
+		st := &dissect.Stream{Whole: true}
+		var types []string
+		shown, found := 0, 0
+		for len(b) > 0 {
+			p, n, err := dissecttest.Dissect(t, dissect.MQTTSN{}, b, st)
+			types = append(types, p.Type)
+			for i := range p.Fields {
+				shown = max(shown, p.Fields[i].End())
+			}
+			for _, q := range p.Problems {
+				if q.Text == "something follows the message in its datagram" && q.Off == n && q.Off+q.Len == len(b) {
+					found++
+				}
+			}
+			if err != nil || n == 0 {
+				break
+			}
+			b = b[n:]
+		}
+		if diff := cmp.Diff(tc.want, types); diff != "" || found != len(tc.want)-1 || shown == 0 {
+			t.Errorf("%s: %d problems\n%s", tc.hex, found, diff)
+		}
+	}
+}
+
+// snTalk reads messages in turn, each from a side of one conversation.
+func snTalk(t *testing.T, d dissect.Dissector, st *dissect.Stream, lines ...string) []dissect.Packet {
+	t.Helper()
+	var all []dissect.Packet
+	for i, line := range lines {
+		side, text, _ := strings.Cut(line, " ")
+		st.Direction = map[string]dissect.Direction{"c": dissect.FromClient, "s": dissect.FromServer}[side]
+		st.Number, st.Time = i+1, time.Unix(1700000000+int64(i), 0)
+		p, _, err := dissecttest.Dissect(t, d, unhex(t, text), st)
+		if err != nil {
+			t.Fatal(line, err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+func answersOf(t *testing.T, all []dissect.Packet, want ...int) {
+	t.Helper()
+	for i, w := range want {
+		if p := all[i]; p.Answers != w || w > 0 && p.After != time.Duration(i+1-w)*time.Second {
+			t.Errorf("%d, %s: answers %d after %v, want %d", i+1, p.Type, p.Answers, p.After, w)
+		}
+	}
+}
+
+// Who answers whom, and which topic an identifier stands for.
+func TestMQTTSNConversation(t *testing.T) {
+	st := &dissect.Stream{Whole: true}
+	all := snTalk(
+		t, dissect.MQTTSN{}, st,
+		"c 09040c01003c626162",   // 1: CONNECT with a will
+		"s 0206",                 // 2: WILLTOPICREQ
+		"c 09073077696c6c2f74",   // 3: WILLTOPIC
+		"s 0208",                 // 4: WILLMSGREQ
+		"c 0609676f6e65",         // 5: WILLMSG
+		"s 030500",               // 6: CONNACK
+		"c 090a00000001612f62",   // 7: REGISTER a/b
+		"s 070b0005000100",       // 8: REGACK 5
+		"c 090c20000500106f6e",   // 9: PUBLISH, QoS 1
+		"s 070d0005001000",       // 10: PUBACK
+		"c 090c40000500116f6e",   // 11: PUBLISH, QoS 2
+		"s 040f0011",             // 12: PUBREC
+		"c 04100011",             // 13: PUBREL
+		"s 040e0011",             // 14: PUBCOMP
+		"c 081220000963 2f64",    // 15: SUBSCRIBE c/d
+		"s 0813200007000900",     // 16: SUBACK 7
+		"s 0a0c0000070000313233", // 17: PUBLISH of it
+		"c 0216",                 // 18: PINGREQ
+		"s 0217",                 // 19: PINGRESP
+		"s 080a00080002652f",     // 20: REGISTER e/ by the gateway
+		"c 070b0008000200",       // 21: REGACK
+		"c 071400 000d2b2f",      // 22: UNSUBSCRIBE, unanswered
+		"c 0218",                 // 23: DISCONNECT
+		"s 0218",                 // 24: DISCONNECT
+	)
+	answersOf(t, all, 0, 1, 2, 3, 4, 5, 0, 7, 0, 9, 0, 11, 12, 13, 0, 15, 0, 0, 18, 0, 20, 0, 0, 23)
+	for i, want := range map[int]string{
+		8: `topic "a/b" (5), accepted`, 9: `topic "a/b" (5), QoS 1, 2 bytes`, 16: `topic "c/d" (7), QoS 1, accepted`, 17: `topic "c/d" (7), QoS 0, 3 bytes`,
+		21: `topic "e/" (8), accepted`,
+	} {
+		if got := all[i-1].Summary; got != want {
+			t.Errorf("%d: %s, want %s", i, got, want)
+		}
+	}
+	open := dissect.MQTTSN{}.Finish(st)
+	if len(open) != 1 || open[0].Number != 22 || open[0].Text != "UNSUBSCRIBE has no answer" {
+		t.Errorf("%+v", open)
+	}
+}
+
+// Behind a forwarder each node has topics and identifiers of its own.
+func TestMQTTSNNodesOfAForwarder(t *testing.T) {
+	all := snTalk(
+		t, dissect.MQTTSN{}, &dissect.Stream{Whole: true},
+		"c 04fe0001 090a00000001612f62",
+		"c 04fe0002 090a00000001632f64",
+		"s 04fe0001 070b0005000100",
+		"s 04fe0002 070b0005000100",
+		"c 04fe0002 090c20000500106f6e",
+	)
+	answersOf(t, all, 0, 0, 1, 2, 0)
+	if want := `node 02: PUBLISH topic "c/d" (5), QoS 1, 2 bytes`; all[4].Summary != want {
+		t.Errorf("%s, want %s", all[4].Summary, want)
+	}
+}
+
+func TestMQTTSNDraftConversation(t *testing.T) {
+	all := snTalk(
+		t, dissect.MQTTSN{Draft: true}, &dissect.Stream{Whole: true},
+		"c 0d0101000102003c0000646576", "s 060200000100",
+		"c 0810000002612f62", "s 07110400020001",
+		"c 080a030005612f62", "s 040b0005",
+		"c 08032000030001 6f", "s 0404 0003",
+	)
+	answersOf(t, all, 0, 1, 0, 3, 0, 5, 0, 7)
+	if !strings.Contains(all[6].Summary, `"a/b" (session alias 1)`) {
+		t.Error(all[6].Summary)
+	}
+}
+
+// The recording of bisquitt reads as tshark reads it.
+func TestMQTTSNAgreesWithTshark(t *testing.T) {
+	path := filepath.Join(capturesDir(t), "rec-sn-bisquitt.pcapng")
+	all := datagrams(t, path, func(f *capture.Flow) dissect.Dissector {
+		if f.Server.Port() != 1886 {
+			return nil
+		}
+		return dissect.MQTTSN{}
+	})
+	other := slices.DeleteFunc(tshark(t, path), func(p tsharkPacket) bool { return p.PDUs[0].Proto != "mqttsn" })
+	if len(all) != len(other) || len(all) < 40 {
+		t.Fatalf("%d messages, tshark has %d", len(all), len(other))
+	}
+	for i, d := range all {
+		want := map[string]string{}
+		for _, f := range other[i].PDUs[0].Fields {
+			key, _ := f[0].(string)
+			want[key], _ = f[1].(string)
+		}
+		if slices.ContainsFunc(d.p.Problems, func(q dissect.Problem) bool { return !q.Warning }) || d.frame != other[i].Frame || len(other[i].PDUs) != 1 {
+			t.Errorf("frame %d of %d: %v", d.frame, other[i].Frame, d.p.Problems)
+		}
+		for key, name := range map[string]string{
+			"mqttsn.msg.len": "length", "mqttsn.msg.id": "message identifier", "mqttsn.topic.id": "topic identifier", "mqttsn.keep.alive": "keep alive",
+			"mqttsn.client.id": "client identifier", "mqttsn.will.topic": "will topic", "mqttsn.will.msg": "will payload", "mqttsn.topic": "topic",
+			"mqttsn.pub.msg": "payload",
+		} {
+			text, ok := want[key]
+			f := find(d.p.Fields, name)
+			switch {
+			case !ok && f == nil:
+			case f == nil && find(d.p.Fields, "short topic") != nil: // row 14
+			case !ok || f == nil || fmt.Sprint(f.Value) != text:
+				t.Errorf("frame %d: %s is %q\n%s", d.frame, key, text, dissecttest.Text(d.p))
+			}
 		}
 	}
 }
