@@ -147,7 +147,7 @@ func (ProxyHeader) binary(b []byte, p Packet) (Packet, int, error) {
 	p.Version = "2"
 	w := walk{b: b}
 	w.take("signature", Structure, len(proxyV2))
-	w.fields[0].Kind, w.fields[0].Value = Structure, nil
+	w.fields[0].Kind, w.fields[0].Value, w.fields[0].Form = Structure, nil, Opaque
 	short := len(b) < proxyV2Head
 	n := proxyV2Head
 	if !short {

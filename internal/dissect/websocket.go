@@ -219,7 +219,10 @@ func (w *walk) wsLengths(f *WebSocketFrame) {
 		end -= 4
 	}
 	if n := end - w.at; n > 0 {
-		w.add(Field{Name: "extended length", Kind: Length, Len: n, Value: uint64(f.Payload), Note: "bytes", Form: Unsigned, Of: Span{Off: f.Head, Len: f.Payload}})
+		w.number("extended length", Length, n, "bytes")
+		if l := w.last(); l.Value == uint64(f.Payload) {
+			l.Of = Span{Off: f.Head, Len: f.Payload}
+		}
 	}
 	if f.Masked() {
 		w.take("mask", Bytes, 4)
