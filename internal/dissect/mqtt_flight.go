@@ -26,7 +26,8 @@ func (s *mqttState) checkPublish(x *mqttContext, p *mqtt.Publish) {
 	if p.QoS == 0 || !s.inStep(x) {
 		return
 	}
-	open, used := m.open[uint32(p.PacketID)]
+	open := m.open.get(p.PacketID)
+	used := open != nil
 	switch {
 	case used && !p.Dup:
 		v3, v5 := "MQTT3-2.3.1-2", "MQTT-2.2.1-3"
@@ -100,10 +101,12 @@ func (s *mqttState) notePublish(x *mqttContext, p *mqtt.Publish) {
 	if p.QoS == 0 || p.QoS > 2 {
 		return
 	}
-	if open, used := m.open[uint32(p.PacketID)]; used && p.Dup && open.typ == mqtt.TypePublish {
-		return // answered as the first one
+	if p.Dup {
+		if open := m.open.get(p.PacketID); open != nil && open.typ == mqtt.TypePublish {
+			return // answered as the first one
+		}
 	}
-	s.begin(x, p.PacketID, mqttOpen{typ: mqtt.TypePublish, qos: p.QoS})
+	s.begin(x, mqttOpen{id: p.PacketID, typ: mqtt.TypePublish, qos: p.QoS})
 }
 
 // alias remembers a topic; one of old bytes goes. There may be too much of them:
@@ -121,27 +124,24 @@ func (m *mqttSide) alias(alias uint16, topic []byte, old int) {
 }
 
 // begin remembers that open waits for an answer.
-func (s *mqttState) begin(x *mqttContext, id uint16, open mqttOpen) {
+func (s *mqttState) begin(x *mqttContext, open mqttOpen) {
 	m := &s.side[x.dir]
 	open.mqttStep, open.first = x.now, x.now.number
-	if m.open == nil {
-		m.open = map[uint32]mqttOpen{}
-	}
-	if m.open[uint32(id)].typ == mqtt.TypePublish {
+	if old := m.open.get(open.id); old != nil && old.typ == mqtt.TypePublish {
 		m.inFlight--
 	}
 	if open.typ == mqtt.TypePublish {
 		m.inFlight++
 	}
-	m.open[uint32(id)] = open
+	m.open.put(open)
 }
 
 // end forgets it.
-func (m *mqttSide) end(id uint16, open mqttOpen) {
-	delete(m.open, uint32(id))
+func (m *mqttSide) end(open *mqttOpen) {
 	if open.typ == mqtt.TypePublish {
 		m.inFlight--
 	}
+	m.open.remove(open)
 }
 
 // checkAck judges one of the four acknowledgements of PUBLISH.
@@ -153,7 +153,8 @@ func (s *mqttState) checkAck(x *mqttContext, t mqtt.Type, id uint16, c mqtt.Reas
 	if t == mqtt.TypePubrel {
 		sender = x.dir
 	}
-	open, ok := s.side[sender].open[uint32(id)]
+	open := s.side[sender].open.get(id)
+	ok := open != nil
 	switch {
 	case !ok && (c == mqtt.PacketIdentifierNotFound || !s.complete(x)):
 	case !ok && t == mqtt.TypePubrel:
@@ -183,49 +184,43 @@ func (s *mqttState) noteAck(x *mqttContext, t mqtt.Type, id uint16, c mqtt.Reaso
 	if t == mqtt.TypePubrel {
 		m = &s.side[x.dir]
 	}
-	open, ok := m.open[uint32(id)]
-	if ok && open.typ != mqtt.TypePublish {
+	open := m.open.get(id)
+	if open == nil {
+		if t == mqtt.TypePubrel { // of an earlier connection, or unseen
+			m.inFlight++
+			m.open.put(mqttOpen{mqttStep: x.now, first: x.now.number, id: id, typ: mqtt.TypePublish, qos: 2, stage: stageReleased})
+		}
 		return done
 	}
-	if ok {
-		done = open.mqttStep
+	if open.typ != mqtt.TypePublish {
+		return done
 	}
+	done = open.mqttStep
 	switch {
 	case t == mqtt.TypePubrel:
-		open.typ, open.qos, open.stage, open.mqttStep = mqtt.TypePublish, 2, stageReleased, x.now
-		if !ok {
-			open.first = x.now.number
-			m.inFlight++
-		}
-	case !ok:
-		return done
+		open.qos, open.stage, open.mqttStep = 2, stageReleased, x.now
 	case t == mqtt.TypePubrec && !c.IsError():
 		open.stage, open.mqttStep = stageReceived, x.now
 	default:
-		m.end(id, open)
-		return done
+		m.end(open)
 	}
-	if m.open == nil {
-		m.open = map[uint32]mqttOpen{}
-	}
-	m.open[uint32(id)] = open
 	return done
 }
 
 // request judges and notes a SUBSCRIBE or UNSUBSCRIBE.
-func (s *mqttState) request(x *mqttContext, id uint16, open mqttOpen) {
-	if old, used := s.side[x.dir].open[uint32(id)]; used && s.inStep(x) {
-		x.breach("packet id", "MQTT3-2.3.1-2", "MQTT-2.2.1-3", "packet id %d is still in use%s", id, by(old.first))
+func (s *mqttState) request(x *mqttContext, open mqttOpen) {
+	if old := s.side[x.dir].open.get(open.id); old != nil && s.inStep(x) {
+		x.breach("packet id", "MQTT3-2.3.1-2", "MQTT-2.2.1-3", "packet id %d is still in use%s", open.id, by(old.first))
 	}
-	s.begin(x, id, open)
+	s.begin(x, open)
 }
 
 // answer judges and notes a SUBACK or UNSUBACK, which answers a packet of type t.
 func (s *mqttState) answer(x *mqttContext, t mqtt.Type, id uint16, codes []mqtt.ReasonCode) (done mqttStep) {
 	m := &s.side[peer(x.dir)]
-	open, ok := m.open[uint32(id)]
+	open := m.open.get(id)
 	switch {
-	case !ok:
+	case open == nil:
 		if s.complete(x) {
 			x.breach("packet id", "MQTT3-2.3.1-7", "MQTT-2.2.1-6", "there is no %v with packet id %d that it answers", t, id)
 		}
@@ -236,27 +231,28 @@ func (s *mqttState) answer(x *mqttContext, t mqtt.Type, id uint16, codes []mqtt.
 		}
 		return done
 	}
-	m.end(id, open)
+	done, asked := open.mqttStep, open.asked
+	m.end(open)
 	if t == mqtt.TypeUnsubscribe {
-		if x.v >= mqtt.V5 && len(codes) != open.asked.filters {
-			x.breach("reason code", "", "MQTT-3.11.3-1", "codes for %d filters, asked for %d", len(codes), open.asked.filters)
+		if x.v >= mqtt.V5 && len(codes) != asked.filters {
+			x.breach("reason code", "", "MQTT-3.11.3-1", "codes for %d filters, asked for %d", len(codes), asked.filters)
 		}
-		return open.mqttStep
+		return done
 	}
 	name := "reason code"
 	if x.v < mqtt.V5 {
 		name = "return code"
 	}
-	if len(codes) != open.asked.filters {
-		x.breach(name, "MQTT3-3.8.4-5", "MQTT-3.8.4-6", "codes for %d filters, asked for %d", len(codes), open.asked.filters)
+	if len(codes) != asked.filters {
+		x.breach(name, "MQTT3-3.8.4-5", "MQTT-3.8.4-6", "codes for %d filters, asked for %d", len(codes), asked.filters)
 	}
-	for i, c := range codes[:min(len(codes), len(open.asked.qos))] {
-		if !c.IsError() && uint8(c) > open.asked.qos[i] {
-			p := x.breach(name, "MQTT3-3.8.4-6", "MQTT-3.8.4-7", "filter %d is granted QoS %d, asked for %d", i+1, uint8(c), open.asked.qos[i])
+	for i, c := range codes[:min(len(codes), len(asked.qos))] {
+		if !c.IsError() && uint8(c) > asked.qos[i] {
+			p := x.breach(name, "MQTT3-3.8.4-6", "MQTT-3.8.4-7", "filter %d is granted QoS %d, asked for %d", i+1, uint8(c), asked.qos[i])
 			p.Off += i
 		}
 	}
-	return open.mqttStep
+	return done
 }
 
 // Finish implements Finisher.
@@ -278,9 +274,11 @@ func (MQTT) Finish(st *Stream) []Open {
 	}
 	for d := range s.side {
 		if m := &s.side[d]; s.side[peer(Direction(d))].packets > 0 {
-			for id, open := range m.open {
-				text, v3, v5 := open.missing()
-				add(open.number, v3, v5, fmt.Sprintf("packet id %d: %s", id, text))
+			for i := range m.open.slots {
+				if open := &m.open.slots[i]; open.typ != 0 {
+					text, v3, v5 := open.missing()
+					add(open.number, v3, v5, fmt.Sprintf("packet id %d: %s", open.id, text))
+				}
 			}
 			for _, p := range m.pings {
 				add(p.number, "MQTT3-3.12.4-1", "MQTT-3.12.4-1", "PINGREQ without a PINGRESP")

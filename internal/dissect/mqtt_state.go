@@ -34,8 +34,7 @@ type mqttState struct {
 	side [3]mqttSide // by direction of the sender
 }
 
-// mqttSide is what one side of the connection has said. Numbers of 16 bits are keys
-// of 32: those maps are quicker.
+// mqttSide is what one side of the connection has said.
 type mqttSide struct {
 	packets int
 	last    int64 // when, as mqttStep has it
@@ -43,11 +42,11 @@ type mqttSide struct {
 	// resumes: it may go on with what an earlier connection has left open.
 	resumes bool
 
-	open     map[uint32]mqttOpen // what it has sent and waits for, by packet identifier
-	inFlight int                 // PUBLISH in open
-	pings    []mqttStep          // PINGREQ without an answer
+	open     openTable  // what it has sent and waits for
+	inFlight int        // PUBLISH in open
+	pings    []mqttStep // PINGREQ without an answer
 
-	aliases    map[uint32]string // topics by alias
+	aliases    map[uint32]string // topics by alias, whose 16 bits are slower as a key
 	aliasBytes int
 
 	limits mqttLimits // that it has set for the other side
@@ -85,34 +84,6 @@ func (s mqttStep) since(now mqttStep) time.Duration {
 	}
 	return time.Duration(now.at - s.at)
 }
-
-// mqttOpen is a packet with an identifier, and how far it got.
-type mqttOpen struct {
-	mqttStep // the last one that is to be answered
-	first    int
-	typ      mqtt.Type // PUBLISH, SUBSCRIBE, UNSUBSCRIBE
-	qos      uint8
-	stage    mqttStage // of QoS 2
-	asked    *mqttAsked
-}
-
-// mqttAsked is what a SUBSCRIBE or UNSUBSCRIBE asks for.
-type mqttAsked struct {
-	filters int
-	qos     []uint8 // of each, up to mqttAskedQoS
-}
-
-// mqttAskedQoS is the most filters of one SUBSCRIBE whose QoS is remembered.
-const mqttAskedQoS = 1024
-
-// mqttStage is how far a PUBLISH of QoS 2 got.
-type mqttStage uint8
-
-const (
-	stageSent mqttStage = iota
-	stageReceived
-	stageReleased
-)
 
 func mqttStateOf(st *Stream) *mqttState {
 	return sharedOf(st, func() *mqttState { return &mqttState{whole: st != nil && !st.Joined} })
@@ -191,7 +162,7 @@ func (s *mqttState) forget() {
 	s.whole = false
 	for i := range s.side {
 		m := &s.side[i]
-		clear(m.open)
+		m.open.clear()
 		clear(m.aliases)
 		m.inFlight, m.pings, m.last, m.aliasBytes = 0, nil, 0, 0
 	}
@@ -292,9 +263,9 @@ func (s *mqttState) take(x *mqttContext, p mqtt.Packet, damaged bool) (answers i
 		for i := range asked.qos {
 			asked.qos[i] = p.Filters[i].QoS
 		}
-		s.request(x, p.PacketID, mqttOpen{typ: p.Type(), asked: asked})
+		s.request(x, mqttOpen{id: p.PacketID, typ: p.Type(), asked: asked})
 	case mqtt.Unsubscribe:
-		s.request(x, p.PacketID, mqttOpen{typ: p.Type(), asked: &mqttAsked{filters: len(p.Filters)}})
+		s.request(x, mqttOpen{id: p.PacketID, typ: p.Type(), asked: &mqttAsked{filters: len(p.Filters)}})
 	case mqtt.Suback:
 		done = s.answer(x, mqtt.TypeSubscribe, p.PacketID, p.Codes)
 	case mqtt.Unsuback:
