@@ -72,7 +72,7 @@ func newDecodeSink(t *terminal, o *decodeOptions, inputs []decodeInput) (*decode
 	s.ladder = display.Ladder{Style: s.style}
 	s.page = display.Page{Style: s.style}
 	s.stats = display.NewStats(s.style)
-	s.columns = display.NewColumns(o.fields, o.secrets)
+	s.columns = &display.Columns{Names: o.fields, Subject: &s.subject}
 	if len(inputs) == 1 && inputs[0].text == nil {
 		s.title = inputs[0].name
 	}
@@ -106,12 +106,15 @@ func (s *decodeSink) quick() bool {
 func (s *decodeSink) Packet(p *decode.Packet) error {
 	s.seen++
 	if s.list.Start.IsZero() {
-		s.list.Start, s.ladder.Start = p.Time, p.Time
+		s.list.Start, s.ladder.Start, s.subject.Start = p.Time, p.Time, p.Time
 	}
 	if s.o.follow > 0 && (p.Stream == nil || p.Stream.Number != s.o.follow) {
 		return nil
 	}
-	if s.o.filter != "" && !s.filter.Match(s.subject.Of(p)) {
+	if s.shape == shapeFields || s.o.filter != "" {
+		s.subject.Of(p)
+	}
+	if s.o.filter != "" && !s.filter.Match(&s.subject) {
 		return nil
 	}
 	s.shown++

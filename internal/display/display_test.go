@@ -195,7 +195,7 @@ func TestSecretsAreShownWhenAskedFor(t *testing.T) {
 	p := read(t, "", connect5)[0]
 	for _, s := range []string{
 		string(Annotated(nil, p, Style{})), string(Tree(nil, p, Style{})), string(JSON(nil, p, Style{})),
-		string(Diff(nil, p, p, Style{})), string((&Page{}).Append(nil, p)), string(NewColumns([]string{"password"}, false).Append(nil, p)),
+		string(Diff(nil, p, p, Style{})), string((&Page{}).Append(nil, p)), string((&Columns{[]string{"password"}, &Subject{}}).Append(nil, p)),
 	} {
 		if strings.Contains(s, "pass\"") || strings.Contains(s, "70617373\"") || strings.Contains(s, "70 61 73 73\n") {
 			t.Errorf("the password is shown:\n%s", s)
@@ -203,7 +203,7 @@ func TestSecretsAreShownWhenAskedFor(t *testing.T) {
 	}
 	s := Style{Secrets: true}
 	for _, got := range []string{
-		string(Annotated(nil, p, s)), string(Tree(nil, p, s)), string(JSON(nil, p, s)), string(NewColumns([]string{"password"}, true).Append(nil, p)),
+		string(Annotated(nil, p, s)), string(Tree(nil, p, s)), string(JSON(nil, p, s)), string((&Columns{[]string{"password"}, &Subject{Secrets: true}}).Append(nil, p)),
 	} {
 		if !strings.Contains(got, "pass") {
 			t.Errorf("the password is not shown:\n%s", got)
@@ -305,7 +305,7 @@ func TestTree(t *testing.T) {
 func TestColumns(t *testing.T) {
 	packets := conversation(t, connect5, "<2003000000",
 		"3007 000161 00 616263", "8218 0001 09 26 0001 61 0003 622c63 0005 612f232f2b 00 0001 62 01")
-	c := NewColumns([]string{"number", "type", "topic", "filter", "client", "user-property", "payload", "qos", "nothing"}, false)
+	c := &Columns{[]string{"number", "type", "topic", "filter", "client", "user-property", "payload", "qos", "nothing"}, &Subject{}}
 	var got []byte
 	for _, p := range packets {
 		got = c.Append(got, p)
@@ -413,7 +413,7 @@ func shapes(p *decode.Packet) map[string]string {
 	return map[string]string{
 		"hex": string(Annotated(nil, p, Style{})), "list": string(l.Append(nil, p)), "tree": string(Tree(nil, p, Style{})),
 		"ladder": string(d.Append(nil, p)), "json": string(JSON(nil, p, Style{})), "stats": string(s.Append(nil)),
-		"fields": string(NewColumns([]string{"payload", "topic", "type", "error", "summary"}, true).Append(nil, p)),
+		"fields": string((&Columns{[]string{"payload", "topic", "type", "error", "summary"}, &Subject{Secrets: true}}).Append(nil, p)),
 		"diff":   string(Diff(nil, p, p, Style{})), "page": string((&Page{}).Append(nil, p)),
 	}
 }

@@ -19,14 +19,16 @@ import (
 //
 // It belongs to one goroutine.
 type Subject struct {
+	// Start is what time is counted from; zero: the first packet.
+	Start time.Time
+	// Secrets: those may be asked for.
+	Secrets bool
+
 	p      *decode.Packet
-	start  time.Time
 	known  map[*decode.Stream]*identity
 	values []selector.Value
 	one    [1]string
 	bare   bool // without what values are called
-	// Secrets: those may be asked for.
-	Secrets bool
 }
 
 // identity is who the client of a stream says that it is.
@@ -38,8 +40,8 @@ const maxIdentities = 1 << 20
 // Of makes s be about p, which it remembers the client of.
 func (s *Subject) Of(p *decode.Packet) *Subject {
 	s.p = p
-	if s.start.IsZero() {
-		s.start = p.Time
+	if s.Start.IsZero() {
+		s.Start = p.Time
 	}
 	if p.Fields != nil && p.Stream != nil && introduces(p.Type) {
 		s.learn()
@@ -154,7 +156,7 @@ func (s *Subject) lookup(name string) bool {
 		return s.add(selector.Int(int64(len(p.Bytes))))
 	case "time":
 		if !p.Time.IsZero() {
-			s.add(selector.Duration(p.Time.Sub(s.start)))
+			s.add(selector.Duration(p.Time.Sub(s.Start)))
 		}
 		return true
 	case "summary":
