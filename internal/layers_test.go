@@ -58,7 +58,7 @@ var libraries = map[string][]string{
 	"github.com/spf13/cobra":                  {"cmd/iotctl"},
 	"github.com/spf13/pflag":                  {"cmd/iotctl"},
 	"go.uber.org/goleak":                      {"tests"},
-	"golang.org/x/crypto":                     {"auth"},
+	"golang.org/x/crypto":                     {"auth", "capture"},
 	"golang.org/x/net":                        {"transport"},
 	"golang.org/x/sys":                        {"transport", "serve", "cmd/iotctl"},
 	"golang.org/x/term":                       {"cmd/iotctl"},

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -78,7 +79,7 @@ func (k *KeyLog) line(line []byte) error {
 	}
 	if known == "" {
 		if len(rest) == 0 {
-			return fmt.Errorf("%.20q is not of the form LABEL CLIENT-RANDOM SECRET", line)
+			return errors.New("not of the form LABEL CLIENT-RANDOM SECRET")
 		}
 		return nil
 	}
