@@ -3,6 +3,7 @@ package dissect
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/iotctl/iotctl/internal/codec/mqttsn"
@@ -32,8 +33,34 @@ func (d MQTTSN) version() mqttsn.Version {
 var mqttsnPorts = []uint16{1883, 1884, 1885, 2442, 8883, 10000, 20000}
 
 // Sniff implements Dissector: a CONNECT that fills its datagram is proof. Of the
-// others a few fit anything.
+// others a few fit anything. Several messages may fill one, too.
 func (d MQTTSN) Sniff(b []byte, h Hint) (Confidence, string) {
+	best, why, messages := No, "", 0
+	for ; len(b) > 0; messages++ {
+		head, _, n, err := mqttsn.Frame(b, d.version())
+		if err != nil {
+			return No, ""
+		}
+		if head.Type == mqttsn.TypeEncapsulated {
+			n = len(b)
+		}
+		c, reason := d.sniffMessage(b[:n], h)
+		if c == No {
+			return No, ""
+		}
+		if c > best {
+			best, why = c, reason
+		}
+		b = b[n:]
+	}
+	if messages > 1 {
+		return min(best, Likely), strconv.Itoa(messages) + " messages fill it"
+	}
+	return best, why
+}
+
+// sniffMessage is Sniff for one message that is to fill b.
+func (d MQTTSN) sniffMessage(b []byte, h Hint) (Confidence, string) {
 	m, n, err := mqttsn.Parse(b, mqttsn.Options{Version: d.version(), EitherSide: true})
 	if err != nil || n != len(b) {
 		return No, ""

@@ -89,6 +89,8 @@ func TestMQTTSNSniffsDatagrams(t *testing.T) {
 		{"0216", 1884, dissect.Likely},
 		{"0316", 1884, dissect.No},
 		{"021600", 1884, dissect.No},
+		{"02160217", 0, dissect.Possible},
+		{"02160b0c000005000032312e35", 0, dissect.Likely},
 		{"0b0c000005000032312e35", 0, dissect.Likely},
 		{"05fe01aabb08040401000a7331", 0, dissect.Likely},
 		{"05fe01aabb0216ff", 0, dissect.No},
