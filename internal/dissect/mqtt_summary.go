@@ -16,7 +16,7 @@ func appendMQTT(dst []byte, p mqtt.Packet, v mqtt.Version, topic string) []byte 
 	case mqtt.Connack:
 		return appendConnack(dst, &p, v)
 	case mqtt.Publish:
-		return appendPublish(dst, &p, topic)
+		return appendPublish(dst, &p, topic, false)
 	case mqtt.Puback:
 		return appendAck(dst, p.PacketID, p.Code, p.Properties, p.Type(), v)
 	case mqtt.Pubrec:
@@ -180,7 +180,8 @@ func appendReason(dst []byte, p mqtt.Properties) []byte {
 	return dst
 }
 
-func appendPublish(dst []byte, p *mqtt.Publish, alias string) []byte {
+// appendPublish appends a PUBLISH. plain: its topic is known to need no quotes.
+func appendPublish(dst []byte, p *mqtt.Publish, alias string, plain bool) []byte {
 	dst = append(dst, 'q', '0'+p.QoS)
 	if p.QoS > 0 {
 		dst = appendID(append(dst, ' '), p.PacketID)
@@ -192,6 +193,8 @@ func appendPublish(dst []byte, p *mqtt.Publish, alias string) []byte {
 		dst = append(dst, " retain"...)
 	}
 	switch {
+	case plain:
+		dst = append(append(dst, ' '), p.Topic...)
 	case len(p.Topic) > 0 || len(p.Properties) == 0:
 		dst = appendName(append(dst, ' '), p.Topic)
 	case alias != "":

@@ -59,7 +59,7 @@ func (a *ack) remaining(v Version) int {
 // no place and are left out.
 func (a *ack) append(dst []byte, t Type, v Version) ([]byte, error) {
 	n := a.remaining(v)
-	b, err := appendHeader(dst, t, t.flags(), n)
+	b, err := appendHeader(dst, t, t.Flags(), n)
 	if err != nil {
 		return dst, err
 	}

@@ -22,7 +22,7 @@ type reader struct {
 // and existence in this version.
 func newReader(t Type, body []byte, flags uint8, o *Options) reader {
 	r := reader{b: body, typ: t, v: o.version(), o: o}
-	if t != TypePublish && flags != t.flags() {
+	if t != TypePublish && flags != t.Flags() {
 		r.flags(flags)
 	}
 	if !o.EitherSide {
@@ -32,7 +32,7 @@ func newReader(t Type, body []byte, flags uint8, o *Options) reader {
 }
 
 func (r *reader) flags(flags uint8) {
-	want := r.typ.flags()
+	want := r.typ.Flags()
 	if r.v == V31 && want != 0 && flags&^8 == want {
 		return // 3.1 repeats these with DUP
 	}

@@ -97,7 +97,7 @@ func (s Subscribe) Append(dst []byte, v Version) ([]byte, error) {
 			return dst, fmt.Errorf("append SUBSCRIBE: QoS %d, retain handling %d: %w", f.QoS, f.RetainHandling, ErrUnencodable)
 		}
 	}
-	b, err := appendHeader(dst, TypeSubscribe, TypeSubscribe.flags(), s.remaining(v))
+	b, err := appendHeader(dst, TypeSubscribe, TypeSubscribe.Flags(), s.remaining(v))
 	if err != nil {
 		return dst, err
 	}

@@ -44,7 +44,7 @@ func (u Unsubscribe) Append(dst []byte, v Version) ([]byte, error) {
 			return dst, err
 		}
 	}
-	b, err := appendHeader(dst, TypeUnsubscribe, TypeUnsubscribe.flags(), u.remaining(v))
+	b, err := appendHeader(dst, TypeUnsubscribe, TypeUnsubscribe.Flags(), u.remaining(v))
 	if err != nil {
 		return dst, err
 	}

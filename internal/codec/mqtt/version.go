@@ -64,9 +64,9 @@ func (t Type) String() string {
 	return fmt.Sprintf("type %d", uint8(t))
 }
 
-// flags are the fixed header flags that the standard prescribes for t;
+// Flags are the fixed header flags that the standard prescribes for t;
 // PUBLISH has none prescribed.
-func (t Type) flags() uint8 {
+func (t Type) Flags() uint8 {
 	switch t {
 	case TypePubrel, TypeSubscribe, TypeUnsubscribe:
 		return 2

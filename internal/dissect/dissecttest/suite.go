@@ -175,7 +175,7 @@ func quick(t *testing.T, d dissect.Dissector, s Sample) {
 	}
 	a, b := stream(s), stream(s)
 	for range 3 {
-		Both(t, d, s.Bytes, a, b)
+		_, _, _ = Both(t, d, s.Bytes, a, b)
 	}
 }
 
