@@ -103,8 +103,11 @@ func engine(t testing.TB, o Options) (*Engine, *collector) {
 // decodeFile reads a capture whole.
 func decodeFile(t testing.TB, r io.Reader, o Options) *collector {
 	t.Helper()
+	if o.Keys == nil {
+		o.Keys = new(capture.KeyLog)
+	}
 	e, c := engine(t, o)
-	in, err := capture.Open(r, capture.Options{})
+	in, err := capture.Open(r, capture.Options{KeyLog: o.Keys})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 const (
 	lostBytes = 64 << 10 // of a direction that are searched for a packet at a time
 	tryBytes  = 4 << 10  // in which a packet is looked for at each place
+	mostStray = 1 << 20  // of a direction in which a packet is looked for at all
 )
 
 // gap takes notice that bytes are missing before p: what is incomplete stays so, and
@@ -65,12 +66,13 @@ func (l *level) resync(h *half, b []byte, p *piece) (skipped int, found bool) {
 		}
 	}
 	// What is cut short may be a packet with what follows.
-	if keep := min(len(b), tryBytes); !p.end && keep < len(b) {
-		h.stray += len(b) - keep
-		return len(b) - keep, false
+	keep := min(len(b), tryBytes)
+	h.want = 2 * keep
+	if p.end {
+		return 0, false
 	}
-	h.want = 2 * len(b)
-	return 0, false
+	h.stray += len(b) - keep
+	return len(b) - keep, false
 }
 
 // fits reports whether packets without a mistake fill b.

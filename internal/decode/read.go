@@ -18,6 +18,9 @@ type reader struct {
 	ended  [3]bool
 }
 
+// mostBad packets in a row that are malformed are none.
+const mostBad = 16
+
 // half is one direction of a reader.
 type half struct {
 	off    int64  // of the next byte that is no packet yet
@@ -30,7 +33,9 @@ type half struct {
 	joined bool // but perhaps at once, where what is captured begins
 	exact  bool // but after tail bytes, which belong to the packet before
 	tail   int
-	stray  int // bytes passed over since
+	stray  int  // bytes passed over since
+	bad    int  // malformed packets in a row
+	given  bool // up: nothing more is looked for
 }
 
 // mark says where in a direction the bytes of a piece have ended, and how many of
@@ -101,6 +106,18 @@ func (l *level) cut(e *Engine, p *piece) error {
 	return nil
 }
 
+// giveUp says, once, that nothing more is looked for.
+func (l *level) giveUp(e *Engine, h *half, p *piece) error {
+	if h.given {
+		return nil
+	}
+	h.given = true
+	return e.note(Note{
+		Kind: Unreadable, Stream: &l.s.Stream, Direction: p.dir, Time: p.time, Frames: p.frames,
+		Text: fmt.Sprintf("no packet has begun in %s: the rest is passed over", plural(h.stray, "byte")),
+	})
+}
+
 // rest says that b at the end of a direction is no packet.
 func (l *level) rest(e *Engine, p *piece, b []byte) error {
 	return e.note(Note{
@@ -157,6 +174,9 @@ func (h *half) framesOf(dst []int, off int64, n int) []int {
 func (l *level) packets(e *Engine, h *half, p *piece, b []byte) (n int, err error) {
 	h.want = 0
 	for n < len(b) {
+		if h.lost && h.stray >= mostStray {
+			return len(b), l.giveUp(e, h, p)
+		}
 		if h.lost {
 			skipped, found := l.resync(h, b[n:], p)
 			n += skipped
@@ -220,6 +240,12 @@ func (l *level) one(e *Engine, h *half, p *piece, b []byte, n int) (int, error) 
 	if errors.Is(err, dissect.ErrShort) {
 		pk.Missing = max(size-len(b), p.cut)
 		return len(b), l.emit(e, h, p, b)
+	}
+	if h.bad++; err == nil {
+		h.bad = 0
+	}
+	if k > 0 && h.bad == mostBad && !p.whole && l.s.Transport != "" {
+		h.lost, h.failed, h.stray, h.bad = true, true, 0, 0
 	}
 	if k > 0 {
 		return k, l.emit(e, h, p, b[:k])

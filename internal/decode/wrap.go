@@ -20,6 +20,12 @@ func (l *level) wrapped(e *Engine) (w wrapper, more bool) {
 		case dissect.Possible:
 			return nil, !h.ended
 		}
+		if yes, more := tlsBegins(h.bytes); !h.whole && (yes || more) {
+			if yes {
+				return newTLSLayer(e, l), false
+			}
+			return nil, !h.ended
+		}
 		if !bytes.HasPrefix(h.bytes, []byte("GET ")) || h.whole {
 			continue
 		}
@@ -28,6 +34,13 @@ func (l *level) wrapped(e *Engine) (w wrapper, more bool) {
 		}
 		if c, _ := (dissect.WebSocket{}).Sniff(h.bytes, dissect.Hint{}); c == dissect.Certain {
 			return newWebSocketLayer(l), false
+		}
+	}
+	if h := &l.heads[dissect.FromServer]; !h.whole {
+		if yes, more := tlsBegins(h.bytes); yes {
+			return newTLSLayer(e, l), false
+		} else if more {
+			return nil, !h.ended
 		}
 	}
 	return nil, false
