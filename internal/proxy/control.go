@@ -2,8 +2,10 @@ package proxy
 
 import (
 	"errors"
-	"slices"
+	"fmt"
 	"strings"
+
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
 )
 
 // BrokerStatus is how a broker is used.
@@ -35,13 +37,37 @@ var ErrNoBroker = errors.New("no broker of that name")
 // Drain has a broker, named by its URL or host:port, get no new connections, or some
 // again. Those that it has go on. It may be called from any goroutine.
 func (e *Engine) Drain(name string, on bool) error {
-	i := slices.IndexFunc(e.pool.all, func(u *upstream) bool {
-		_, address, _ := strings.Cut(u.name, "://")
-		return u.name == name || u.URL == name || address == name
-	})
-	if i < 0 {
+	u := e.broker(name)
+	if u == nil {
 		return ErrNoBroker
 	}
-	e.pool.all[i].drain.Store(on)
+	u.drain.Store(on)
+	return nil
+}
+
+// Vacate ends all connections to that broker. Clients of 5.0 are told to use another
+// server; brokers are told nothing. It may be called from any goroutine.
+func (e *Engine) Vacate(name string) error {
+	u := e.broker(name)
+	if u == nil {
+		return ErrNoBroker
+	}
+	bye := &End{Why: "drained", Err: fmt.Errorf("broker %s is being drained", u.name), Client: mqtt.UseAnotherServer}
+	e.each(func(s *session) {
+		if s.isAt(u) {
+			s.end(bye)
+		}
+	})
+	return nil
+}
+
+// broker is the one of that name, nil for none.
+func (e *Engine) broker(name string) *upstream {
+	for _, u := range e.pool.all {
+		_, address, _ := strings.Cut(u.name, "://")
+		if u.name == name || u.URL == name || address == name {
+			return u
+		}
+	}
 	return nil
 }

@@ -53,8 +53,8 @@ func (p powers) End(e *End) { p.s.end(e) }
 
 // Server implements Powers.
 func (p powers) Server() string {
-	p.s.state.dialMu.Lock()
-	defer p.s.state.dialMu.Unlock()
+	p.s.e.mu.Lock()
+	defer p.s.e.mu.Unlock()
 	if p.s.up == nil {
 		return ""
 	}
@@ -64,9 +64,9 @@ func (p powers) Server() string {
 // Dial implements Powers.
 func (p powers) Dial(ctx context.Context, clientID string) (transport.Conn, error) {
 	s := p.s
-	s.state.dialMu.Lock()
+	s.e.mu.Lock()
 	up := s.up
-	s.state.dialMu.Unlock()
+	s.e.mu.Unlock()
 	if up != nil {
 		return s.dialTo(ctx, up)
 	}

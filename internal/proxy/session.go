@@ -364,8 +364,11 @@ func (s *session) use(u *upstream, nc transport.Conn) {
 	u.open.Add(1)
 	st := s.state
 	st.dialMu.Lock()
-	s.server, s.up = nc, u
+	s.server = nc
 	st.dialMu.Unlock()
+	s.e.mu.Lock()
+	s.up = u
+	s.e.mu.Unlock()
 	st.sinks[ToServer].init(s, ToServer, nc)
 	if st.ctx.Err() != nil {
 		s.interrupt()
@@ -384,4 +387,11 @@ func (s *session) header() []byte {
 func (s *session) boundary(d Direction) bool {
 	p := s.state.pumps[d]
 	return p == nil || p.walk.whole()
+}
+
+// isAt reports whether the session goes to that broker.
+func (s *session) isAt(u *upstream) bool {
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	return s.up == u
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +33,13 @@ func Broker(t testing.TB) string {
 // listens on a free port for plain MQTT unless change says otherwise.
 func Start(t testing.TB, to string, change func(*proxy.Config)) *proxy.Engine {
 	t.Helper()
+	e, _ := Run(t, to, change)
+	return e
+}
+
+// Run is Start for a proxy that stop ends; stop waits for that.
+func Run(t testing.TB, to string, change func(*proxy.Config)) (e *proxy.Engine, stop func()) {
+	t.Helper()
 	cfg := proxy.Config{
 		Listeners: []proxy.Listener{{URL: "mqtt://127.0.0.1:0", ListenConfig: transport.ListenConfig{MaxConnRate: -1}}},
 		Upstreams: []proxy.Upstream{{URL: to}},
@@ -44,16 +52,17 @@ func Start(t testing.TB, to string, change func(*proxy.Config)) *proxy.Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- e.Serve(ctx) }()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
-	return e
+	t.Cleanup(stop)
+	return e, stop
 }
 
 // URL is where clients come in, at the first listener.
