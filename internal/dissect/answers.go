@@ -50,8 +50,12 @@ func (w *waiters) take(d Direction, what string) (a asked) {
 	return a
 }
 
-// open are those that are left.
-func (w *waiters) open() (all []Open) {
+// openWaiters are those of st that are left, none if something was missed.
+func openWaiters(st *Stream) (all []Open) {
+	if st == nil || st.Joined {
+		return nil
+	}
+	w := waitersOf(st)
 	for d := range w {
 		for what, list := range w[d] {
 			for _, a := range list {

@@ -23,6 +23,15 @@ func TestEMQTCPAnswers(t *testing.T) {
 	}
 }
 
+// What was answered in order is not told where something is missing.
+func TestAnswersInOrderNeedAllOfAStream(t *testing.T) {
+	st := &dissect.Stream{Joined: true}
+	answersOf(t, snTalk(t, dissect.EMQTCP{}, st, "c 40", "s 50"), 0, 0)
+	if open := (dissect.EMQTCP{}).Finish(st); len(open) > 0 {
+		t.Errorf("%+v", open)
+	}
+}
+
 // Each line of a client is answered in its order, but for CLOSE and the HELLO!
 // that is an answer itself.
 func TestIOTTextAnswers(t *testing.T) {

@@ -98,9 +98,9 @@ func (EMQTCP) Size(b []byte) int {
 }
 
 // relateEMQTCP says what a frame answers: CONNACK and PONG come in the order of
-// what asks for them.
+// what asks for them, so that all of that must have been seen.
 func relateEMQTCP(p *Packet, t emqtcp.Type, st *Stream) {
-	if st == nil {
+	if st == nil || st.Joined {
 		return
 	}
 	asks := map[emqtcp.Type]string{emqtcp.TypeConnect: "CONNECT", emqtcp.TypePing: "PING"}
@@ -115,7 +115,7 @@ func relateEMQTCP(p *Packet, t emqtcp.Type, st *Stream) {
 }
 
 // Finish implements Finisher.
-func (EMQTCP) Finish(st *Stream) []Open { return waitersOf(st).open() }
+func (EMQTCP) Finish(st *Stream) []Open { return openWaiters(st) }
 
 // head takes the first byte.
 func head(w *walk, h emqtcp.Header) {
@@ -180,17 +180,26 @@ func connect(w *walk, p *Packet) {
 	w.rest("rest", "behind the last field")
 }
 
-// judge adds what the codec finds wrong with a whole frame.
+// judge adds what the codec finds wrong with a whole frame. What it accepts all the
+// same, such as reserved flags, is a warning.
 func judge(frame []byte, from Direction, p *Packet) error {
 	var notes []emqtcp.Malformed
-	_, _, err := emqtcp.Parse(frame, emqtcp.Options{
-		Lenient: true, Notes: &notes, FromServer: from == FromServer, EitherSide: from == Unknown,
-	})
-	for _, m := range notes {
-		p.Problems = append(p.Problems, Problem{Off: m.Offset, Text: m.Reason, Len: lengthAt(p.Fields, m.Offset)})
+	o := emqtcp.Options{FromServer: from == FromServer, EitherSide: from == Unknown}
+	_, _, strict := emqtcp.Parse(frame, o)
+	o.Lenient, o.Notes = true, &notes
+	_, _, err := emqtcp.Parse(frame, o)
+	problem := func(m *emqtcp.Malformed) Problem {
+		q := Problem{Off: m.Offset, Len: lengthAt(p.Fields, m.Offset), Text: m.Reason, Warning: strict == nil}
+		if !q.Warning {
+			q.Advice = "A receiver closes the connection."
+		}
+		return q
+	}
+	for i := range notes {
+		p.Problems = append(p.Problems, problem(&notes[i]))
 	}
 	if bad := (*emqtcp.Malformed)(nil); errors.As(err, &bad) {
-		return malformed(bad.Offset, "%s", bad.Reason)
+		return &Malformed{problem(bad)}
 	}
 	return nil
 }

@@ -78,9 +78,9 @@ func (d IOTText) Dissect(b []byte, st *Stream) (Packet, int, error) {
 }
 
 // relateIOTText says what a line answers: a server answers every line but CLOSE,
-// in order, and a client HELLO? with HELLO!.
+// in order, and a client HELLO? with HELLO!. All of them must have been seen.
 func relateIOTText(p *Packet, l *iottext.Line, st *Stream) {
-	if st == nil {
+	if st == nil || st.Joined {
 		return
 	}
 	w, d := waitersOf(st), st.direction()
@@ -105,7 +105,7 @@ func relateIOTText(p *Packet, l *iottext.Line, st *Stream) {
 }
 
 // Finish implements Finisher.
-func (IOTText) Finish(st *Stream) []Open { return waitersOf(st).open() }
+func (IOTText) Finish(st *Stream) []Open { return openWaiters(st) }
 
 // pieces takes what stands between the bars, and the bars with the spaces around
 // them.
