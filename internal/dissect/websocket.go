@@ -150,7 +150,7 @@ func (f *WebSocketFrame) Wrong(from Direction) string {
 
 // Size implements Sizer.
 func (WebSocket) Size(b []byte) int {
-	if httpBegins(b) {
+	if httpBegins(b) || len(b) < len("HTTP/1.") && (strings.HasPrefix("HTTP/1.", string(b)) || strings.HasPrefix("GET ", string(b))) {
 		if i := bytes.Index(b, []byte("\r\n\r\n")); i >= 0 {
 			return i + 4
 		}
