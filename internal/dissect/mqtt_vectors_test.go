@@ -32,11 +32,12 @@ func TestMQTTVectors(t *testing.T) {
 		if v.Options.ProtocolVersion == 0 {
 			st.Version = 4
 		}
+		quick := *st
 		rest := unhex(t, v.Hex)
 		var types, broken []string
 		short := false
 		for len(rest) > 0 && !short {
-			p, n, err := dissecttest.Dissect(t, dissect.MQTT{}, rest, st)
+			p, n, err := dissecttest.Both(t, dissect.MQTT{}, rest, st, &quick)
 			short = errors.Is(err, dissect.ErrShort)
 			for _, q := range verdict(p, err) {
 				if !q.Warning {
