@@ -310,4 +310,3 @@ func TestProperties(t *testing.T) {
 		expect(t, client, mqtt.Pubcomp{PacketID: 1})
 	})
 }
-
