@@ -209,14 +209,15 @@ func (p *probe) ping(ctx context.Context) error {
 
 // ask writes a packet and reads one.
 func (p *probe) ask(ctx context.Context, packet []byte) (mqtt.Header, []byte, error) {
+	nc := p.nc
 	at, _ := ctx.Deadline()
-	_ = p.nc.SetDeadline(at)
-	stop := context.AfterFunc(ctx, func() { _ = p.nc.SetDeadline(time.Unix(1, 0)) })
+	_ = nc.SetDeadline(at)
+	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := p.nc.Write(packet); err != nil {
+	if _, err := nc.Write(packet); err != nil {
 		return mqtt.Header{}, nil, err
 	}
-	return readPacket(p.nc, 64<<10)
+	return readPacket(nc, 64<<10)
 }
 
 // readPacket reads exactly one packet of at most limit bytes.
