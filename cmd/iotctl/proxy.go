@@ -65,7 +65,15 @@ type proxyRun struct {
 	t      *terminal
 	file   *proxyFile
 	config *proxy.Config // what is known so far
+	check  bool          // nothing will run
+	start  []func(ctx context.Context, e *proxy.Engine) error
 	atEnd  []func() error
+}
+
+// starts has fn called when the ports are open. What it begins ends with ctx, and is
+// waited for by what it defers.
+func (r *proxyRun) starts(fn func(ctx context.Context, e *proxy.Engine) error) {
+	r.start = append(r.start, fn)
 }
 
 // defers has fn called when the last connection has ended.
@@ -163,6 +171,7 @@ publishes their wills.`,
 			p.flags(f)
 		}
 	}
+	cmd.AddCommand(newProxyCheck(), newProxyReplay(), newProxyDiff())
 	return cmd
 }
 
@@ -172,7 +181,7 @@ func runProxy(ctx context.Context, t *terminal, o *proxyOptions, parts []proxyPa
 		return explainProxy(t, err)
 	}
 	cfg.Logger = serve.NewLogger(t.err, o.file.Log.Format, slog.Level(o.file.Log.Level))
-	run := &proxyRun{ctx: ctx, t: t, file: &o.file, config: &cfg}
+	run := &proxyRun{ctx: ctx, t: t, file: &o.file, config: &cfg, check: o.testConfig}
 	for _, p := range parts {
 		stages, err := p.open(run)
 		if err != nil {
@@ -190,12 +199,13 @@ func runProxy(ctx context.Context, t *terminal, o *proxyOptions, parts []proxyPa
 		t.notef("the configuration is valid")
 		return run.end()
 	}
-	err = o.serve(ctx, t, cfg)
+	err = o.serve(ctx, run, cfg)
 	return errors.Join(err, run.end())
 }
 
 // serve runs the engine until a signal ends it.
-func (o *proxyOptions) serve(ctx context.Context, t *terminal, cfg proxy.Config) error {
+func (o *proxyOptions) serve(ctx context.Context, run *proxyRun, cfg proxy.Config) error {
+	t := run.t
 	cfg.Metrics = &proxy.Metrics{}
 	e, err := proxy.New(ctx, cfg)
 	if err != nil {
@@ -218,6 +228,11 @@ func (o *proxyOptions) serve(ctx context.Context, t *terminal, cfg proxy.Config)
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	for _, begin := range run.start {
+		if err := begin(ctx, e); err != nil {
+			return explainProxy(t, err)
+		}
+	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)

@@ -48,6 +48,10 @@ type proxyFile struct {
 	Rewrite   rewrite.Config
 	Translate translate.Config
 
+	Faults  proxyFaults
+	Capture serve.File
+	Record  serve.File
+	Control proxyControl
 	Metrics string
 	Log     struct {
 		Level  serve.Level
@@ -86,6 +90,7 @@ type proxyHealth struct {
 // proxyParts are the stages, in the order of what clients send.
 func proxyParts(f *proxyFile) []proxyPart {
 	return []proxyPart{
+		newProxyTools(f).part(),
 		{open: func(*proxyRun) ([]proxy.Factory, error) { return optional("access", access.New, f.Access) }},
 		{open: func(*proxyRun) ([]proxy.Factory, error) { return optional("limits", limits.New, f.Limits) }},
 		{open: func(*proxyRun) ([]proxy.Factory, error) { return optional("rewrite", rewrite.New, f.Rewrite) }},

@@ -48,6 +48,8 @@ type TapConfig struct {
 	// Wait has traffic wait for a sink that is too slow. Otherwise packets are left
 	// out of what it gets, and counted in Seen.Lost.
 	Wait bool
+	// Notes: packets are not looked at.
+	Notes bool
 	// Keep says which connections are looked at; nil: all.
 	Keep func(c *Conn) bool
 	// Logger is told when the sink fails, after which it gets nothing more.
@@ -224,7 +226,9 @@ type tapStage struct {
 
 // Handle implements Stage.
 func (s *tapStage) Handle(ctx context.Context, f Frame, emit func(Frame) error) error {
-	s.t.packet(ctx, s.c, &f)
+	if !s.t.cfg.Notes {
+		s.t.packet(ctx, s.c, &f)
+	}
 	return emit(f)
 }
 

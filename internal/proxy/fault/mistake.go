@@ -25,6 +25,9 @@ func (m *Mistake) Error() string {
 	return fmt.Sprintf("%s: %s; %s", at, m.Text, m.Hint)
 }
 
+// Remedy is the hint.
+func (m *Mistake) Remedy() string { return m.Hint }
+
 // mistakef is a mistake at a column.
 func mistakef(column int, hint, format string, a ...any) *Mistake {
 	return &Mistake{Column: column, Text: fmt.Sprintf(format, a...), Hint: hint}

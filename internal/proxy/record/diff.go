@@ -33,7 +33,6 @@ const (
 	KindOrder   = "order"   // in another order
 	KindUnsent  = "unsent"  // could not be asked
 	KindLate    = "late"    // an answer took longer, by more than is allowed
-	KindEnd     = "end"     // another end of the connection
 )
 
 // String is a line for people.
@@ -161,7 +160,6 @@ func (c *comparer) session(old, now *script, copies bool) {
 	p.missing()
 	p.extra(copies)
 	p.order()
-	p.ends()
 }
 
 // match finds each step of then among those of now: requests by what they say, in
@@ -329,29 +327,6 @@ func (p *pairing) order() {
 			continue
 		}
 		last[row] = j
-	}
-}
-
-// ends compares who has ended the connection: a broker that closes before a client
-// has said DISCONNECT.
-func (p *pairing) ends() {
-	cut := func(s *script) bool {
-		for _, st := range s.steps {
-			if st.p != nil && st.p.Type() == mqtt.TypeDisconnect {
-				return false
-			}
-		}
-		return strings.HasPrefix(s.End, "broker") || strings.HasPrefix(s.End, "server")
-	}
-	if p.opt.By != proxy.ToClient || p.now.End == "" || p.old.End == "" {
-		return
-	}
-	if a, b := cut(p.old), cut(p.now); a != b {
-		words := map[bool]string{true: "by the broker", false: "by the client"}
-		p.add(Difference{
-			Kind: KindEnd, Client: p.now.ClientID, Session: p.old.Number, Now: p.now.Number, At: p.old.Ended,
-			Packet: "the end of the connection", Recorded: words[a], Live: words[b],
-		})
 	}
 }
 

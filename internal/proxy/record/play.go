@@ -65,15 +65,12 @@ func (p *player) run(ctx context.Context) error {
 		p.read()
 	}()
 	err := p.send(ctx)
+	p.live.End = "closed"
 	if err == nil {
 		p.linger(ctx)
+	} else {
+		p.live.End = "closed by the " + [...]string{proxy.ToServer: "broker", proxy.ToClient: "client"}[p.own]
 	}
-	p.mu.Lock()
-	p.live.End = "client"
-	if p.ended != nil {
-		p.live.End = "broker"
-	}
-	p.mu.Unlock()
 	_ = p.conn.Close()
 	<-read
 	p.live.Ended = time.Since(p.began)
@@ -324,21 +321,29 @@ func (p *player) find(request int, packet mqtt.Packet) (step int, known bool) {
 	return -1, false
 }
 
-// linger waits for what the peer had sent last, and for its end if it was the one who
-// ended.
+// linger waits for what the peer had sent last, and then for its end: a broker ends
+// after DISCONNECT, and answers before it what the recording has no answers to.
 func (p *player) linger(ctx context.Context) {
 	_ = p.before(ctx, len(p.sc.steps)) // what is missing is for the comparison to tell
-	if p.own == proxy.ToClient && p.sc.End != "" && !p.leaves() {
-		p.awaitEnd(ctx)
+	if p.sc.End == "" || p.own == proxy.ToClient && p.leaves() {
+		return
 	}
+	if c, ok := p.conn.(interface{ CloseWrite() error }); ok && p.own == proxy.ToServer && !p.leaves() {
+		_ = c.CloseWrite() // as a client that goes without a word
+	}
+	p.awaitEnd(ctx)
 }
 
-// leaves tells whether the peer has said DISCONNECT.
+// leaves tells whether the client has said DISCONNECT.
 func (p *player) leaves() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := len(p.live.Packets)
-	return n > 0 && mqtt.Type(p.live.Packets[n-1].Bytes[0]>>4) == mqtt.TypeDisconnect
+	for _, q := range slices.Backward(p.live.Packets) {
+		if q.Direction == proxy.ToServer {
+			return mqtt.Type(q.Bytes[0]>>4) == mqtt.TypeDisconnect
+		}
+	}
+	return false
 }
 
 // awaitEnd waits for the peer to close.

@@ -189,6 +189,9 @@ func answering(t *testing.T, v mqtt.Version, reply func(p mqtt.Packet) []mqtt.Pa
 						if err != nil {
 							break
 						}
+						if _, ok := p.(mqtt.Disconnect); ok {
+							return
+						}
 						for _, r := range reply(p) {
 							b, _ := r.Append(nil, v)
 							_, _ = nc.Write(b)
@@ -254,6 +257,27 @@ func TestDiffNamesWhatDiffers(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestAnswersThatWereLostThenAreExtraNow(t *testing.T) {
+	// The recording was made while a fault had taken the PUBACK.
+	rec := recorded(t, false, func(url string) {
+		c := proxytest.Connect(t, url, mqtt.V311, "c")
+		c.Send(mqtt.Publish{Topic: []byte("t"), QoS: 1, PacketID: 1, Payload: []byte("x")})
+		c.Next()
+		c.Send(mqtt.Disconnect{})
+		c.Closed()
+	})
+	s := rec.Sessions[0]
+	s.Packets = slices.DeleteFunc(s.Packets, func(p Packet) bool { return p.Bytes[0]>>4 == byte(mqtt.TypePuback) })
+	res, err := Play(t.Context(), rec, fast(proxytest.Broker(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Compare(rec, res.Now, DiffOptions{By: proxy.ToClient})
+	if len(c.Differences) != 1 || c.Differences[0].Kind != KindExtra || c.Differences[0].Packet != `PUBACK to PUBLISH "t", QoS 1` {
+		t.Error(c.Differences)
 	}
 }
 

@@ -20,7 +20,7 @@ type LogConfig struct {
 	Out    io.Writer
 	Filter *selector.Expr // nil: all packets
 	JSON   bool           // an object per line
-	Quiet  bool           // faults and ends only
+	Quiet  bool           // faults only
 	Lines  int            // of packets per second, at most; 0: all
 	Style  display.Style
 }
@@ -75,7 +75,7 @@ func (l *Log) Take(s *proxy.Seen) error {
 	case proxy.SeenEnded:
 		st := l.streams[s.Conn.Number]
 		delete(l.streams, s.Conn.Number)
-		if l.cfg.Filter == nil && st != nil {
+		if l.cfg.Filter == nil && !l.cfg.Quiet && st != nil {
 			l.note(st, s.At, st.client+" ended: "+s.Text)
 		}
 	}
