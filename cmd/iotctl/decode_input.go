@@ -196,7 +196,7 @@ func (d *decoding) input(ctx context.Context, in decodeInput) error {
 func regular(r io.Reader) bool {
 	f, ok := r.(*os.File)
 	if !ok {
-		return true
+		return false
 	}
 	info, err := f.Stat()
 	return err == nil && info.Mode().IsRegular()

@@ -58,6 +58,9 @@ func Diff(dst []byte, p, q *decode.Packet, s Style) []byte {
 	if differ == 0 {
 		return append(dst, "the same\n"...)
 	}
+	if differ == 1 {
+		return append(dst, "1 field differs\n"...)
+	}
 	return append(append(dst, counted(differ, "field")...), " differ\n"...)
 }
 

@@ -58,7 +58,7 @@ func (s *Subject) learn() {
 	who := &identity{}
 	for _, name := range []string{"client", "user"} {
 		s.values = s.values[:0]
-		s.named(s.p.Fields, aliases[name], false)
+		s.named(s.p.Fields, aliases[name], false, false)
 		for _, v := range s.values {
 			text := v.String()
 			if name == "client" && who.client == "" {
@@ -106,7 +106,10 @@ func (s *Subject) Lookup(name string) []selector.Value {
 		s.one[0] = name
 		names = s.one[:]
 	}
-	s.named(s.p.Fields, names, !s.bare)
+	s.named(s.p.Fields, names, !s.bare, false)
+	if len(s.values) == 0 { // flags have the names of what they announce
+		s.named(s.p.Fields, names, !s.bare, true)
+	}
 	if len(s.values) == 0 {
 		s.who(name)
 	}
@@ -204,15 +207,15 @@ func (s *Subject) who(name string) {
 	}
 }
 
-// named adds the values of the fields with one of names; with notes, what values
-// are called, too.
-func (s *Subject) named(fields []dissect.Field, names []string, notes bool) {
+// named adds the values of the fields with one of names, those that are some bits or
+// the others; with notes, what values are called, too.
+func (s *Subject) named(fields []dissect.Field, names []string, notes, bits bool) {
 	for i := range fields {
 		f := &fields[i]
-		if is(names, f.Name) && (!f.Secret || s.Secrets) {
+		if (f.Mask != 0) == bits && (!f.Secret || s.Secrets) && is(names, f.Name) {
 			s.value(f, notes)
 		}
-		s.named(f.Kids, names, notes)
+		s.named(f.Kids, names, notes, bits)
 	}
 }
 
