@@ -27,7 +27,7 @@ type holding struct {
 }
 
 // hold keeps s until what is before it has come.
-func (r *Reader) hold(c *conn, h *half, s segment) {
+func (r *Reader) hold(c *conn, h *half, s *segment) {
 	i := len(h.held)
 	for i > 0 && before(h.held[i-1].seq, s.seq) < 0 {
 		i--
@@ -38,9 +38,10 @@ func (r *Reader) hold(c *conn, h *half, s segment) {
 	if len(h.held) == 0 {
 		h.since, h.late = r.now, 0
 	}
-	s.data = r.held.enter(s.data)
-	h.held = slices.Insert(h.held, i, s)
-	h.size += cap(s.data) + overhead
+	kept := *s
+	kept.data = r.held.enter(s.data)
+	h.held = slices.Insert(h.held, i, kept)
+	h.size += cap(kept.data) + overhead
 	if !c.waits {
 		c.waits = true
 		if len(r.held.waiting) > 2*r.o.MaxFlows { // flows that are gone

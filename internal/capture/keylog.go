@@ -31,7 +31,7 @@ const maxSecret = 64
 // SSLKEYLOGFILE, write. The zero value is empty.
 type KeyLog struct {
 	secrets map[secretKey][]byte
-	version int // counts additions
+	held    int // bytes that all connections keep until their secrets are here
 }
 
 type secretKey struct {
@@ -96,7 +96,6 @@ func (k *KeyLog) line(line []byte) error {
 		k.secrets = make(map[secretKey][]byte)
 	}
 	k.secrets[key] = b
-	k.version++
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -151,11 +152,13 @@ func (r *Reader) emit(c *conn, side int, data []byte, frames []int, at int64) *C
 	if side == c.client {
 		direction = dissect.FromClient
 	}
-	r.queue = append(r.queue, Chunk{
-		Flow: c.flow, Direction: direction, Time: instant(at),
-		Frames: frames, Bytes: data, Comment: r.frame.comment,
-	})
-	return &r.queue[len(r.queue)-1]
+	if len(r.queue) == cap(r.queue) {
+		r.queue = slices.Grow(r.queue, max(1, cap(r.queue)))
+	}
+	r.queue = r.queue[:len(r.queue)+1]
+	e := &r.queue[len(r.queue)-1]
+	*e = Chunk{Flow: c.flow, Direction: direction, Time: instant(at), Frames: frames, Bytes: data, Comment: r.frame.comment}
+	return e
 }
 
 // number returns the frame's number as a slice that lives as long as the queue does.

@@ -90,10 +90,10 @@ func (s *source) discard(n int64) error {
 // unzip returns r, decompressed if it is compressed, and the name of the compression.
 func unzip(r io.Reader) (io.Reader, string, error) {
 	var magic [2]byte
-	n, err := io.ReadFull(r, magic[:])
+	n, _ := io.ReadFull(r, magic[:]) // who reads on finds an error again
 	r = io.MultiReader(bytes.NewReader(magic[:n]), r)
-	if err != nil || magic != [2]byte{0x1f, 0x8b} {
-		return r, "", nil // what is wrong is found again, and told, by who reads it
+	if magic != [2]byte{0x1f, 0x8b} {
+		return r, "", nil
 	}
 	z, err := gzip.NewReader(bufio.NewReaderSize(r, 4096))
 	if err != nil {

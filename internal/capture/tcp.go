@@ -100,9 +100,9 @@ func (r *Reader) tcp(p *packet) skipped {
 		}
 		return taken
 	case flags&flagFIN != 0:
-		r.segment(c, side, s, true)
+		r.segment(c, side, &s, true)
 	case len(s.data)+s.cut > 0:
-		r.segment(c, side, s, false)
+		r.segment(c, side, &s, false)
 	}
 	if flags&flagACK != 0 {
 		r.acknowledge(c, 1-side, ack)
@@ -137,7 +137,7 @@ func (r *Reader) synchronize(c *conn, side int, seq, ack uint32, acks bool) {
 }
 
 // segment takes the bytes of s, and what is behind them: a FIN or nothing.
-func (r *Reader) segment(c *conn, side int, s segment, fin bool) {
+func (r *Reader) segment(c *conn, side int, s *segment, fin bool) {
 	h := &c.half[side]
 	if h.ended {
 		return
@@ -176,28 +176,29 @@ func (r *Reader) segment(c *conn, side int, s segment, fin bool) {
 }
 
 // deliver emits what is new of s, which does not begin behind h.next.
-func (r *Reader) deliver(c *conn, side int, s segment, wasHeld bool) {
+func (r *Reader) deliver(c *conn, side int, s *segment, wasHeld bool) {
 	h := &c.half[side]
+	data, cut := s.data, s.cut
 	if old := before(s.seq, h.next); old > 0 {
-		n := min(old, len(s.data))
-		s.data = s.data[n:]
-		s.cut = max(0, s.cut-(old-n))
+		n := min(old, len(data))
+		data = data[n:]
+		cut = max(0, cut-(old-n))
 	}
-	if len(s.data) > 0 {
+	if len(data) > 0 {
 		frames := s.more
 		if frames == nil {
 			frames = r.number(s.number)
 		}
-		e := r.emit(c, side, s.data, frames, s.time)
+		e := r.emit(c, side, data, frames, s.time)
 		if wasHeld {
 			e.Comment = ""
 		}
 		e.Gap, h.gap = h.gap, 0
 		h.started = true
 	}
-	h.next += uint32(len(s.data) + s.cut)
-	if s.cut > 0 {
-		r.miss(h, s.cut)
+	h.next += uint32(len(data) + cut)
+	if cut > 0 {
+		r.miss(h, cut)
 	}
 }
 
@@ -213,7 +214,7 @@ func (r *Reader) drain(c *conn, side int) {
 	h := &c.half[side]
 	n := 0
 	for ; n < len(h.held) && before(h.next, h.held[n].seq) <= 0; n++ {
-		s := h.held[n]
+		s := &h.held[n]
 		h.size -= r.held.leave(s.data)
 		r.deliver(c, side, s, true)
 	}

@@ -16,8 +16,10 @@ var ErrNoSecret = errors.New("no secret in the key log")
 const (
 	// maxRecord is the most that a record has: RFC 5246 §6.2.3.
 	maxRecord = 1<<14 + 2048
-	// maxUndecrypted is what one direction keeps until a secret is there.
-	maxUndecrypted = 4 << 20
+	// maxUndecrypted is what a connection keeps until a secret is there, and all
+	// connections of a key log.
+	maxUndecrypted    = 4 << 20
+	maxAllUndecrypted = 64 << 20
 	// maxHello bounds the messages of the handshake that are looked into.
 	maxHello = 64 << 10
 )
@@ -40,12 +42,12 @@ const (
 // TLS decrypts one connection of TLS 1.2 or 1.3: RFC 5246, RFC 8446. It belongs to one
 // goroutine.
 type TLS struct {
-	keys    *KeyLog
-	version int // of keys, when it was looked at last
-	side    [2]tlsSide
-	hello   tlsHello
-	err     error
-	plain   []byte // buffer
+	keys  *KeyLog
+	side  [2]tlsSide
+	hello tlsHello
+	err   error
+	plain []byte // buffer
+	held  int    // of keys.held
 }
 
 // tlsHello is what both have agreed on.
@@ -70,7 +72,6 @@ type tlsSide struct {
 	open      opener
 	secret    []byte // TLS 1.3: of the keys
 	stuck     bool   // for want of a secret
-	done      bool   // nothing more is of interest: it has ended
 }
 
 // tlsEpoch says which keys a side uses.
@@ -100,32 +101,48 @@ func (t *TLS) Feed(dir dissect.Direction, b []byte, gap bool, emit func(dir diss
 		return t.err
 	}
 	s := &t.side[sideOf(dir)]
-	if gap && !s.done {
+	if gap {
 		t.err = errors.New("a part of the TLS stream is missing: what follows cannot be decrypted")
 		return t.err
 	}
 	s.waiting = append(s.waiting, b...)
 	t.err = t.advance(emit)
-	if t.err == nil && len(s.waiting) > maxUndecrypted {
+	t.hold(len(t.side[0].waiting) + len(t.side[1].waiting))
+	if t.err == nil && (t.held > maxUndecrypted || t.keys.held > maxAllUndecrypted) {
 		t.err = t.noSecret()
+	}
+	if t.err != nil {
+		t.drop()
 	}
 	return t.err
 }
 
-// Close ends the stream: what was waiting is decrypted if its secret has come. Otherwise
-// the error wraps ErrNoSecret.
-func (t *TLS) Close(emit func(dir dissect.Direction, plain []byte) error) error {
-	if t.err != nil {
-		return nil // was told before
-	}
-	if t.err = t.advance(emit); t.err != nil {
-		return t.err
-	}
-	if t.Waiting() {
-		return t.noSecret()
-	}
-	return nil
+// hold notes that n bytes wait.
+func (t *TLS) hold(n int) {
+	t.keys.held += n - t.held
+	t.held = n
 }
+
+// drop forgets what waits.
+func (t *TLS) drop() {
+	t.side[0].waiting, t.side[1].waiting = nil, nil
+	t.hold(0)
+}
+
+// Close ends the stream: what was waiting is decrypted if its secret has come. Otherwise
+// the error wraps ErrNoSecret. It does not repeat an error of Feed.
+func (t *TLS) Close(emit func(dir dissect.Direction, plain []byte) error) error {
+	if t.failed() {
+		return nil
+	}
+	if t.err = t.advance(emit); t.Waiting() {
+		t.err = t.noSecret()
+	}
+	t.drop()
+	return t.err
+}
+
+func (t *TLS) failed() bool { return t.err != nil }
 
 // Waiting says that data is there whose secret is not.
 func (t *TLS) Waiting() bool { return t.err == nil && (t.side[0].stuck || t.side[1].stuck) }
@@ -173,7 +190,11 @@ func (t *TLS) advance(emit func(dissect.Direction, []byte) error) error {
 func (t *TLS) records(side int, emit func([]byte) error) (n int, err error) {
 	s := &t.side[side]
 	at := 0
-	defer func() { s.waiting = s.waiting[:copy(s.waiting, s.waiting[at:])] }()
+	defer func() {
+		if at > 0 {
+			s.waiting = s.waiting[:copy(s.waiting, s.waiting[at:])]
+		}
+	}()
 	for {
 		b := s.waiting[at:]
 		if len(b) < 5 {
