@@ -10,10 +10,17 @@ import (
 	"github.com/iotctl/iotctl/internal/codec/coap"
 )
 
+// mostParts is how many options, elements or records are fields of their own.
+const mostParts = 2048
+
 // options takes the options up to the marker or the end.
 func (w *coapWalk) options() {
 	prev := coap.Number(0)
-	for w.at < len(w.b) && w.b[w.at] != 0xff {
+	for i := 0; w.at < len(w.b) && w.b[w.at] != 0xff; i++ {
+		if i == mostParts {
+			w.moreOptions(prev)
+			return
+		}
 		o, n, err := coap.ParseOption(w.b[w.at:], prev)
 		if err != nil {
 			w.ended = true
@@ -26,6 +33,20 @@ func (w *coapWalk) options() {
 		w.optionValue(o)
 		prev = o.Number
 	}
+}
+
+// moreOptions takes all options behind one of number prev as one field.
+func (w *coapWalk) moreOptions(prev coap.Number) {
+	end := w.at
+	for end < len(w.b) && w.b[end] != 0xff {
+		o, n, err := coap.ParseOption(w.b[end:], prev)
+		if err != nil {
+			w.ended, end = true, len(w.b)
+			break
+		}
+		end, prev = end+n, o.Number
+	}
+	w.take("more options", Bytes, end-w.at)
 }
 
 // optionName is "Uri-Path", or "option 65000".

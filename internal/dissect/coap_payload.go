@@ -78,6 +78,7 @@ func (w *coapWalk) typed(f *Field, body []byte, format coap.MediaType) {
 		f.hold(body)
 		w.sayText(f)
 	}
+	f.Secret = f.Secret || w.about.hides()
 	w.resource(f)
 }
 
@@ -95,7 +96,6 @@ func (w *coapWalk) resource(f *Field) {
 	if r.Units != "" {
 		f.Note += " in " + r.Units
 	}
-	f.Secret = secretResource(p)
 }
 
 // inBlocks reports whether the payload is not all of the body. RFC 7959 §2.2
@@ -121,7 +121,7 @@ func (w *coapWalk) ofBlock(f *Field, body []byte, format coap.MediaType) {
 		f.Kind = Text
 	}
 	f.hold(body)
-	f.Secret = w.about.lwm2m && secretResource(w.about.object)
+	f.Secret = w.about.hides()
 	w.say(bytesText(len(body)) + " of " + format.String())
 }
 
@@ -144,7 +144,7 @@ func (w *coapWalk) cbor(f *Field, body []byte) {
 	if n < len(body) {
 		w.warn(f.Off+n, len(body)-n, "%d bytes follow the item", len(body)-n)
 	}
-	if len(text) <= mostShown && !(w.about.lwm2m && secretResource(w.about.object)) {
+	if len(text) <= mostShown && !w.about.hides() {
 		w.say("= " + text)
 		return
 	}
@@ -163,7 +163,7 @@ func (w *coapWalk) json(f *Field, body []byte) {
 
 // sayText adds a short payload to the summary, or its size.
 func (w *coapWalk) sayText(f *Field) {
-	if w.about.lwm2m && secretResource(w.about.object) {
+	if w.about.hides() {
 		f.Secret = true
 	}
 	s, ok := f.Value.(string)

@@ -1,6 +1,7 @@
 package dissect_test
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -292,15 +293,19 @@ func TestCOAPOverTCPFollowsSignals(t *testing.T) {
 
 // Keys and passwords stay out of sight in every format.
 func TestLwM2MSecrets(t *testing.T) {
-	for _, tc := range []struct{ request, hex string }{
-		{"s 4203100f 100f b130 0130 0135 122d16 ff c3 05 736563", ""},
-		{"s 4203100f 100f b130 0130 122d16 ff c3 05 736563", ""},
-		{"s 4203100f 100f b139 0130 023135 10 ff 736563", ""},
-		{"s 4203100f 100f b139 0130 023135 112a ff 736563", ""},
-		{"s 4203100f 100f b130 0130 1170 ff 81 a2 00 66 2f302f302f35 08 43 736563", ""},
-		{"s 4203100f 100f b130 0130 116e ff 5b7b226e223a222f302f302f35222c227664223a226332566a227d5d", ""},
+	for _, request := range []string{
+		"s 4203100f 100f b130 0130 0135 122d16 ff c3 05 736563",
+		"s 4203100f 100f b130 0130 122d16 ff c3 05 736563",
+		"s 4203100f 100f b130 0130 122d16 ff c8 05 09 736563",
+		"s 4203100f 100f b139 0130 023135 10 ff 736563",
+		"s 4203100f 100f b139 0130 023135 112a ff 736563",
+		"s 4203100f 100f b130 0130 122d18 ff a1 05 43 736563",
+		"s 4203100f 100f b130 0130 122d16 d1020a ff c3 05 736563",
+		"s 4203100f 100f b130 0130 1170 ff 81 a2 00 66 2f302f302f35 08 43 736563",
+		"s 4203100f 100f b130 0130 1170 ff 82 a2 00 66 2f302f302f35 08 43 736563",
+		"s 4203100f 100f b130 0130 116e ff 5b7b226e223a222f302f302f35222c227664223a226332566a227d5d",
 	} {
-		p := coapTalk(t, dissect.COAP{}, tc.request)[0]
+		p := coapTalk(t, dissect.COAP{}, request)[0]
 		var leaks func(fields []dissect.Field, hidden bool) bool
 		leaks = func(fields []dissect.Field, hidden bool) bool {
 			for i := range fields {
@@ -317,7 +322,7 @@ func TestLwM2MSecrets(t *testing.T) {
 			return false
 		}
 		if leaks(p.Fields, false) || strings.Contains(p.Summary, "sec") {
-			t.Errorf("%s\n%s", tc.request, dissecttest.Text(p))
+			t.Errorf("%s\n%s", request, dissecttest.Text(p))
 		}
 	}
 }
@@ -345,6 +350,33 @@ func TestCOAPSniff(t *testing.T) {
 	} {
 		if c, why := tc.d.Sniff(unhex(t, tc.hex), tc.h); c != tc.want {
 			t.Errorf("%s %s: %v, %q, want %v", tc.d.Name(), tc.hex, c, why, tc.want)
+		}
+	}
+}
+
+// What has more parts than anybody reads does not become as many fields.
+func TestCOAPPartsAreBounded(t *testing.T) {
+	options := append(unhex(t, "40010001 b161"), make([]byte, 60000)...)
+	tlv := append(unhex(t, "60450001 c22d16 ff"), bytes.Repeat([]byte{0xc0, 1}, 30000)...)
+	senml := append(unhex(t, "60450001 c170 ff 9f"), bytes.Repeat([]byte{0xa0}, 60000)...)
+	pairs := append(append(unhex(t, "60450001 c170 ff 9fbf"), bytes.Repeat([]byte{0, 1}, 30000)...), 0xff, 0xff)
+	secrets := append(append([]byte{}, unhex(t, "40030001 b130 0130 1170 ff")...), unhex(t, "9f")...)
+	secrets = append(append(secrets, bytes.Repeat([]byte{0xa0}, 5000)...), unhex(t, "a2 00 66 2f302f302f35 08 43 736563 ff")...)
+	for name, b := range map[string][]byte{"options": options, "TLV": tlv, "SenML": append(senml, 0xff), "pairs": pairs, "secrets": secrets} {
+		p, n, err := dissecttest.Dissect(t, dissect.COAP{}, b, &dissect.Stream{Whole: true})
+		count, leak := 0, false
+		var walk func([]dissect.Field)
+		walk = func(fields []dissect.Field) {
+			count += len(fields)
+			for i := range fields {
+				v, _ := fields[i].Value.([]byte)
+				leak = leak || bytes.Contains(v, []byte("sec")) && !fields[i].Secret
+				walk(fields[i].Kids)
+			}
+		}
+		walk(p.Fields)
+		if err != nil || n != len(b) || count > 12000 || len(p.Problems) > 3000 || leak {
+			t.Errorf("%s: %d of %d bytes, %d fields, %d problems, %v, leak %v", name, n, len(b), count, len(p.Problems), err, leak)
 		}
 	}
 }

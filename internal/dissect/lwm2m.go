@@ -16,6 +16,7 @@ type tlvWalk struct {
 	b        []byte // the message
 	about    coapAbout
 	problems []Problem
+	parts    int
 	values   int
 	last     string // the only value, for the summary
 }
@@ -38,7 +39,7 @@ func (w *coapWalk) tlv(f *Field, body []byte) {
 	}
 	f.Kids = t.elements(f.Off, f.Off+len(body), path, nil)
 	w.p.Problems = append(w.p.Problems, t.problems...)
-	if t.values == 1 {
+	if t.values == 1 && t.parts <= mostParts {
 		w.say(t.last)
 		return
 	}
@@ -49,13 +50,16 @@ func (w *coapWalk) tlv(f *Field, body []byte) {
 // none.
 func (t *tlvWalk) elements(off, end int, path lwm2m.Path, outer *lwm2m.Kind) (all []Field) {
 	for off < end {
+		if t.parts++; t.parts > mostParts {
+			return append(all, Field{Name: "more elements", Kind: Bytes, Off: off, Len: end - off, Value: bytes.Clone(t.b[off:end]), Form: Raw, Secret: t.about.hides()})
+		}
 		e, n, err := lwm2m.ParseTLV(t.b[off:end])
 		if bad := (*lwm2m.Malformed)(nil); errors.As(err, &bad) {
 			t.problems = append(t.problems, Problem{
 				Off: off + bad.Offset, Len: end - off - bad.Offset, Text: bad.Reason, Rule: bad.Clause,
 				Advice: "A receiver answers 4.00 Bad Request.",
 			})
-			return append(all, Field{Name: "rest", Kind: Bytes, Off: off, Len: end - off, Value: bytes.Clone(t.b[off:end]), Form: Raw})
+			return append(all, Field{Name: "rest", Kind: Bytes, Off: off, Len: end - off, Value: bytes.Clone(t.b[off:end]), Form: Raw, Secret: t.about.hides()})
 		}
 		if outer != nil {
 			if wrong := outer.Holds(e.Kind); wrong != "" {
@@ -139,6 +143,11 @@ func secretResource(p lwm2m.Path) bool {
 	}
 	object, id := p.IDs[0], p.IDs[2]
 	return object == 0 && (id == 5 || id == 8) || object == 9 && id == 15
+}
+
+// hides reports whether a key or a password may be anywhere in a payload.
+func (a *coapAbout) hides() bool {
+	return a.lwm2m && a.object.Depth > 0 && (a.object.IDs[0] == 0 || a.object.IDs[0] == 9) && (a.object.Depth < 3 || secretResource(a.object))
 }
 
 // leaf is a value.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,6 +18,9 @@ var senmlLabels = map[string]string{
 	"s": "sum", "t": "time", "ut": "update time",
 }
 
+// largestPack is the largest that is taken apart.
+const largestPack = 256 << 10
+
 // senml reads body, which is a pack in JSON or CBOR.
 func (w *coapWalk) senml(f *Field, body []byte, isJSON bool) {
 	parse := lwm2m.ParseSenMLCBOR
@@ -25,6 +29,12 @@ func (w *coapWalk) senml(f *Field, body []byte, isJSON bool) {
 		parse = lwm2m.ParseSenMLJSON
 		f.Kind = Text
 		f.hold(body)
+	}
+	if len(body) > largestPack {
+		f.Form, f.Note = Raw, "a pack that is too large to be taken apart"
+		f.hold(body)
+		w.say(bytesText(len(body)) + " of SenML")
+		return
 	}
 	records, err := parse(body)
 	if bad := (*lwm2m.Malformed)(nil); errors.As(err, &bad) {
@@ -38,42 +48,53 @@ func (w *coapWalk) senml(f *Field, body []byte, isJSON bool) {
 		w.p.Problems = append(w.p.Problems, Problem{Off: f.Off + n.Offset, Text: n.Reason, Rule: n.Clause})
 	}
 	next := 0
-	for i := range records {
+	for i := range records[:min(len(records), mostParts)] {
 		var m *lwm2m.Measurement
 		if next < len(all) && all[next].Record == i {
 			m = &all[next]
 			next++
 		}
 		k := senmlRecord(&records[i], m, f.Off)
-		if k.Secret {
-			f.Value = nil // what is hidden is in it
-		}
 		f.Kids = append(f.Kids, k)
+	}
+	if hidden := slices.IndexFunc(all, isSecret); hidden >= 0 {
+		f.Value = nil                                  // what is hidden is in it
+		f.Secret = all[len(all)-1].Record >= mostParts // and in what is no field
 	}
 	if len(f.Kids) == 0 {
 		f.hold(body)
 	}
+	f.Secret = f.Secret || err != nil && w.about.hides()
 	switch {
-	case len(all) == 1 && !f.Kids[all[0].Record].Secret:
+	case len(all) == 1 && !isSecret(all[0]):
 		w.say("= " + senmlText(&all[0]))
 	default:
 		w.say(strconv.Itoa(len(all)) + " values")
 	}
 }
 
+// isSecret reports whether m is a key or a password.
+func isSecret(m lwm2m.Measurement) bool {
+	p, ok := lwm2m.ParsePath(m.Name)
+	return ok && secretResource(p)
+}
+
+// mostPairs is how many pairs of a record are fields: more than there are labels.
+const mostPairs = 64
+
 // senmlRecord is rec, which means m, nil for nothing, in a payload at off.
 func senmlRecord(rec *lwm2m.Record, m *lwm2m.Measurement, off int) Field {
 	f := Field{Name: "record", Kind: Structure, Off: off + rec.Off, Len: rec.Len, Note: "base fields"}
 	if m != nil {
 		f.Note = senmlText(m)
+		f.Secret = isSecret(*m)
 		if p, ok := lwm2m.ParsePath(m.Name); ok {
-			f.Secret = secretResource(p)
 			if r, ok := lwm2m.LookupResource(p.IDs[0], p.IDs[2]); ok && p.Depth >= 3 {
 				f.Note += ", " + r.Name
 			}
 		}
 	}
-	for i := range rec.Pairs {
+	for i := range rec.Pairs[:min(len(rec.Pairs), mostPairs)] {
 		f.Kids = append(f.Kids, senmlPair(&rec.Pairs[i], off, f.Secret))
 	}
 	return f

@@ -51,7 +51,7 @@ func (m *Malformed) Error() string {
 type Mode struct {
 	// Lenient collects findings instead of returning the first.
 	Lenient bool
-	// Notes receives the findings of lenient mode; nil drops them.
+	// Notes receives the findings of lenient mode, up to 1024; nil drops them.
 	Notes *[]Malformed
 	// MaxBytes is the largest message over TCP; 0: no limit.
 	MaxBytes int

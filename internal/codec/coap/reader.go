@@ -16,11 +16,14 @@ type reader struct {
 	ended bool
 }
 
+// maxNotes is how many findings are collected.
+const maxNotes = 1024
+
 // flag records a violation that does not keep the rest from being read.
 func (r *reader) flag(class Class, off, size int, clause, reason string) {
 	m := Malformed{Class: class, Offset: off, Len: size, Clause: clause, Reason: reason}
 	switch {
-	case r.mode.Lenient && r.mode.Notes != nil:
+	case r.mode.Lenient && r.mode.Notes != nil && len(*r.mode.Notes) < maxNotes:
 		*r.mode.Notes = append(*r.mode.Notes, m)
 	case !r.mode.Lenient && r.err == nil && class > Advice:
 		r.err = &m

@@ -59,7 +59,13 @@ func ResolveSenML(records []Record) (all []Measurement, notes []Malformed) {
 	return all, r.notes
 }
 
+// maxNotes is how many broken rules are collected.
+const maxNotes = 1024
+
 func (r *resolver) flag(p *Pair, clause, format string, args ...any) {
+	if len(r.notes) >= maxNotes {
+		return
+	}
 	r.notes = append(r.notes, Malformed{Offset: p.Off, Clause: clause, Reason: fmt.Sprintf(format, args...)})
 }
 
