@@ -131,6 +131,7 @@ func (s *mqttState) lineAck(dst []byte, x *mqttContext, h mqttHeader, body []byt
 			return dst, done, false
 		}
 	}
+	s.checkWords(x, p.Properties)
 	if s.checkAck(x, h.typ, p.PacketID, p.Code); x.broken {
 		return dst, done, false
 	}

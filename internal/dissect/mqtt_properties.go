@@ -44,7 +44,7 @@ func (w *mqttWalk) properties(where mqtt.Where, of string) {
 // property takes one property. whole: all of the block is there.
 func (w *mqttWalk) property(where mqtt.Where, whole bool) {
 	id := mqtt.PropertyID(w.b[w.at])
-	name := strings.NewReplacer("-", " ", "qos", "QoS").Replace(id.String())
+	name := propertyName(id)
 	if id.Wire() == mqtt.WireNone {
 		f := w.number("property identifier", Structure, 1, "unknown")
 		f.Note = fmt.Sprintf("no property has identifier %d", uint8(id))
@@ -70,6 +70,13 @@ func (w *mqttWalk) property(where mqtt.Where, whole bool) {
 		w.rest("behind a property that cannot be read")
 		w.ended = true
 	}
+}
+
+func propertyName(id mqtt.PropertyID) string {
+	if id == mqtt.PropMaximumQoS {
+		return "maximum QoS"
+	}
+	return strings.ReplaceAll(id.String(), "-", " ")
 }
 
 // value takes the value behind the identifier.

@@ -1,6 +1,7 @@
 package dissect
 
 import (
+	"strings"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
@@ -77,6 +78,8 @@ func (s *mqttState) noteConnect(x *mqttContext, c *mqtt.Connect) {
 	s.connect = x.now
 	s.clean, s.nameless, s.connack, s.refused = c.CleanStart, c.ClientID == "", false, false
 	s.method = c.Properties.Has(mqtt.PropAuthenticationMethod)
+	words, ok := c.Properties.Byte(mqtt.PropRequestProblemInformation)
+	s.plain = ok && words == 0
 	s.keepAlive = time.Duration(c.KeepAlive) * time.Second
 	s.side[FromClient].limits = mqttLimitsOf(c.Properties)
 }
@@ -96,6 +99,12 @@ func mqttLimitsOf(p mqtt.Properties) mqttLimits {
 			l.qos = uint8(q.Num)
 		case mqtt.PropRetainAvailable:
 			l.noRetained = q.Num == 0
+		case mqtt.PropWildcardSubscriptionAvailable:
+			l.noWildcard = q.Num == 0
+		case mqtt.PropSharedSubscriptionAvailable:
+			l.noShared = q.Num == 0
+		case mqtt.PropSubscriptionIDAvailable:
+			l.noSubscriptionID = q.Num == 0
 		}
 	}
 	return l
@@ -162,6 +171,39 @@ func (s *mqttState) notePong(x *mqttContext) (done mqttStep) {
 		m.pings = append(m.pings[:0], m.pings[1:]...)
 	}
 	return done
+}
+
+// checkWords judges what tells people why, which a client may not want.
+func (s *mqttState) checkWords(x *mqttContext, p mqtt.Properties) {
+	if len(p) == 0 || !s.plain || x.dir != FromServer {
+		return
+	}
+	for _, id := range []mqtt.PropertyID{mqtt.PropReasonString, mqtt.PropUserProperty} {
+		if p.Has(id) {
+			x.breach(propertyName(id), "", "MQTT-3.1.2-29", "%s, though the client wants none", propertyName(id))
+		}
+	}
+}
+
+// checkSubscribe judges a SUBSCRIBE by what the server has said that it does not do.
+func (s *mqttState) checkSubscribe(x *mqttContext, p *mqtt.Subscribe) {
+	l := &s.side[FromServer].limits
+	if x.dir != FromClient || !l.known {
+		return
+	}
+	if l.noSubscriptionID && p.Properties.Has(mqtt.PropSubscriptionIdentifier) {
+		x.breach("subscription identifier", "", "MQTT-3.2.2.3.12", "subscription identifier, which the server does not do")
+	}
+	for _, f := range p.Filters {
+		if shared := strings.HasPrefix(f.Filter, "$share/"); shared && l.noShared {
+			x.breach("topic filter", "", "MQTT-3.2.2.3.13", "shared subscription, which the server does not do")
+			return
+		}
+		if l.noWildcard && strings.ContainsAny(f.Filter, "+#") {
+			x.breach("topic filter", "", "MQTT-3.2.2.3.11", "wildcard, which the server does not do")
+			return
+		}
+	}
 }
 
 func (s *mqttState) checkAuth(x *mqttContext) {

@@ -27,6 +27,7 @@ type mqttState struct {
 	clean     bool // asked for a session without a past
 	nameless  bool // with an empty client identifier
 	method    bool // with an authentication method
+	plain     bool // asked for no reasons in words
 	connack   bool // has been seen
 	refused   bool // by the CONNACK
 	keepAlive time.Duration
@@ -60,6 +61,8 @@ type mqttLimits struct {
 	size       int // of a packet, 0: any
 	qos        uint8
 	noRetained bool
+	// what a SUBSCRIBE may not have
+	noWildcard, noShared, noSubscriptionID bool
 }
 
 // mqttStep is a packet that waits for another.
@@ -251,24 +254,27 @@ func (s *mqttState) take(x *mqttContext, p mqtt.Packet, damaged bool) (answers i
 		s.checkPublish(x, &p)
 		s.notePublish(x, &p)
 	case mqtt.Puback:
-		done = s.ack(x, p.Type(), p.PacketID, p.Code)
+		done = s.ack(x, p.Type(), p)
 	case mqtt.Pubrec:
-		done = s.ack(x, p.Type(), p.PacketID, p.Code)
+		done = s.ack(x, p.Type(), mqtt.Puback(p))
 	case mqtt.Pubrel:
-		done = s.ack(x, p.Type(), p.PacketID, p.Code)
+		done = s.ack(x, p.Type(), mqtt.Puback(p))
 	case mqtt.Pubcomp:
-		done = s.ack(x, p.Type(), p.PacketID, p.Code)
+		done = s.ack(x, p.Type(), mqtt.Puback(p))
 	case mqtt.Subscribe:
 		asked := &mqttAsked{len(p.Filters), make([]uint8, min(len(p.Filters), mqttAskedQoS))}
 		for i := range asked.qos {
 			asked.qos[i] = p.Filters[i].QoS
 		}
+		s.checkSubscribe(x, &p)
 		s.request(x, mqttOpen{id: p.PacketID, typ: p.Type(), asked: asked})
 	case mqtt.Unsubscribe:
 		s.request(x, mqttOpen{id: p.PacketID, typ: p.Type(), asked: &mqttAsked{filters: len(p.Filters)}})
 	case mqtt.Suback:
+		s.checkWords(x, p.Properties)
 		done = s.answer(x, mqtt.TypeSubscribe, p.PacketID, p.Codes)
 	case mqtt.Unsuback:
+		s.checkWords(x, p.Properties)
 		done = s.answer(x, mqtt.TypeUnsubscribe, p.PacketID, p.Codes)
 	case mqtt.Pingreq:
 		s.notePing(x)
@@ -279,6 +285,7 @@ func (s *mqttState) take(x *mqttContext, p mqtt.Packet, damaged bool) (answers i
 		s.side[x.dir].ended = x.dir != Unknown
 	case mqtt.Auth:
 		s.checkAuth(x)
+		s.checkWords(x, p.Properties)
 	}
 	s.note(x)
 	return done.number, done.since(x.now)
@@ -292,7 +299,8 @@ func (s *mqttState) note(x *mqttContext) {
 }
 
 // ack judges and notes one of the four acknowledgements.
-func (s *mqttState) ack(x *mqttContext, t mqtt.Type, id uint16, c mqtt.ReasonCode) mqttStep {
-	s.checkAck(x, t, id, c)
-	return s.noteAck(x, t, id, c)
+func (s *mqttState) ack(x *mqttContext, t mqtt.Type, p mqtt.Puback) mqttStep {
+	s.checkWords(x, p.Properties)
+	s.checkAck(x, t, p.PacketID, p.Code)
+	return s.noteAck(x, t, p.PacketID, p.Code)
 }

@@ -149,6 +149,18 @@ var mqttScripts = []script{
 		c 1 32 06 0001 61 0001 00 -> MQTT-3.2.2-11
 		c 1 31 04 0001 61 00 -> MQTT-3.2.2-14
 		s 1 33 06 0001 61 0001 00`},
+	{"what a server does not do for subscribers", `
+		c 0 10 0e 0004 4d515454 05 02 003c 00 0001 63
+		s 0 20 09 0000 06 28 00 29 00 2a 00 -> answers 1
+		c 1 82 07 0001 00 0001 23 00 -> MQTT-3.2.2.3.11
+		c 1 82 09 0002 02 0b01 0001 61 00 -> MQTT-3.2.2.3.12
+		c 1 82 10 0003 00 000a 2473686172652f672f61 00 -> MQTT-3.2.2.3.13`},
+	{"words for a client that wants none", `
+		c 0 10 10 0004 4d515454 05 02 003c 02 17 00 0001 63
+		s 0 20 08 0000 05 1f 0002 6869 -> answers 1
+		c 1 32 06 0001 61 0001 00
+		s 1 40 09 0001 10 05 1f 0002 6869 -> MQTT-3.1.2-29 answers 3
+		s 1 e0 07 8b 05 1f 0002 6869`},
 	{"what only clients send", hello3 + "s 1 c0 00 -> MQTT3-2.2.1\ns 1 e0 00 -> MQTT3-2.2.1\nc 1 d0 00 -> MQTT3-2.2.1 answers 3"},
 	{"a broken packet begins what may be answered", hello3 + "c 1 32 02 0005 -> MQTT3-4.8.0-1\ns 1 40 02 0007"},
 }
