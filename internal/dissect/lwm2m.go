@@ -84,7 +84,9 @@ func (t *tlvWalk) element(off int, e lwm2m.TLV, path lwm2m.Path) []Field {
 		Name: e.Kind.String(), Kind: Flags, Off: off, Len: 1, Value: uint64(first), Form: Unsigned,
 		Note: fmt.Sprintf("id %d bit, length %d bit", 8*e.IDBytes, max(8*e.LengthBytes, 3)),
 	}
-	if e.LengthBytes == 0 {
+	if e.LengthBytes > 0 {
+		head.Value, head.Form = nil, Opaque // the note says it all
+	} else {
 		head.Kids = []Field{{Name: "length", Kind: Length, Off: off, Len: 1, Mask: 0x07, Value: uint64(first & 7), Form: Unsigned, Of: value}}
 	}
 	inner := t.place(path, e)
