@@ -3,6 +3,7 @@ package dissect
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/codec/coap"
@@ -210,7 +211,7 @@ func (d COAP) Finish(st *Stream) []Open {
 		for _, requests := range []map[string]*coapRequest{state.side[i].requests.old, state.side[i].requests.young} {
 			for _, r := range requests {
 				if !r.answered && !r.silence && r.number > 0 {
-					open = append(open, Open{r.number, Problem{Text: r.code.Name() + " " + r.about.path + " has no answer", Warning: true}})
+					open = append(open, Open{r.number, Problem{Text: strings.TrimSpace(r.code.Name()+" "+r.about.path) + " has no answer", Warning: true}})
 				}
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/codec/lwm2m"
@@ -67,7 +68,11 @@ func (w *coapWalk) senml(f *Field, body []byte, isJSON bool) {
 	f.Secret = f.Secret || err != nil && w.about.hides()
 	switch {
 	case len(all) == 1 && !isSecret(all[0]):
-		w.say("= " + senmlText(&all[0]))
+		text := senmlText(&all[0])
+		if w.about.known { // the path is there
+			text = strings.TrimPrefix(text, plain(w.about.path)+" ")
+		}
+		w.say(text)
 	default:
 		w.say(strconv.Itoa(len(all)) + " values")
 	}
