@@ -38,16 +38,16 @@ import (
 // Config says what is allowed. The zero value allows everything.
 type Config struct {
 	// Rules are asked in order; the first that speaks of it decides.
-	Rules []string `yaml:"rules"`
+	Rules []string
 	// File is an access control file as mosquitto's, which is asked for topics that no
 	// rule speaks of. It denies what it does not allow.
-	File string `yaml:"file"`
+	File string
 	// Default is what becomes of what no rule speaks of: "allow" (default) or "deny".
-	Default string `yaml:"default"`
+	Default string
 	// Refused is what a client of 3.x notices of a message that is refused:
 	// "acknowledge" (default): the message is dropped and acknowledged. "close": the
 	// connection is closed.
-	Refused string `yaml:"refused"`
+	Refused string
 }
 
 const (

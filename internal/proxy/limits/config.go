@@ -28,52 +28,59 @@ const (
 // Config is the limits; those that are zero are none.
 type Config struct {
 	// ConnectionsPerAddress is how many connections an address may have at a time.
-	ConnectionsPerAddress int `yaml:"connections-per-address"`
+	ConnectionsPerAddress int
 	// ConnectRate is of all CONNECT packets together, as in 100/s.
-	ConnectRate Rate `yaml:"connect-rate"`
+	ConnectRate Rate
 	// ConnectRatePerAddress is of those from one address.
-	ConnectRatePerAddress Rate `yaml:"connect-rate-per-address"`
+	ConnectRatePerAddress Rate
 	// Publish is about messages that a client sends, Deliver about those that it gets.
-	Publish Flow `yaml:"publish"`
-	Deliver Flow `yaml:"deliver"`
+	Publish Flow
+	Deliver Flow
 }
 
 // Flow limits the messages of one direction of a connection.
 type Flow struct {
 	// Messages is of PUBLISH packets, as in 10/s.
-	Messages Rate `yaml:"messages"`
+	Messages Rate
 	// Bytes is of whole packets, as in 64KB/s; what is above is found out afterwards,
 	// so that one packet may be larger.
-	Bytes Rate `yaml:"bytes"`
-	// PacketSize is of a whole PUBLISH, in bytes. It cannot be delayed.
-	PacketSize Count `yaml:"packet-size"`
+	Bytes Rate
+	// PacketSize is of a whole PUBLISH.
+	PacketSize Size
 	// InFlight is of messages with QoS 1 and 2 that wait for their acknowledgement.
-	InFlight Count `yaml:"in-flight"`
+	InFlight Count
 }
 
 // Rate is an amount per time, and what becomes of what is above it: "delay"
 // (default), "drop" or "disconnect".
 type Rate struct {
-	Rate transport.Rate `yaml:"rate"`
-	Over string         `yaml:"over"`
+	Rate transport.Rate
+	Over string
 }
 
-// Count is an amount, and what becomes of what is above it: "delay", "drop" or
-// "disconnect". "" is "delay" for messages in flight, else "drop".
+// Size is of a packet, and what becomes of those that are larger: "drop" (default) or
+// "disconnect".
+type Size struct {
+	MostBytes int
+	Over      string
+}
+
+// Count is a number, and what becomes of what is above it: "delay" (default), "drop"
+// or "disconnect".
 type Count struct {
-	Most int    `yaml:"most"`
-	Over string `yaml:"over"`
+	Most int
+	Over string
 }
 
 // Validate returns every problem, each with its name in the configuration.
 func (c Config) Validate() error {
 	var errs []error
 	if c.ConnectionsPerAddress < 0 {
-		errs = append(errs, fmt.Errorf("connections-per-address: %d is negative", c.ConnectionsPerAddress))
+		errs = append(errs, fmt.Errorf("connections_per_address: %d is negative", c.ConnectionsPerAddress))
 	}
 	errs = append(errs,
-		oneOf("connect-rate.over", c.ConnectRate.Over, Delay, Disconnect),
-		oneOf("connect-rate-per-address.over", c.ConnectRatePerAddress.Over, Delay, Disconnect),
+		oneOf("connect_rate.over", c.ConnectRate.Over, Delay, Disconnect),
+		oneOf("connect_rate_per_address.over", c.ConnectRatePerAddress.Over, Delay, Disconnect),
 		c.Publish.validate("publish"), c.Deliver.validate("deliver"))
 	return errors.Join(errs...)
 }
@@ -82,14 +89,14 @@ func (f Flow) validate(path string) error {
 	errs := []error{
 		oneOf(path+".messages.over", f.Messages.Over, Delay, Drop, Disconnect),
 		oneOf(path+".bytes.over", f.Bytes.Over, Delay, Drop, Disconnect),
-		oneOf(path+".packet-size.over", f.PacketSize.Over, Drop, Disconnect),
-		oneOf(path+".in-flight.over", f.InFlight.Over, Delay, Drop, Disconnect),
+		oneOf(path+".packet_size.over", f.PacketSize.Over, Drop, Disconnect),
+		oneOf(path+".in_flight.over", f.InFlight.Over, Delay, Drop, Disconnect),
 	}
-	if f.PacketSize.Most < 0 || f.PacketSize.Most > math.MaxInt32 {
-		errs = append(errs, fmt.Errorf("%s.packet-size.most: %d is out of range", path, f.PacketSize.Most))
+	if f.PacketSize.MostBytes < 0 || f.PacketSize.MostBytes > math.MaxInt32 {
+		errs = append(errs, fmt.Errorf("%s.packet_size.most_bytes: %d is out of range", path, f.PacketSize.MostBytes))
 	}
 	if f.InFlight.Most < 0 || f.InFlight.Most > math.MaxUint16 {
-		errs = append(errs, fmt.Errorf("%s.in-flight.most: %d is out of range: want 0 to %d", path, f.InFlight.Most, math.MaxUint16))
+		errs = append(errs, fmt.Errorf("%s.in_flight.most: %d is out of range: want 0 to %d", path, f.InFlight.Most, math.MaxUint16))
 	}
 	return errors.Join(errs...)
 }
@@ -107,5 +114,5 @@ func oneOf(path, value string, of ...string) error {
 }
 
 func (f Flow) none() bool {
-	return f.Messages.Rate.Count == 0 && f.Bytes.Rate.Count == 0 && f.PacketSize.Most == 0 && f.InFlight.Most == 0
+	return f.Messages.Rate.Count == 0 && f.Bytes.Rate.Count == 0 && f.PacketSize.MostBytes == 0 && f.InFlight.Most == 0
 }

@@ -148,7 +148,7 @@ func TestWhatEndsTheConnection(t *testing.T) {
 	}{
 		"messages":    {Flow{Messages: Rate{Rate: rate("1/1h"), Over: Disconnect}}, []mqtt.Publish{message(0, 0), message(0, 0)}, mqtt.MessageRateTooHigh},
 		"bytes":       {Flow{Bytes: Rate{Rate: rate("100/1h"), Over: Disconnect}}, []mqtt.Publish{large, message(0, 0)}, mqtt.MessageRateTooHigh},
-		"packet size": {Flow{PacketSize: Count{Most: 100, Over: Disconnect}}, []mqtt.Publish{large}, mqtt.PacketTooLarge},
+		"packet size": {Flow{PacketSize: Size{MostBytes: 100, Over: Disconnect}}, []mqtt.Publish{large}, mqtt.PacketTooLarge},
 		"in flight":   {Flow{InFlight: Count{Most: 1, Over: Disconnect}}, []mqtt.Publish{message(1, 1), message(1, 2)}, mqtt.ReceiveMaximumExceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestWhatEndsTheConnection(t *testing.T) {
 }
 
 func TestPacketsThatAreTooLargeAreDropped(t *testing.T) {
-	c := Config{Publish: Flow{PacketSize: Count{Most: 100}}, Deliver: Flow{PacketSize: Count{Most: 100}}}
+	c := Config{Publish: Flow{PacketSize: Size{MostBytes: 100}}, Deliver: Flow{PacketSize: Size{MostBytes: 100}}}
 	client, broker, told := join(t, c, mqtt.V5)
 	if n, _ := told.Properties.Uint32(mqtt.PropMaximumPacketSize); n != 100 {
 		t.Errorf("%+v", told)
@@ -328,12 +328,12 @@ func TestAddressesAreForgotten(t *testing.T) {
 func TestConfigNamesItsProblems(t *testing.T) {
 	err := Config{
 		ConnectionsPerAddress: -1, ConnectRate: Rate{Over: Drop},
-		Publish: Flow{Messages: Rate{Over: "x"}, PacketSize: Count{Most: -1, Over: Delay}},
+		Publish: Flow{Messages: Rate{Over: "x"}, PacketSize: Size{MostBytes: -1, Over: Delay}},
 		Deliver: Flow{InFlight: Count{Most: 1 << 20}},
 	}.Validate()
 	for _, want := range []string{
-		"connections-per-address:", "connect-rate.over:", "publish.messages.over:", "publish.packet-size.over:", "publish.packet-size.most:",
-		"deliver.in-flight.most:",
+		"connections_per_address:", "connect_rate.over:", "publish.messages.over:", "publish.packet_size.over:", "publish.packet_size.most_bytes:",
+		"deliver.in_flight.most:",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\nlacks %s", err, want)

@@ -121,7 +121,7 @@ func wait(ctx context.Context, b *transport.Bucket, n int) error {
 // connack tells a client of 5.0 the limits that it can be told.
 func (s *stage) connack(f proxy.Frame, emit func(proxy.Frame) error) error {
 	own := s.f.c.Publish
-	if s.conn.Version < mqtt.V5 || own.PacketSize.Most == 0 && own.InFlight.Most == 0 {
+	if s.conn.Version < mqtt.V5 || own.PacketSize.MostBytes == 0 && own.InFlight.Most == 0 {
 		return emit(f)
 	}
 	o := proxy.Options(f.Direction, s.conn.Version)
@@ -129,7 +129,7 @@ func (s *stage) connack(f proxy.Frame, emit func(proxy.Frame) error) error {
 	if err != nil {
 		return proxy.Broken(f.Direction, err)
 	}
-	if most := own.PacketSize.Most; most > 0 && c.Code == mqtt.Success {
+	if most := own.PacketSize.MostBytes; most > 0 && c.Code == mqtt.Success {
 		if has, ok := c.Properties.Uint32(mqtt.PropMaximumPacketSize); !ok || uint64(has) > uint64(most) {
 			c.Properties = c.Properties.Without(mqtt.PropMaximumPacketSize).AppendUint32(mqtt.PropMaximumPacketSize, uint32(most))
 		}
@@ -145,7 +145,7 @@ func (s *stage) connack(f proxy.Frame, emit func(proxy.Frame) error) error {
 // measure holds a packet to the limits of rate and size; pass is false if it has been
 // dropped.
 func (s *stage) measure(ctx context.Context, fl *flow, f *proxy.Frame, emit func(proxy.Frame) error) (pass bool, err error) {
-	if most := fl.c.PacketSize.Most; f.Header.Type == mqtt.TypePublish && most > 0 && len(f.Bytes) > most {
+	if most := fl.c.PacketSize.MostBytes; f.Header.Type == mqtt.TypePublish && most > 0 && len(f.Bytes) > most {
 		return s.over(fl, f, emit, fl.c.PacketSize.Over, "packet-size", mqtt.PacketTooLarge)
 	}
 	if fl.messages != nil && f.Header.Type == mqtt.TypePublish {

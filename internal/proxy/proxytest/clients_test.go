@@ -50,7 +50,7 @@ func TestClientsNoticeNothing(t *testing.T) {
 			stage(t, access.New, access.Config{Rules: []string{"deny publish topic=never/%c/#"}}),
 			stage(t, limits.New, limits.Config{
 				ConnectionsPerAddress: 1000,
-				Publish:               limits.Flow{PacketSize: limits.Count{Most: 2 << 20, Over: limits.Disconnect}},
+				Publish:               limits.Flow{PacketSize: limits.Size{MostBytes: 2 << 20, Over: limits.Disconnect}},
 				Deliver:               limits.Flow{InFlight: limits.Count{Most: 65535}},
 			}),
 		}

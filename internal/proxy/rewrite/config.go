@@ -27,34 +27,34 @@ import (
 // Config says what is changed. The zero value changes nothing. Templates take %c for
 // the client's own identifier and %u for its own user name; %% is a percent sign.
 type Config struct {
-	Topics Topics `yaml:"topics"`
+	Topics Topics
 	// ClientID is a template of the identifier that the broker sees: "site1-%c".
-	ClientID string `yaml:"client-id"`
+	ClientID string
 	// Credentials are what the broker is shown in the place of the client's.
-	Credentials Credentials `yaml:"credentials"`
+	Credentials Credentials
 	// Publish is about messages of the client and its will, Deliver about those that
 	// it gets, and the QoS that it subscribes with.
-	Publish Message `yaml:"publish"`
-	Deliver Message `yaml:"deliver"`
+	Publish Message
+	Deliver Message
 	// KeepAlive is what the broker is told in the place of the client's own. Where it
 	// is shorter than that, the proxy pings. 0 changes nothing.
-	KeepAlive time.Duration `yaml:"keep-alive"`
+	KeepAlive time.Duration
 	// SessionExpiry is the most that a 5.0 client may ask for; nil is no limit.
-	SessionExpiry *time.Duration `yaml:"session-expiry"`
+	SessionExpiry *time.Duration
 	// UserProperties are added to and taken from packets of 5.0.
-	UserProperties []UserProperty `yaml:"user-properties"`
+	UserProperties []UserProperty
 }
 
 // Topics are templates and expressions. The client's name of a topic becomes the
 // broker's in this order: strip, map, prefix; and the other way round.
 type Topics struct {
 	// Prefix is in front of the broker's names alone. It ends in "/": "tenants/%u/".
-	Prefix string `yaml:"prefix"`
+	Prefix string
 	// Strip is in front of the client's names alone. It ends in "/". The client has no
 	// other topics then.
-	Strip string `yaml:"strip"`
+	Strip string
 	// Map are expressions, of which the first that matches is applied.
-	Map []Mapping `yaml:"map"`
+	Map []Mapping
 }
 
 // Mapping turns the client's names that From matches as a whole into To, with $1 for
@@ -62,20 +62,20 @@ type Topics struct {
 // names; they may be left out if From and To have groups such as (.*), (.+) and
 // ([^/]+) alone, each used once: the other way round follows from them then.
 type Mapping struct {
-	From   string `yaml:"from"`
-	To     string `yaml:"to"`
-	Back   string `yaml:"back"`
-	BackTo string `yaml:"back-to"`
+	From   string
+	To     string
+	Back   string
+	BackTo string
 }
 
 // Credentials replace those of the client. The password comes from a file or the
 // environment, so that no list of processes shows it.
 type Credentials struct {
-	Username     string `yaml:"username"` // a template
-	PasswordFile string `yaml:"password-file"`
-	PasswordEnv  string `yaml:"password-env"`
+	Username     string // a template
+	PasswordFile string
+	PasswordEnv  string
 	// Remove sends neither user name nor password on.
-	Remove bool `yaml:"remove"`
+	Remove bool
 }
 
 // Message is what becomes of messages of one direction.
@@ -83,24 +83,24 @@ type Message struct {
 	// MinQoS and MaxQoS bound the QoS that messages go on with: the proxy completes
 	// the exchanges with both sides. MaxQoS nil is 2. A message that comes with QoS 0
 	// and goes on with another is sent once, and not again after a reconnect.
-	MinQoS uint8  `yaml:"min-qos"`
-	MaxQoS *uint8 `yaml:"max-qos"`
+	MinQoS uint8  `yaml:"min_qos"`
+	MaxQoS *uint8 `yaml:"max_qos"`
 	// Retain is "strip" or "force"; "" leaves the flag alone.
-	Retain string `yaml:"retain"`
+	Retain string
 }
 
 // UserProperty is added to, or with Remove taken from, packets of the types and
 // direction.
 type UserProperty struct {
 	// Direction is "c2s" or "s2c"; "" is both.
-	Direction string `yaml:"direction"`
+	Direction string
 	// Types are names of packets, as in [PUBLISH, CONNECT], and WILL; empty is PUBLISH.
-	Types []string `yaml:"types"`
-	Name  string   `yaml:"name"`
+	Types []string
+	Name  string
 	// Value is a template.
-	Value string `yaml:"value"`
+	Value string
 	// Remove takes all properties of that name away.
-	Remove bool `yaml:"remove"`
+	Remove bool
 }
 
 const (
@@ -126,7 +126,7 @@ func (c Config) compile() (*plan, error) {
 	errs := []error{
 		validateAffix("topics.prefix", c.Topics.Prefix), validateAffix("topics.strip", c.Topics.Strip),
 		c.Publish.validate("publish"), c.Deliver.validate("deliver"), c.Credentials.validate(),
-		validateTemplate("client-id", c.ClientID), validateTemplate("credentials.username", c.Credentials.Username),
+		validateTemplate("client_id", c.ClientID), validateTemplate("credentials.username", c.Credentials.Username),
 	}
 	if n := len(c.Topics.Map); n > maxMappings {
 		errs = append(errs, fmt.Errorf("topics.map: %d expressions, at most %d", n, maxMappings))
@@ -141,15 +141,15 @@ func (c Config) compile() (*plan, error) {
 	for i, u := range c.UserProperties {
 		made, err := compileUserProperty(u)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("user-properties[%d].%w", i, err))
+			errs = append(errs, fmt.Errorf("user_properties[%d].%w", i, err))
 		}
 		p.properties = append(p.properties, made)
 	}
 	if c.KeepAlive < 0 || c.KeepAlive > 65535*time.Second || c.KeepAlive%time.Second != 0 {
-		errs = append(errs, fmt.Errorf("keep-alive: %v: want whole seconds up to 18h12m15s", c.KeepAlive))
+		errs = append(errs, fmt.Errorf("keep_alive: %v: want whole seconds up to 18h12m15s", c.KeepAlive))
 	}
 	if e := c.SessionExpiry; e != nil && (*e < 0 || *e >= (1<<32-1)*time.Second) {
-		errs = append(errs, fmt.Errorf("session-expiry: %v is out of range", *e))
+		errs = append(errs, fmt.Errorf("session_expiry: %v is out of range", *e))
 	}
 	return p, errors.Join(errs...)
 }
@@ -177,10 +177,10 @@ func (m Message) validate(path string) error {
 		most = *m.MaxQoS
 	}
 	if most > 2 {
-		errs = append(errs, fmt.Errorf("%s.max-qos: %d: want 0, 1 or 2", path, most))
+		errs = append(errs, fmt.Errorf("%s.max_qos: %d: want 0, 1 or 2", path, most))
 	}
 	if m.MinQoS > most {
-		errs = append(errs, fmt.Errorf("%s.min-qos: %d is above the maximum, %d", path, m.MinQoS, most))
+		errs = append(errs, fmt.Errorf("%s.min_qos: %d is above the maximum, %d", path, m.MinQoS, most))
 	}
 	if m.Retain != "" && m.Retain != strip && m.Retain != force {
 		errs = append(errs, fmt.Errorf("%s.retain: %.40q is neither %s nor %s", path, m.Retain, strip, force))
@@ -211,7 +211,7 @@ func (m Message) retain(r bool) bool {
 func (c Credentials) validate() error {
 	switch {
 	case c.PasswordFile != "" && c.PasswordEnv != "":
-		return errors.New("credentials.password-env: a password has one source; password-file is there, too")
+		return errors.New("credentials.password_env: a password has one source; password_file is there, too")
 	case c.Remove && (c.Username != "" || c.PasswordFile != "" || c.PasswordEnv != ""):
 		return errors.New("credentials.remove: has no meaning beside others to send")
 	}
@@ -225,13 +225,13 @@ func (c Credentials) password() ([]byte, error) {
 	case c.PasswordFile != "":
 		var err error
 		if b, err = os.ReadFile(c.PasswordFile); err != nil {
-			return nil, fmt.Errorf("credentials.password-file: %w", err)
+			return nil, fmt.Errorf("credentials.password_file: %w", err)
 		}
 		b = []byte(strings.TrimRight(string(b), "\r\n"))
 	case c.PasswordEnv != "":
 		s, ok := os.LookupEnv(c.PasswordEnv)
 		if !ok {
-			return nil, fmt.Errorf("credentials.password-env: %s is not set", c.PasswordEnv)
+			return nil, fmt.Errorf("credentials.password_env: %s is not set", c.PasswordEnv)
 		}
 		b = []byte(s)
 	default:

@@ -36,7 +36,7 @@ func compileMapping(m Mapping) (mapping, error) {
 			return made, fmt.Errorf("back: %w", err)
 		}
 	case m.Back == "" || m.BackTo == "":
-		return made, errors.New("back: back and back-to go together")
+		return made, errors.New("back: back and back_to go together")
 	}
 	if _, err = made.back.compile(names{"c", "u"}); err != nil {
 		return made, fmt.Errorf("back: %w", err)
@@ -203,7 +203,7 @@ func (e *expression) carries(filter string, at []int) bool {
 
 // invert finds the way back of from and to, which e was made of.
 func (e *expression) invert(from, to string) (half, error) {
-	hint := errors.New("it does not follow from from and to; give back and back-to")
+	hint := errors.New("it does not follow from from and to; give back and back_to")
 	var groups []string // of from, as they are written
 	back := strings.Builder{}
 	rest := from
@@ -246,7 +246,7 @@ func reverse(to, back string, groups []string, hint error) (half, error) {
 	var order []int
 	last := 0
 	for _, at := range references.FindAllStringSubmatchIndex(to, -1) {
-		name := ""
+		var name string
 		if at[2] >= 0 {
 			name = to[at[2]:at[3]]
 		} else {

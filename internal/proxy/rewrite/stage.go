@@ -198,7 +198,8 @@ func (s *stage) ack(f proxy.Frame, emit func(proxy.Frame) error) error {
 	if err != nil {
 		return err
 	}
-	d, back := f.Direction, false
+	d := f.Direction
+	var back bool
 	if a.Type == mqtt.TypePubrel {
 		answer, ok := s.settled[d].Release(a.PacketID)
 		if ok {

@@ -32,7 +32,7 @@ func expand(template string, n names, escape func(string) (string, error)) (stri
 		if !found {
 			break
 		}
-		name := ""
+		var name string
 		switch {
 		case strings.HasPrefix(after, "c"):
 			name = n.client

@@ -191,8 +191,8 @@ func TestConfigNamesItsProblems(t *testing.T) {
 	err := c.Validate()
 	for _, want := range []string{
 		`topics.prefix: "a" is no whole levels: want "a/"`, "topics.strip:", "topics.map[0].from", "topics.map[1].back", "topics.map[2].from",
-		"topics.map[3].from", "topics.map[4].back", "client-id", "credentials.password-env", "publish.max-qos", "publish.retain",
-		"keep-alive", "user-properties[0].direction", "user-properties[1].types", "user-properties[2].name", "user-properties[3].value",
+		"topics.map[3].from", "topics.map[4].back", "client_id", "credentials.password_env", "publish.max_qos", "publish.retain",
+		"keep_alive", "user_properties[0].direction", "user_properties[1].types", "user_properties[2].name", "user_properties[3].value",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\nlacks %s", err, want)

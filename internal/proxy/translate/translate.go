@@ -14,26 +14,26 @@ import (
 type Config struct {
 	// To is the version that brokers are spoken to in: 3.1, 3.1.1 or 5.0. "" is that
 	// of each client: nothing is translated.
-	To string `yaml:"to"`
+	To string
 	// Failures says what becomes of a failure that a client of 3.x cannot be told: a
 	// PUBACK or PUBREC of a 5.0 broker that reports one, a message larger than the
 	// broker takes. "swallow" (default): the client is told that all is well. "close":
 	// its connection is closed.
-	Failures string `yaml:"failures"`
+	Failures string
 	// NoLocal says what becomes of a subscription of a 5.0 client that does not want
 	// its own messages back, which brokers of 3.x cannot do: "ignore" (default) or
 	// "refuse" with code 0x83.
-	NoLocal string `yaml:"no-local"`
+	NoLocal string
 	// TopicAliases is how many topic aliases a 5.0 client may use; 0 is 16, -1 none.
-	TopicAliases int `yaml:"topic-aliases"`
+	TopicAliases int
 	// Subscriptions is how many topic filters of a 5.0 client are remembered for their
 	// subscription identifiers and retain handling; 0 is 1000. Above it they are
 	// refused with code 0x97.
-	Subscriptions int `yaml:"subscriptions"`
+	Subscriptions int
 	// HoldBytes bounds the messages that are held back for a connection because of
 	// the other side's receive maximum; 0 is 1 MiB. What goes beyond waits in the
 	// sockets.
-	HoldBytes int `yaml:"hold-bytes"`
+	HoldBytes int
 }
 
 const (
@@ -78,16 +78,16 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("failures: %.40q is neither %s nor %s", c.Failures, swallow, closing))
 	}
 	if c.NoLocal != "" && c.NoLocal != ignore && c.NoLocal != refuse {
-		errs = append(errs, fmt.Errorf("no-local: %.40q is neither %s nor %s", c.NoLocal, ignore, refuse))
+		errs = append(errs, fmt.Errorf("no_local: %.40q is neither %s nor %s", c.NoLocal, ignore, refuse))
 	}
 	if c.TopicAliases > 65535 {
-		errs = append(errs, fmt.Errorf("topic-aliases: %d is more than 65535", c.TopicAliases))
+		errs = append(errs, fmt.Errorf("topic_aliases: %d is more than 65535", c.TopicAliases))
 	}
 	if c.Subscriptions < 0 {
 		errs = append(errs, fmt.Errorf("subscriptions: %d is negative", c.Subscriptions))
 	}
 	if c.HoldBytes < 0 {
-		errs = append(errs, fmt.Errorf("hold-bytes: %d is negative", c.HoldBytes))
+		errs = append(errs, fmt.Errorf("hold_bytes: %d is negative", c.HoldBytes))
 	}
 	return errors.Join(errs...)
 }

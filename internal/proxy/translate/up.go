@@ -132,7 +132,7 @@ func (u *up) connect(f proxy.Frame, emit func(proxy.Frame) error) error {
 	}
 	if c.ClientID == "" && !c.CleanStart {
 		return &proxy.End{
-			Why: "client-id", Err: errors.New("empty client identifier without clean session"), // [MQTT3-3.1.3-8]
+			Why: "client_id", Err: errors.New("empty client identifier without clean session"), // [MQTT3-3.1.3-8]
 			Client: mqtt.ClientIdentifierNotValid,
 		}
 	}
@@ -241,7 +241,7 @@ func (u *up) passer(emit func(proxy.Frame) error) proxy.PassFunc {
 
 func (u *up) tooLarge(t mqtt.Type) error {
 	return &proxy.End{
-		Why: "packet-size", Err: fmt.Errorf("%v is larger than the %d bytes that the broker takes", t, u.maxBytes),
+		Why: "packet_size", Err: fmt.Errorf("%v is larger than the %d bytes that the broker takes", t, u.maxBytes),
 	}
 }
 
