@@ -90,3 +90,14 @@ func TestEvidenceOfManyPackets(t *testing.T) {
 		t.Errorf("%d, sure %v, because %s", v, sure, why)
 	}
 }
+
+// Of a packet that is cut short, the length may tell.
+func TestVersionOfWhatIsCutShort(t *testing.T) {
+	for hex, want := range map[string]string{
+		"20 03 00": "5.0", "20 02 00": "3.1.1", "40 04 0001": "5.0", "b0 04 00": "5.0", "e0 02 00": "5.0", "f0 02": "5.0", "32 10 0001 61": "3.1.1",
+	} {
+		if p, _, _ := (dissect.MQTT{}).Dissect(unhex(t, hex), nil); p.Version != want {
+			t.Errorf("%s: %s, want %s", hex, p.Version, want)
+		}
+	}
+}

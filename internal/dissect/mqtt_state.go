@@ -196,8 +196,22 @@ func (s *mqttState) versionOf(b []byte, h mqttHeader, st *Stream) mqtt.Version {
 	case h.size <= len(b):
 		s.evidence.Add(st.direction(), b[:h.size])
 	}
-	v, _, _ := s.evidence.Decide()
+	v, sure, _ := s.evidence.Decide()
+	if !sure && h.size > len(b) && h.onlyIn5() {
+		return mqtt.V5
+	}
 	return mqtt.Version(v)
+}
+
+// onlyIn5 reports whether the length says that the packet is one of 5.0.
+func (h mqttHeader) onlyIn5() bool {
+	switch h.typ {
+	case mqtt.TypeConnack, mqtt.TypePuback, mqtt.TypePubrec, mqtt.TypePubrel, mqtt.TypePubcomp, mqtt.TypeUnsuback:
+		return h.size > h.head+2
+	case mqtt.TypeDisconnect:
+		return h.size > h.head
+	}
+	return h.typ == mqtt.TypeAuth
 }
 
 // settled is the version that needs no evidence, 0 if there is none.

@@ -72,7 +72,7 @@ func ParseConnect(body []byte, flags uint8, o *Options) (Connect, error) {
 		case bits&flagPassword == 0:
 			v3, v5 = "MQTT3-3.1.2-20", "MQTT-3.1.2-18"
 		}
-		r.flag(r.off, MalformedPacket, v3, v5, fmt.Sprintf("%d bytes after the last field that the flags announce", r.left()))
+		r.flag(r.off, MalformedPacket, v3, v5, byteCount(r.left())+" after the last field that the flags announce")
 	}
 	return c, r.result()
 }

@@ -106,9 +106,17 @@ func (r *reader) result() error {
 // end is the result of a packet that must be used up.
 func (r *reader) end() error {
 	if r.err == nil && r.off < len(r.b) {
-		r.flag(r.off, MalformedPacket, "MQTT3-4.8.0-1", "MQTT-4.13.1-1", fmt.Sprintf("%d bytes after the end", len(r.b)-r.off))
+		r.flag(r.off, MalformedPacket, "MQTT3-4.8.0-1", "MQTT-4.13.1-1", byteCount(len(r.b)-r.off)+" after the end")
 	}
 	return r.result()
+}
+
+// byteCount is n bytes in words.
+func byteCount(n int) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 func (r *reader) left() int {
