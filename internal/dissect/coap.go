@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/iotctl/iotctl/internal/codec/coap"
 )
@@ -50,6 +51,9 @@ func (d COAP) Size(b []byte) int {
 	return n
 }
 
+// coapPorts are those that servers listen on.
+var coapPorts = []uint16{5683, 5684}
+
 // Sniff implements Dissector: the version, a code that is assigned, and options
 // that are known and end where they should.
 func (d COAP) Sniff(b []byte, h Hint) (Confidence, string) {
@@ -72,6 +76,8 @@ func (d COAP) Sniff(b []byte, h Hint) (Confidence, string) {
 		why = "valid code and options"
 	}
 	switch {
+	case h.Datagram && d.Over == OverUDP && slices.Contains(coapPorts, h.Port):
+		return Likely, "its port, " + why
 	case m.Code == coap.Empty:
 		return Possible, "an empty message of version 1"
 	case len(b) < 7 || len(m.Options) == 0 && len(m.Payload) == 0:
@@ -103,7 +109,7 @@ func (d COAP) sniffStream(b []byte, h Hint) (Confidence, string) {
 		return Possible, "it begins like a CSM"
 	case messages == 0:
 		return No, ""
-	case at == len(b) && (messages > 1 || h.Port == 5683 || h.Port == 5684):
+	case at == len(b) && (messages > 1 || slices.Contains(coapPorts, h.Port)):
 		return Likely, fmt.Sprintf("%d messages with valid codes and options fill the bytes", messages)
 	}
 	return Possible, "valid codes and options"

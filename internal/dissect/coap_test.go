@@ -338,6 +338,7 @@ func TestCOAPSniff(t *testing.T) {
 		{"40020001", dissect.COAP{}, dissect.Hint{}, dissect.Possible},   // and a PUBACK of MQTT
 		{"4003000110", dissect.COAP{}, dissect.Hint{}, dissect.Possible}, // too
 		{"40001234", dissect.COAP{}, dissect.Hint{Datagram: true}, dissect.Possible},
+		{"40020001", dissect.COAP{}, dissect.Hint{Datagram: true, Port: 5683}, dissect.Likely},
 		{"40001234ff61", dissect.COAP{}, dissect.Hint{Datagram: true}, dissect.No},
 		{"80011234", dissect.COAP{}, dissect.Hint{Datagram: true}, dissect.No},
 		{"49011234010203040506070809", dissect.COAP{}, dissect.Hint{Datagram: true}, dissect.No},
