@@ -39,7 +39,8 @@ type Engine struct {
 type stream struct {
 	Stream
 	top     *level
-	heard   uint64 // ticks
+	heard   uint64    // ticks
+	at      time.Time // when that was
 	ended   [3]bool
 	version uint8  // of MQTT, by what was pasted before; 0: not known
 	first   string // Type of its first packet
@@ -85,7 +86,7 @@ func (e *Engine) Chunk(c capture.Chunk) error {
 	}
 	s := e.last
 	e.ticks++
-	s.heard = e.ticks
+	s.heard, s.at = e.ticks, c.Time
 	e.top = piece{
 		dir: c.Direction, time: c.Time, frames: c.Frames, bytes: c.Bytes, gap: c.Gap,
 		end: c.End, whole: c.Datagram, cut: c.Cut,
@@ -105,7 +106,7 @@ func (e *Engine) Chunk(c capture.Chunk) error {
 	if s.ended[dissect.FromClient] && s.ended[dissect.FromServer] {
 		delete(e.flows, c.Flow)
 		e.last = nil
-		return e.finish(s, c.Time)
+		return e.finish(s)
 	}
 	return nil
 }
@@ -134,7 +135,7 @@ func (e *Engine) giveUp() error {
 	for _, f := range flows[:(len(flows)+1)/2] {
 		s := e.flows[f]
 		delete(e.flows, f)
-		if err := e.finish(s, time.Time{}); err != nil {
+		if err := e.finish(s); err != nil {
 			return err
 		}
 	}
@@ -153,20 +154,20 @@ func (e *Engine) byAge() []*capture.Flow {
 }
 
 // finish says that nothing more comes of s.
-func (e *Engine) finish(s *stream, at time.Time) error {
+func (e *Engine) finish(s *stream) error {
 	for _, dir := range []dissect.Direction{dissect.Unknown, dissect.FromClient, dissect.FromServer} {
 		if s.ended[dir] {
 			continue
 		}
 		s.ended[dir] = true
-		if err := e.deliver(s.top, &piece{dir: dir, time: at, end: true}); err != nil {
+		if err := e.deliver(s.top, &piece{dir: dir, time: s.at, end: true}); err != nil {
 			return err
 		}
 	}
 	if err := e.settle(s); err != nil {
 		return err
 	}
-	return e.note(Note{Kind: Ended, Stream: &s.Stream, Time: at})
+	return e.note(Note{Kind: Ended, Stream: &s.Stream, Time: s.at})
 }
 
 // Flush reads what has waited for more to be known, as far as it can be: who reads
@@ -201,7 +202,7 @@ func (e *Engine) settle(s *stream) error {
 // Close says that nothing more comes at all.
 func (e *Engine) Close() error {
 	for _, f := range e.byAge() {
-		if err := e.finish(e.flows[f], time.Time{}); err != nil {
+		if err := e.finish(e.flows[f]); err != nil {
 			return err
 		}
 	}

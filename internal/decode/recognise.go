@@ -44,7 +44,7 @@ func (e *Engine) decide(l *level, force bool) error {
 		return nil
 	}
 	if e.as != nil {
-		return e.choose(l, reading{d: e.as, c: dissect.Certain, why: "it was told to be"}, reading{})
+		return e.choose(l, reading{d: e.as, c: dissect.Certain, why: "it was told to be"}, nil)
 	}
 	all, pieces, size := e.readings(l)
 	if (len(all) == 0 || all[0].c <= dissect.Possible) && e.bareWebSocket(l) {
@@ -56,7 +56,7 @@ func (e *Engine) decide(l *level, force bool) error {
 		}
 		sure := force || pieces >= sniffPieces || size >= sniffBytes
 		if r := e.later(l); sure && r.d != nil && !l.foreigner() {
-			return e.choose(l, r, reading{})
+			return e.choose(l, r, nil)
 		}
 		return e.passOver(l, sure)
 	}
@@ -70,11 +70,10 @@ func (e *Engine) decide(l *level, force bool) error {
 	default:
 		return nil
 	}
-	other := reading{}
-	if len(all) > 1 && best.c < dissect.Certain {
-		other = all[1]
+	if best.c == dissect.Certain {
+		all = all[:1]
 	}
-	return e.choose(l, best, other)
+	return e.choose(l, best, all[1:])
 }
 
 // readings returns what may be, the likeliest first.
@@ -172,28 +171,29 @@ func (e *Engine) sniff(l *level, d dissect.Dissector, h *head, dir dissect.Direc
 	return c, why
 }
 
-// choose makes best's protocol that of l.
-func (e *Engine) choose(l *level, best, other reading) error {
+// choose makes best's protocol that of l; others lose.
+func (e *Engine) choose(l *level, best reading, others []reading) error {
 	s := &l.s.Stream
 	s.Protocol, s.Why = best.d.Name(), best.why
-	if best.home && best.c < dissect.Likely && other.d != nil {
+	if best.home && len(others) > 0 && others[0].c == best.c {
 		s.Why += ", and its port"
 	}
-	if other.d != nil {
-		s.Other = l.otherwise(other)
+	for _, other := range others {
+		if s.Other = l.otherwise(other); s.Other != "" {
+			break
+		}
 	}
 	return e.versioned(l, best.d)
 }
 
-// otherwise is other's reading on one line.
+// otherwise is other's reading on one line; "" if it cannot read all that is there.
 func (l *level) otherwise(other reading) string {
 	h := &l.heads[other.dir]
 	p, n, err := other.d.Dissect(h.bytes, &dissect.Stream{Direction: other.dir, Whole: h.whole, Joined: true})
-	text := other.d.Name()
-	if err == nil && n > 0 {
-		text = strings.TrimSpace(text + " " + p.Type + " " + p.Summary)
+	if err != nil || n != len(h.bytes) || len(p.Problems) > 0 {
+		return ""
 	}
-	return fmt.Sprintf("%s (%s: %s)", text, other.c, other.why)
+	return fmt.Sprintf("%s (%s: %s)", strings.TrimSpace(other.d.Name()+" "+p.Type+" "+p.Summary), other.c, other.why)
 }
 
 // foreigner reports whether a side of l begins like a protocol that is not read.

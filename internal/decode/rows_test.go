@@ -115,7 +115,7 @@ func TestRow1(t *testing.T) {
 	c := joined(t, `
 		s: 30 09 0003 612f62 00 ffd8ff
 		s: 20 09 00 00 06 210014 22000a`)
-	if s := c.noted(Versioned); len(s) != 1 || !strings.Contains(s[0], "MQTT 5.0, by packet 2") {
+	if s := c.noted(Versioned); len(s) != 1 || !strings.Contains(s[0], "MQTT 5.0, since packet 2, CONNACK") {
 		t.Errorf("%q", s)
 	}
 	c.has(t, 0, "payload", []byte{0xff, 0xd8, 0xff})

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/iotctl/iotctl/internal/dissect"
 )
@@ -114,11 +115,13 @@ func (e *Engine) decideVersion(l *level, force bool) error {
 	n := Note{Kind: Versioned, Stream: s, Direction: v.at.dir, Time: v.at.time, Frames: v.at.frames}
 	switch {
 	case sure:
-		n.Text = fmt.Sprintf("there is no CONNECT: MQTT %s, by packet %d of the stream: %s", s.Version, v.packets, why)
-	case why != "":
-		n.Text = fmt.Sprintf("there is no CONNECT: MQTT %s is likely: %s", s.Version, why)
+		n.Text = fmt.Sprintf("there is no CONNECT: MQTT %s, since %s", s.Version, why)
+	case v.packets == 0:
+		n.Text = fmt.Sprintf("there is no CONNECT, and no whole packet: MQTT %s is assumed", s.Version)
+	case strings.Contains(why, "likely"):
+		n.Text = "there is no CONNECT: " + why
 	default:
-		n.Text = fmt.Sprintf("there is no CONNECT: MQTT %s is assumed, as nothing speaks against it", s.Version)
+		n.Text = fmt.Sprintf("there is no CONNECT: MQTT %s is likely: %s", s.Version, why)
 	}
 	if !sure {
 		n.Hint = "--as mqtt3.1, mqtt3.1.1 or mqtt5 reads it as such"
