@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -47,7 +48,8 @@ type stream struct {
 	flow  *Flow
 	dir   dissect.Direction
 	bytes []byte
-	gaps  []int
+	gaps  []int // bytes missing
+	gapAt []int // and how many came before
 	ended bool
 }
 
@@ -73,7 +75,7 @@ func collect(t testing.TB, r *Reader) []*stream {
 			t.Errorf("flow %d: bytes after the end", c.Flow.Number)
 		}
 		if c.Gap != 0 {
-			s.gaps = append(s.gaps, c.Gap)
+			s.gaps, s.gapAt = append(s.gaps, c.Gap), append(s.gapAt, len(s.bytes))
 		}
 		s.bytes = append(s.bytes, c.Bytes...)
 		s.ended = c.End
@@ -140,3 +142,59 @@ func TestStreamsOfCaptures(t *testing.T) {
 		})
 	}
 }
+
+// TestLostSegments leaves one frame after another out of a recording: the bytes before
+// the gap come first, then the gap with its length, then the rest.
+func TestLostSegments(t *testing.T) {
+	path := filepath.Join(captures(t), "rec-tcp-v311-burst.pcapng")
+	whole := collect(t, openFile(t, path))
+	var all []frame
+	r := openFile(t, path)
+	for {
+		var f frame
+		if err := r.frames.next(&f); err != nil {
+			break
+		}
+		f.data = slices.Clone(f.data)
+		all = append(all, f)
+	}
+	gaps := 0
+	for lost := range all {
+		rest := slices.Concat(all[:lost], all[lost+1:])
+		got := collect(t, newReader(&someFrames{rest}, Options{}))
+		for _, w := range whole {
+			i := slices.IndexFunc(got, func(s *stream) bool { return s.dir == w.dir })
+			if i < 0 {
+				t.Fatalf("without frame %d: a direction is missing", lost+1)
+			}
+			s := got[i]
+			missing := len(w.bytes) - len(s.bytes)
+			if missing == 0 {
+				continue
+			}
+			gaps++
+			if !slices.Equal(s.gaps, []int{missing}) {
+				t.Fatalf("without frame %d: gaps %v, %d bytes missing", lost+1, s.gaps, missing)
+			}
+			if at := s.gapAt[0]; !bytes.Equal(s.bytes, slices.Concat(w.bytes[:at], w.bytes[at+missing:])) {
+				t.Errorf("without frame %d: not what was sent but for the gap", lost+1)
+			}
+		}
+	}
+	if gaps < 10 {
+		t.Errorf("%d gaps", gaps)
+	}
+}
+
+// someFrames are frames that are in memory.
+type someFrames struct{ rest []frame }
+
+func (s *someFrames) next(f *frame) error {
+	if len(s.rest) == 0 {
+		return io.EOF
+	}
+	*f, s.rest = s.rest[0], s.rest[1:]
+	return nil
+}
+
+func (s *someFrames) describe() string { return "some frames" }

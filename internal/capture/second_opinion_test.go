@@ -103,7 +103,7 @@ func compareLayers(t *testing.T, f *frame, b []byte) {
 	} else if udp, ok := p.Layer(layers.LayerTypeUDP).(*layers.UDP); ok {
 		want, datagram = udp.Payload, true
 	}
-	r := newReader(&oneFrame{f: *f}, Options{})
+	r := newReader(&someFrames{[]frame{*f}}, Options{})
 	c, err := r.Next()
 	if errors.Is(err, io.EOF) && len(want) == 0 {
 		return
@@ -124,19 +124,3 @@ func firstLayer(link uint32) gopacket.Decoder {
 	}
 	return layers.LinkTypeRaw
 }
-
-// oneFrame is a capture of one frame.
-type oneFrame struct {
-	f    frame
-	done bool
-}
-
-func (o *oneFrame) next(f *frame) error {
-	if o.done {
-		return io.EOF
-	}
-	*f, o.done = o.f, true
-	return nil
-}
-
-func (o *oneFrame) describe() string { return "one frame" }

@@ -54,6 +54,7 @@ type TLS struct {
 type tlsHello struct {
 	client, server   [32]byte // randoms
 	started, agreed  bool     // the client's was seen, the server's was
+	retried          bool     // the server has asked for another hello: this is TLS 1.3
 	version          uint16
 	id               uint16 // of the cipher suite
 	suite            tlsSuite
@@ -233,6 +234,9 @@ func (t *TLS) record(side int, b []byte, emit func([]byte) error) (taken bool, e
 	}
 	switch kind {
 	case recordCipherSpec:
+		if t.hello.retried && !t.hello.agreed {
+			return true, nil // for the looks of it
+		}
 		if !t.hello.agreed {
 			return false, nil // the server's hello comes in the other direction
 		}

@@ -45,7 +45,8 @@ func (h *tlsHello) fromClient(b []byte) error {
 	if len(b) < 34 {
 		return errHello
 	}
-	*h = tlsHello{client: [32]byte(b[2:34]), started: true}
+	random := [32]byte(b[2:34])
+	*h = tlsHello{client: random, started: true, retried: h.retried && random == h.client}
 	_, rest, ok := prefixed(b[34:], 1) // session
 	if ok {
 		_, rest, ok = prefixed(rest, 2) // cipher suites
@@ -68,6 +69,7 @@ func (h *tlsHello) fromServer(b []byte) error {
 		return errHello
 	}
 	if bytes.Equal(b[2:34], retryRandom[:]) {
+		h.retried = true
 		return nil
 	}
 	if !h.started {
