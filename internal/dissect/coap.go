@@ -77,7 +77,7 @@ func (d COAP) Sniff(b []byte, h Hint) (Confidence, string) {
 	}
 	switch {
 	case h.Datagram && d.Over == OverUDP && slices.Contains(coapPorts, h.Port):
-		return Likely, "its port, " + why
+		return Likely, why
 	case m.Code == coap.Empty:
 		return Possible, "an empty message of version 1"
 	case len(b) < 7 || len(m.Options) == 0 && len(m.Payload) == 0:
