@@ -51,11 +51,13 @@ Packets with hidden secrets are refused: decode them with --secrets.`,
 	}
 	cmd.Flags().BoolVar(&o.hex, "hex", false, "print hex, a line for each packet")
 	cmd.Flags().BoolVar(&o.base64, "base64", false, "print Base64, a line for each packet")
-	cmd.MarkFlagsMutuallyExclusive("hex", "base64")
 	return cmd
 }
 
 func runEncode(t *terminal, o *encodeOptions, args []string) error {
+	if o.hex && o.base64 {
+		return fail(exitUsage, errors.New("--hex and --base64 are two ways to print the same"), "leave one of them out")
+	}
 	in, name := t.in, "standard input"
 	if len(args) > 0 && args[0] != "-" {
 		f, err := os.Open(args[0])

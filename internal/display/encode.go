@@ -105,6 +105,8 @@ func Encode(dst, packet []byte) ([]byte, error) {
 func jsonReason(err error) string {
 	var wrong *json.UnmarshalTypeError
 	switch {
+	case errors.As(err, &wrong) && wrong.Field == "":
+		return "a " + wrong.Value + " is no packet of decode"
 	case errors.As(err, &wrong):
 		return fmt.Sprintf("%s is a %s", wrong.Field, wrong.Value)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

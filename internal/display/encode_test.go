@@ -123,7 +123,7 @@ func TestWhatCannotBeEncodedIsSaid(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"{}":                         "an object without fields is no packet of decode",
-		"7":                          "is a number",
+		"7":                          "a number is no packet of decode",
 		`{"fields":[{"offset":""}]}`: "is a string",
 		`{"fields":`:                 "the JSON ends within an object",
 	} {
