@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,7 +30,7 @@ import (
 type proxyFaults struct {
 	Rules    []string
 	Scenario serve.File
-	Seed     *uint64
+	Seed     *uint32
 }
 
 // proxyControl is the section control of the configuration file.
@@ -130,7 +131,7 @@ func (p *proxyTools) configured() {
 		p.faults = f.Faults.Rules
 	}
 	if p.seed == "" && f.Faults.Seed != nil {
-		p.seed = strconv.FormatUint(*f.Faults.Seed, 10)
+		p.seed = strconv.FormatUint(uint64(*f.Faults.Seed), 10)
 	}
 	for _, s := range []struct {
 		flag *string
@@ -353,7 +354,9 @@ func (p *proxyTools) openFaults(rules []*fault.Rule, sc *fault.Scenario) error {
 		return fail(exitUsage, err)
 	}
 	p.run.defers(func() error { p.set.Close(); p.running.Wait(); return nil })
-	p.run.t.notef("chances have the seed %d; --seed %d repeats them", seed, seed)
+	if sc != nil || p.control != "" || slices.ContainsFunc(rules, (*fault.Rule).Random) {
+		p.run.t.notef("chances have the seed %d; --seed %d repeats them", seed, seed)
+	}
 	if sc == nil {
 		return nil
 	}

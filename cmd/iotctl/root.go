@@ -28,6 +28,7 @@ func newRoot() *cobra.Command {
 		newServeConfig(),
 		newExitCodes(),
 		newFormats(),
+		newFaults(),
 		newDefinitions(),
 		newCompletion(),
 		newDocs(),

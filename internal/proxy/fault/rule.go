@@ -178,6 +178,13 @@ func runeOffset(s string, n int) int {
 	return off
 }
 
+// Random tells whether the rule leaves something to chance.
+func (r *Rule) Random() bool {
+	a := &r.Action
+	return r.When.Chance > 0 || a.Jitter > 0 || a.Name == "reorder" || a.Name == "corrupt" && a.Corrupt.Unit != "field" &&
+		(a.Corrupt.At < 0 || a.Corrupt.Unit == "byte" && a.Corrupt.Op == 0)
+}
+
 // String is the rule with its name.
 func (r *Rule) String() string {
 	if r.Name == "" {
