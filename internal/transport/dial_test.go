@@ -298,6 +298,7 @@ func TestSniff(t *testing.T) {
 	for b, want := range map[string]string{
 		"\x16\x03\x01\x02\x00": "TLS", "\x15\x03\x03": "TLS", "GET / HTTP/1.1": "HTTP", "HTTP/1.1 400": "HTTP", "PROXY TCP4": "a PROXY header",
 		proxySignature: "a PROXY header", "\x10\x0c": "MQTT", "\x20\x02": "MQTT", "": "", "\x16": "", "hello": "",
+		"SSH-2.0-x": "SSH", "DELET": "HTTP",
 	} {
 		if got := Sniff([]byte(b)); got != want {
 			t.Errorf("%q: %q", b, got)

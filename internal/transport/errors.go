@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"github.com/iotctl/iotctl/internal/dissect"
 )
 
 // Error is what Dial and Handshake return: which step failed, in words, and
@@ -78,7 +80,7 @@ func explainConnect(target string, e Endpoint, err error) *Error {
 }
 
 // Sniff names what a peer seems to speak, by its first bytes, for error
-// messages: "TLS", "HTTP", "MQTT", "a PROXY header"; "" when unknown.
+// messages: "TLS", "HTTP", "SSH", "MQTT", "a PROXY header"; "" when unknown.
 func Sniff(b []byte) string {
 	switch {
 	case len(b) >= 2 && (b[0] == 0x16 || b[0] == 0x15) && b[1] == 3:
@@ -88,10 +90,5 @@ func Sniff(b []byte) string {
 	case len(b) >= 2 && (b[0] == 0x10 || b[0] == 0x20):
 		return "MQTT"
 	}
-	for _, verb := range []string{"GET ", "POST", "HEAD", "PUT ", "OPTI", "CONN", "DELE", "HTTP", "PRI "} {
-		if bytes.HasPrefix(b, []byte(verb)) {
-			return "HTTP"
-		}
-	}
-	return ""
+	return dissect.Foreign(b)
 }
