@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/iotctl/iotctl/internal/dissect"
@@ -142,3 +143,52 @@ func TestMQTTListsAreBounded(t *testing.T) {
 		})
 	}
 }
+
+// Wherever a CONNECT ends, and whatever its flags say, what may be the password is
+// secret.
+func TestMQTTHidesPasswords(t *testing.T) {
+	whole := unhex(t, "10 21 0004 4d515454 04 c2 003c 0003 646576 0003 757372 000c 53454352455453454352")
+	whole = append(whole, "ET"...)
+	whole[1] = byte(len(whole) - 2)
+	check := func(b []byte) {
+		p, _, err := dissecttest.Dissect(t, dissect.MQTT{}, b, &dissect.Stream{Direction: fromClient})
+		said := p.Summary
+		for _, q := range verdict(p, err) {
+			said += q.Text
+		}
+		var look func(fields []dissect.Field)
+		look = func(fields []dissect.Field) {
+			for _, f := range fields {
+				if bytes.Contains(b[f.Off:f.End()], []byte("SEC")) && !f.Secret && f.Value != nil {
+					t.Errorf("% x: %q shows it", b, f.Name)
+				}
+				look(f.Kids)
+			}
+		}
+		if look(p.Fields); strings.Contains(said, "SEC") {
+			t.Errorf("% x: %s", b, said)
+		}
+	}
+	for n := 1; n <= len(whole); n++ {
+		check(whole[:n])
+		cut := bytes.Clone(whole[:n])
+		if n > 1 {
+			cut[1] = byte(n - 2)
+			check(cut)
+		}
+	}
+	for flags := range 256 {
+		b := bytes.Clone(whole)
+		b[9] = byte(flags)
+		if flags&connectWill == 0 { // else it is a will, for all that anybody knows
+			check(b)
+		}
+	}
+	for _, level := range []byte{3, 4, 5, 6, 0x84} {
+		b := bytes.Clone(whole)
+		b[8] = level
+		check(b)
+	}
+}
+
+const connectWill = 4
