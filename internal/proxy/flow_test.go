@@ -89,6 +89,10 @@ func TestWindowWaitsWhenItHoldsEnough(t *testing.T) {
 		if err := w.Enter(ctx, 3, frame, pass); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v", err)
 		}
+		var stuck *End
+		if err := w.Enter(t.Context(), 3, frame, pass); !errors.As(err, &stuck) || stuck.Client != mqtt.QuotaExceeded {
+			t.Errorf("%v", err)
+		}
 		go func() {
 			time.Sleep(time.Second)
 			_ = w.Leave(1, pass)

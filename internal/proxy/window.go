@@ -2,15 +2,20 @@ package proxy
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 )
 
+// maxWindowWait bounds how long a direction waits for room in a Window: two of them, in
+// either direction, could wait for answers that stand behind each other.
+const maxWindowWait = 5 * time.Minute
+
 // Window limits how many messages of QoS 1 and 2 of one direction are on their way
 // without an answer. What does not fit is held back in order, up to a number of
-// bytes; then the direction waits.
+// bytes; then the direction waits, and after some minutes the connection ends.
 type Window struct {
 	max, maxBytes int
 
@@ -40,6 +45,7 @@ func NewWindow(maximum, maxBytes int) *Window {
 // Enter passes f on, a PUBLISH with that identifier, or holds it back for Leave to
 // pass on. One that is on its way already, which is a retransmission, goes on.
 func (w *Window) Enter(ctx context.Context, id uint16, f Frame, pass PassFunc) error {
+	began := time.Now()
 	for {
 		w.mu.Lock()
 		_, again := w.open[id]
@@ -65,9 +71,17 @@ func (w *Window) Enter(ctx context.Context, id uint16, f Frame, pass PassFunc) e
 		}
 		room := w.room
 		w.mu.Unlock()
+		late := time.NewTimer(time.Until(began.Add(maxWindowWait)))
 		select {
 		case <-room:
+			late.Stop()
+		case <-late.C:
+			return &End{
+				Why: "stuck", Err: fmt.Errorf("%s: messages in flight have not been answered for %v", f.Direction, maxWindowWait),
+				Client: mqtt.QuotaExceeded,
+			}
 		case <-ctx.Done():
+			late.Stop()
 			return ctx.Err()
 		}
 	}
