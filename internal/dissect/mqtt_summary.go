@@ -274,12 +274,12 @@ func appendSubscribe(dst []byte, s *mqtt.Subscribe) []byte {
 	return dst
 }
 
-// appendCodes appends reason codes: numbers where they grant, names where they
-// refuse.
+// appendCodes appends reason codes: numbers where they grant a QoS, names where they
+// do not.
 func appendCodes(dst []byte, codes []mqtt.ReasonCode, p mqtt.Properties, v mqtt.Version) []byte {
 	for _, c := range codes[:min(len(codes), summaryParts)] {
 		dst = append(dst, ' ')
-		if c.IsError() {
+		if c > mqtt.GrantedQoS2 {
 			dst = append(dst, mqttCodeName(c, mqtt.TypeSuback, v)...)
 		} else {
 			dst = strconv.AppendUint(dst, uint64(c), 10)
