@@ -9,7 +9,7 @@ import (
 
 const (
 	lostBytes = 64 << 10 // of a direction that are searched for a packet at a time
-	tryBytes  = 4 << 10  // in which a packet is looked for at each place
+	tryBytes  = 2 << 10  // in which a packet is looked for at each place
 	mostStray = 1 << 20  // of a direction in which a packet is looked for at all
 )
 

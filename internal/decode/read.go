@@ -18,6 +18,9 @@ type reader struct {
 	ended  [3]bool
 }
 
+// mostPacket is the most that waits for the end of a packet: the longest of MQTT.
+const mostPacket = 256<<20 + 5
+
 // mostBad packets in a row that are malformed are none.
 const mostBad = 16
 
@@ -103,7 +106,12 @@ func (l *level) cut(e *Engine, p *piece) error {
 	} else if n < len(b) {
 		h.keep(p, b[n:])
 	}
-	return nil
+	if len(h.buf) <= mostPacket {
+		return nil
+	}
+	h.lost, h.stray, h.off = true, len(h.buf), h.off+int64(len(h.buf))
+	h.buf, h.frames, h.marks = nil, nil, nil
+	return l.giveUp(e, h, p)
 }
 
 // giveUp says, once, that nothing more is looked for.
