@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -138,7 +139,7 @@ func (o *proxyOptions) load() (proxy.Config, error) {
 		}
 		given := *f // flags have been parsed into it
 		*f = proxyFile{}
-		err = serve.LoadSettings(data, o.config, f, func() error { _, err := f.config(); return err })
+		err = serve.LoadSettings(data, o.config, f, func() error { return f.check(filepath.Dir(o.config)) })
 		if err != nil {
 			return proxy.Config{}, err
 		}
@@ -157,6 +158,25 @@ func (o *proxyOptions) load() (proxy.Config, error) {
 	}
 	o.addTLS(&cfg)
 	return cfg, nil
+}
+
+// check finds what is wrong with what the file says; files of its stages are relative
+// to dir.
+func (f *proxyFile) check(dir string) error {
+	for _, name := range []*string{&f.Access.File, &f.Rewrite.Credentials.PasswordFile} {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(dir, *name)
+		}
+	}
+	c, err := f.config()
+	if len(c.Listeners) == 0 { // they may be on the command line
+		c.Listeners = []proxy.Listener{{URL: "mqtt://127.0.0.1:0"}}
+	}
+	if len(c.Upstreams) == 0 {
+		c.Upstreams = []proxy.Upstream{{URL: "mqtt://127.0.0.1:1883"}}
+	}
+	return errors.Join(err, c.Validate(), prefixed("access", f.Access.Validate()), prefixed("limits", f.Limits.Validate()),
+		prefixed("rewrite", f.Rewrite.Validate()), prefixed("translate", f.Translate.Validate()))
 }
 
 // addTLS gives the listeners of the command line its certificate, and all the key log.

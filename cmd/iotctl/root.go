@@ -26,6 +26,7 @@ func newRoot() *cobra.Command {
 		newEncode(),
 		newVersion(),
 		newServeConfig(),
+		newProxyConfig(),
 		newExitCodes(),
 		newFormats(),
 		newFaults(),

@@ -118,17 +118,13 @@ func (c *Config) Validate() error {
 		add("listen: no URL is named")
 	}
 	for i := range c.Listeners {
-		if err := c.Listeners[i].problem(); err != nil {
-			add("listen[%d]: %w", i, err)
-		}
+		errs = append(errs, below(fmt.Sprintf("listen[%d].", i), c.Listeners[i].problem()))
 	}
 	if len(c.Upstreams) == 0 {
 		add("to: no broker is named")
 	}
 	for i := range c.Upstreams {
-		if err := c.Upstreams[i].Validate(); err != nil {
-			add("to[%d]: %w", i, err)
-		}
+		errs = append(errs, below(fmt.Sprintf("to[%d].", i), c.Upstreams[i].Validate()))
 	}
 	if c.SendProxy < 0 || c.SendProxy > 2 {
 		add("send_proxy: %d is neither 1 nor 2", c.SendProxy)
@@ -167,13 +163,13 @@ func (c *Config) Check() error {
 	var errs []error
 	for i := range c.Listeners {
 		if err := c.Listeners[i].TLS.Check(); err != nil {
-			errs = append(errs, fmt.Errorf("listen[%d]: %w", i, err))
+			errs = append(errs, below(fmt.Sprintf("listen[%d].", i), err))
 		}
 	}
 	for i := range c.Upstreams {
 		if t := c.Upstreams[i].TLS; t != nil {
 			if err := t.Check(); err != nil {
-				errs = append(errs, fmt.Errorf("to[%d].tls: %w", i, err))
+				errs = append(errs, below(fmt.Sprintf("to[%d].tls.", i), err))
 			}
 		}
 	}
@@ -183,12 +179,28 @@ func (c *Config) Check() error {
 func (l *Listener) problem() error {
 	e, err := transport.Parse(l.URL, Schemes())
 	if err != nil {
-		return err
+		return fmt.Errorf("url: %w", err)
 	}
 	if e.Scheme.TLS && l.TLS == nil {
-		return fmt.Errorf("%s:// needs a certificate and its key", e.Scheme.Name)
+		return fmt.Errorf("tls: %s:// needs a certificate and its key", e.Scheme.Name)
 	}
 	return l.Validate()
+}
+
+// below puts the path of a section before each of the errors that err joins.
+func below(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // as errors.Join makes them
+	if !ok {
+		return fmt.Errorf("%s%w", path, err)
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, below(path, e))
+	}
+	return errors.Join(all...)
 }
 
 // Schemes are those of MQTT, and tcp:// and tls:// for whatever it is.

@@ -28,17 +28,17 @@ type Upstream struct {
 func (u *Upstream) Validate() error {
 	e, err := transport.Parse(u.URL, Schemes())
 	if err != nil {
-		return err
+		return fmt.Errorf("url: %w", err)
 	}
 	if e.User != nil {
-		return errors.New("a user in the URL of a broker means nothing: clients log in themselves")
+		return errors.New("url: a user in the URL of a broker means nothing: clients log in themselves")
 	}
 	if e.Scheme.Network != "unix" && (e.Host == "" || e.Port == 0) {
-		return fmt.Errorf("%s: host and port are needed", e)
+		return fmt.Errorf("url: %s: host and port are needed", e)
 	}
-	for _, a := range u.Local {
+	for i, a := range u.Local {
 		if _, err := netip.ParseAddr(a); err != nil {
-			return fmt.Errorf("local_address: %q is no IP address", a)
+			return fmt.Errorf("local_address[%d]: %q is no IP address", i, a)
 		}
 	}
 	return nil
