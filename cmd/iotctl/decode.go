@@ -6,14 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/iotctl/iotctl/internal/capture"
 	"github.com/iotctl/iotctl/internal/codec/frame"
-	"github.com/iotctl/iotctl/internal/decode"
 	"github.com/iotctl/iotctl/internal/display"
 	"github.com/iotctl/iotctl/internal/dissect"
 	"github.com/iotctl/iotctl/internal/selector"
@@ -265,24 +263,4 @@ func (o *decodeOptions) keys() (*capture.KeyLog, error) {
 		return nil, fail(exitUsage, fmt.Errorf("--keylog %s: %w", o.keylog, err))
 	}
 	return keys, nil
-}
-
-// engine is what reads, with all options.
-func (o *decodeOptions) engine(s *decodeSink, keys *capture.KeyLog) (*decode.Engine, error) {
-	all, err := o.readers()
-	if err != nil {
-		return nil, err
-	}
-	from, err := o.direction()
-	if err != nil {
-		return nil, err
-	}
-	e, err := decode.New(decode.Options{
-		Dissectors: all, As: o.as, Lines: s.quick(), Stream: o.stream, From: from, Port: o.port, Keys: keys,
-	}, s)
-	var mistake *decode.Error
-	if errors.As(err, &mistake) {
-		return nil, fail(exitUsage, fmt.Errorf("--as %s: %w", strconv.Quote(o.as), err), mistake.Hint)
-	}
-	return e, err
 }

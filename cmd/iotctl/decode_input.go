@@ -14,6 +14,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/capture"
 	"github.com/iotctl/iotctl/internal/decode"
+	"github.com/iotctl/iotctl/internal/dissect"
 )
 
 // decodeInput is one thing to read: an argument, a file or standard input.
@@ -107,7 +108,9 @@ type decoding struct {
 	sink *decodeSink
 	e    *decode.Engine
 	keys *capture.KeyLog
-	read bool // something could be
+	from dissect.Direction
+
+	dissectors []dissect.Dissector
 }
 
 func runDecode(ctx context.Context, t *terminal, o *decodeOptions, args []string) error {
@@ -125,7 +128,10 @@ func runDecode(ctx context.Context, t *terminal, o *decodeOptions, args []string
 	if d.keys, err = o.keys(); err != nil {
 		return err
 	}
-	if d.e, err = o.engine(d.sink, d.keys); err != nil {
+	if d.dissectors, err = o.readers(); err != nil {
+		return err
+	}
+	if d.from, err = o.direction(); err != nil {
 		return err
 	}
 	ctx, stop := interruptible(ctx)
@@ -152,7 +158,27 @@ func (d *decoding) all(ctx context.Context, inputs []decodeInput) error {
 			return err
 		}
 	}
+	if d.e == nil {
+		return nil
+	}
 	return d.e.Close()
+}
+
+// engine is what reads: it is made when it is known how packets are shown.
+func (d *decoding) engine() (*decode.Engine, error) {
+	if d.e != nil {
+		return d.e, nil
+	}
+	o := d.o
+	e, err := decode.New(decode.Options{
+		Dissectors: d.dissectors, As: o.as, Lines: d.sink.quick(), Stream: o.stream, From: d.from, Port: o.port, Keys: d.keys,
+	}, d.sink)
+	var mistake *decode.Error
+	if errors.As(err, &mistake) {
+		return nil, fail(exitUsage, fmt.Errorf("--as %q: %w", o.as, err), mistake.Hint)
+	}
+	d.e = e
+	return e, err
 }
 
 // input reads one input.
@@ -232,6 +258,10 @@ func (d *decoding) capture(name string, r io.Reader) error {
 	if err != nil {
 		return unreadable(name, err)
 	}
+	d.sink.listing()
+	if _, err := d.engine(); err != nil {
+		return err
+	}
 	err = d.chunks(c, func() { d.sink.capturing(c.Describe()) })
 	d.sink.notes(c.Notes())
 	switch {
@@ -295,8 +325,12 @@ func (d *decoding) paste(name string, text []byte) error {
 		return unreadable(name, err)
 	}
 	d.sink.pasting(&p)
+	e, err := d.engine()
+	if err != nil {
+		return err
+	}
 	if !p.Framed {
-		return d.e.Pasted(p.Packets)
+		return e.Pasted(p.Packets)
 	}
 	c := p.Reader(capture.Options{KeyLog: d.keys})
 	if err := d.chunks(c, func() {}); err != nil {
@@ -308,7 +342,7 @@ func (d *decoding) paste(name string, text []byte) error {
 
 // idle shows what there is while nothing comes. long says that this may last.
 func (d *decoding) idle(long bool) error {
-	if long {
+	if long && d.e != nil {
 		if err := d.e.Flush(); err != nil {
 			return err
 		}

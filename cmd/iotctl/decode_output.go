@@ -96,10 +96,10 @@ func terminalWidth(w io.Writer) int {
 
 // quick reports whether lines are all that is wanted.
 func (s *decodeSink) quick() bool {
-	if s.shape != shapeList && s.shape != shapeAuto && s.shape != shapeLadder && s.shape != shapeStats {
+	if s.shape != shapeList && s.shape != shapeLadder && s.shape != shapeStats {
 		return false
 	}
-	return s.shape != shapeAuto && !slices.ContainsFunc(s.filter.Names(), func(n string) bool { return !display.Quick(n) })
+	return !slices.ContainsFunc(s.filter.Names(), func(n string) bool { return !display.Quick(n) })
 }
 
 // Packet implements decode.Sink.
@@ -224,12 +224,16 @@ func (s *decodeSink) compare(p *decode.Packet) error {
 	return nil
 }
 
-// capturing says that a capture is read.
-func (s *decodeSink) capturing(what string) {
+// listing says that there may be many packets.
+func (s *decodeSink) listing() {
 	if s.shape == shapeAuto {
 		s.shape = shapeList
 	}
 	s.list.Bare = false
+}
+
+// capturing says that a capture is read.
+func (s *decodeSink) capturing(what string) {
 	s.tell("read as " + what)
 	s.title += ": " + what
 }
@@ -246,8 +250,8 @@ func (s *decodeSink) pasting(p *capture.Pasted) {
 	if len(p.Packets) > 1 {
 		s.form = fmt.Sprintf("read as %s, %s in %s", p.Form, counted(size, "byte"), counted(len(p.Packets), "packet"))
 	}
-	if s.shape == shapeAuto && p.Framed {
-		s.shape = shapeList
+	if p.Framed {
+		s.listing()
 	}
 	s.notes(p.Notes)
 }
