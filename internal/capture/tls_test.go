@@ -81,22 +81,8 @@ func converse(t testing.TB, version, suite uint16, rounds int) (log []said, keys
 	})
 	done := make(chan error, 1)
 	go func() {
-		defer server.Close()
-		for range rounds {
-			b := make([]byte, len("hello"))
-			if _, err := io.ReadFull(server, b); err != nil {
-				done <- err
-				return
-			}
-			if _, err := server.Write([]byte("good day")); err != nil {
-				done <- err
-				return
-			}
-		}
-		_, err := server.Read(make([]byte, 1))
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
+		err := answer(server, rounds)
+		server.Close()
 		done <- err
 	}()
 	for range rounds {
@@ -115,6 +101,22 @@ func converse(t testing.TB, version, suite uint16, rounds int) (log []said, keys
 	mu.Lock()
 	defer mu.Unlock()
 	return log, keyLog.String()
+}
+
+// answer is the server's part.
+func answer(server *tls.Conn, rounds int) error {
+	for range rounds {
+		if _, err := io.ReadFull(server, make([]byte, len("hello"))); err != nil {
+			return err
+		}
+		if _, err := server.Write([]byte("good day")); err != nil {
+			return err
+		}
+	}
+	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
 }
 
 // decrypt feeds what was said, in pieces of n bytes.
