@@ -134,6 +134,13 @@ func (w *wire) did(format string, a ...any) {
 	w.done = append(w.done, fmt.Sprintf(format, a...))
 }
 
+// acts is what was done to the connection.
+func (w *wire) acts() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.done)
+}
+
 func (w *wire) Stall(d proxy.Direction, on bool) { w.did("stall %v %v", d, on) }
 func (w *wire) Slice(d proxy.Direction, n int, _ time.Duration) {
 	w.did("slice %v %d", d, n)
@@ -465,18 +472,18 @@ func TestStallForAWindowNeedsNoPacket(t *testing.T) {
 		w := newWire(t, "a", mqtt.V5, "stall @ both / at=10s for=90s")
 		time.Sleep(9 * time.Second)
 		synctest.Wait()
-		if len(w.done) > 0 {
-			t.Error("too early:", w.done)
+		if len(w.acts()) > 0 {
+			t.Error("too early:", w.acts())
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if want := []string{"stall c2s true", "stall s2c true"}; !slices.Equal(w.done, want) {
-			t.Error(w.done)
+		if want := []string{"stall c2s true", "stall s2c true"}; !slices.Equal(w.acts(), want) {
+			t.Error(w.acts())
 		}
 		time.Sleep(90 * time.Second)
 		synctest.Wait()
-		if want := []string{"stall c2s true", "stall s2c true", "stall c2s false", "stall s2c false"}; !slices.Equal(w.done, want) {
-			t.Error(w.done)
+		if want := []string{"stall c2s true", "stall s2c true", "stall c2s false", "stall s2c false"}; !slices.Equal(w.acts(), want) {
+			t.Error(w.acts())
 		}
 		w.end()
 	})
@@ -487,8 +494,8 @@ func TestEndsAtTheirTime(t *testing.T) {
 		w := newWire(t, "a", mqtt.V5, "reset @ both client=a / at=5s", "close @ both client=b / at=5s", "inject s2c DISCONNECT code=0x8b / at=4s")
 		time.Sleep(6 * time.Second)
 		synctest.Wait()
-		if want := []string{fmt.Sprintf("end %v", proxy.Reset)}; !slices.Equal(w.done, want) {
-			t.Error(w.done)
+		if want := []string{fmt.Sprintf("end %v", proxy.Reset)}; !slices.Equal(w.acts(), want) {
+			t.Error(w.acts())
 		}
 		w.went(proxy.ToClient, "DISCONNECT Server shutting down")
 		w.end()
@@ -637,7 +644,7 @@ func TestRulesComeAndGo(t *testing.T) {
 	w.went(proxy.ToServer, "PINGREQ")
 	addRules(t, set, "close @ both client=a")
 	set.Close()
-	if len(w.done) != 1 {
-		t.Error(w.done)
+	if len(w.acts()) != 1 {
+		t.Error(w.acts())
 	}
 }

@@ -313,7 +313,7 @@ func (p *pairing) order() {
 		if st.p == nil || j < 0 || st.Direction != p.opt.By {
 			continue
 		}
-		row := ""
+		var row string
 		switch q := st.p.(type) {
 		case mqtt.Publish:
 			row = fmt.Sprintf("%q %d", q.Topic, q.QoS)

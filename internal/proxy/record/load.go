@@ -65,7 +65,7 @@ type importer struct {
 
 // Packet implements decode.Sink.
 func (i *importer) Packet(p *decode.Packet) error {
-	if p.Protocol != "mqtt" || p.Err != nil || p.Direction == dissect.Unknown {
+	if p.Protocol != "mqtt" || errors.Is(p.Err, dissect.ErrShort) || p.Direction == dissect.Unknown {
 		return nil
 	}
 	if i.rec.Began.IsZero() {
@@ -89,9 +89,9 @@ func (i *importer) Packet(p *decode.Packet) error {
 
 // begin opens a session with its CONNECT.
 func (i *importer) begin(p *decode.Packet, at time.Duration) *Session {
-	packet, _, err := mqtt.Parse(p.Bytes, mqtt.Options{Lenient: true, EitherSide: true})
+	packet, _, _ := mqtt.Parse(p.Bytes, mqtt.Options{Lenient: true, EitherSide: true}) // what is wrong is wrong on purpose
 	c, ok := packet.(mqtt.Connect)
-	if !ok || err != nil {
+	if !ok {
 		return nil
 	}
 	s := &Session{

@@ -186,13 +186,12 @@ func (p *player) sendStep(i int) error {
 		packet, b = c, nil
 	}
 	p.mu.Lock()
-	id := uint16(0)
 	if r := st.request; r >= 0 {
 		if p.arrived[r] < 0 {
 			p.mu.Unlock()
 			return nil // what it answers has not come
 		}
-		if id = p.ids[r]; id != st.id {
+		if id := p.ids[r]; id != st.id {
 			packet, b = withID(packet, id), nil
 		}
 	}
