@@ -80,6 +80,7 @@ TRANSLATION
     no_local: ignore        # or refuse
     topic_aliases: 16       # that clients of 5.0 may use
     subscriptions: 1000     # that are remembered for each client of 5.0
+    expiries: 0             # messages whose expiry interval is remembered for 5.0
     hold_bytes: 1MB         # held back for a receive maximum
 
 What 5.0 has and 3.x has not is done by the proxy: aliases, receive maximum, maximum

@@ -194,8 +194,8 @@ func TestAcross31And311(t *testing.T) {
 }
 
 func TestConfigNamesItsProblems(t *testing.T) {
-	err := Config{To: "4.2", Failures: "x", NoLocal: "y", TopicAliases: 1 << 20, Subscriptions: -1, HoldBytes: -1}.Validate()
-	for _, want := range []string{"to:", "failures:", "no_local:", "topic_aliases:", "subscriptions:", "hold_bytes:"} {
+	err := Config{To: "4.2", Failures: "x", NoLocal: "y", TopicAliases: 1 << 20, Subscriptions: -1, Expiries: -1, HoldBytes: -1}.Validate()
+	for _, want := range []string{"to:", "failures:", "no_local:", "topic_aliases:", "subscriptions:", "expiries:", "hold_bytes:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v lacks %s", err, want)
 		}

@@ -19,7 +19,8 @@
 //	server keep alive     -                                the proxy pings
 //	maximum QoS, retain   -                                messages are lowered, the
 //	                                                       flag is taken away
-//	message expiry        left out; the time that a message is held back here counts
+//	message expiry        left out; or remembered, and     -
+//	                      counted: Config.Expiries
 //	no local              ignored or refused: a broker of  set for bridges (bit 7 of
 //	                      3.x does not say whose message   the level), as is retain as
 //	                      it delivers                      published

@@ -17,9 +17,10 @@ import (
 
 // down translates for a client of 5.0 and a broker of 3.x.
 type down struct {
-	c    Config
-	to   mqtt.Version
-	conn *proxy.Conn
+	c        Config
+	to       mqtt.Version
+	conn     *proxy.Conn
+	expiries *expiries // of the factory; may be nil
 
 	toServer   proxy.Aliases // what the client sends; nothing goes on with an alias
 	fromServer proxy.Settled // deliveries that the client does not get
@@ -33,9 +34,9 @@ type down struct {
 	requests map[uint16]request
 }
 
-func newDown(c Config, to mqtt.Version, conn *proxy.Conn) *down {
+func newDown(f *Factory, conn *proxy.Conn) *down {
 	return &down{
-		c: c, to: to, conn: conn,
+		c: f.c, to: f.to, conn: conn, expiries: f.expiries,
 		subs:     subscriptions{byFilter: make(map[string]subscription)},
 		requests: make(map[uint16]request),
 	}
@@ -262,6 +263,7 @@ func (d *down) publish(f proxy.Frame, emit func(proxy.Frame) error) error {
 	if err := d.toServer.Resolve(&p); err != nil {
 		return err
 	}
+	d.expiries.published(&p, time.Now())
 	drop(d.conn, p.Properties, mqtt.PropTopicAlias)
 	p.Properties = nil
 	return proxy.Send(emit, proxy.ToServer, d.to, p)

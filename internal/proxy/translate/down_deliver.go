@@ -23,6 +23,10 @@ func (d *down) deliver(ctx context.Context, f proxy.Frame, emit func(proxy.Frame
 		d.conn.Metrics.Dropped("translate", "retained")
 		return d.answer(&p, emit)
 	}
+	if !d.expiries.delivered(&p, time.Now()) { // [MQTT-3.3.2-5]
+		d.conn.Metrics.Dropped("translate", "expired")
+		return d.answer(&p, emit)
+	}
 	for _, id := range found.ids {
 		p.Properties = p.Properties.AppendVarint(mqtt.PropSubscriptionIdentifier, id)
 	}

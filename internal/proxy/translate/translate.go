@@ -30,6 +30,12 @@ type Config struct {
 	// subscription identifiers and retain handling; 0 is 1000. Above it they are
 	// refused with code 0x97.
 	Subscriptions int
+	// Expiries is how many messages of 5.0 clients are remembered, by topic and payload,
+	// for the expiry interval that brokers of 3.x lose: clients of 5.0 get what is left
+	// of it, and no message that has expired. 0 is none. Only for brokers that nobody
+	// publishes to but by this proxy: it does not see that a message has been sent
+	// anew by others.
+	Expiries int
 	// HoldBytes bounds the messages that are held back for a connection because of
 	// the other side's receive maximum; 0 is 1 MiB. What goes beyond waits in the
 	// sockets.
@@ -42,6 +48,9 @@ const (
 	ignore  = "ignore"
 	refuse  = "refuse"
 )
+
+// maxExpiries bounds what Config.Expiries may ask for: some 100 bytes each.
+const maxExpiries = 10_000_000
 
 // maxRequests bounds the SUBSCRIBE and UNSUBSCRIBE packets that wait for an answer.
 const maxRequests = 1024
@@ -86,6 +95,9 @@ func (c Config) Validate() error {
 	if c.Subscriptions < 0 {
 		errs = append(errs, fmt.Errorf("subscriptions: %d is negative", c.Subscriptions))
 	}
+	if c.Expiries < 0 || c.Expiries > maxExpiries {
+		errs = append(errs, fmt.Errorf("expiries: %d is out of range: want 0 to %d", c.Expiries, maxExpiries))
+	}
 	if c.HoldBytes < 0 {
 		errs = append(errs, fmt.Errorf("hold_bytes: %d is negative", c.HoldBytes))
 	}
@@ -108,8 +120,9 @@ func version(s string) (mqtt.Version, error) {
 
 // Factory translates for the connections whose clients do not speak what brokers do.
 type Factory struct {
-	c  Config
-	to mqtt.Version
+	c        Config
+	to       mqtt.Version
+	expiries *expiries // nil: none are remembered
 }
 
 // New makes a factory; nil if c asks for nothing.
@@ -121,7 +134,11 @@ func New(c Config) (*Factory, error) {
 	if to == 0 {
 		return nil, nil
 	}
-	return &Factory{c: c.withDefaults(), to: to}, nil
+	f := &Factory{c: c.withDefaults(), to: to}
+	if c.Expiries > 0 && to < mqtt.V5 {
+		f.expiries = newExpiries(c.Expiries)
+	}
+	return f, nil
 }
 
 // Open implements proxy.Factory.
@@ -130,7 +147,7 @@ func (f *Factory) Open(c *proxy.Conn) (proxy.Stage, error) {
 	case c.Version == f.to:
 		return nil, nil
 	case c.Version == mqtt.V5:
-		return newDown(f.c, f.to, c), nil
+		return newDown(f, c), nil
 	case f.to == mqtt.V5:
 		return newUp(f.c, c), nil
 	}
