@@ -439,3 +439,26 @@ func FuzzShapes(f *testing.F) {
 		}
 	})
 }
+
+func TestTimesAreShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0.0 µs", 1: "0.0 µs", 950: "1.0 µs", 65300: "65.3 µs", 100_500: "101 µs", 999_400: "999 µs", time.Millisecond: "1.0 ms", 13 * time.Millisecond: "13.0 ms",
+		1500 * time.Millisecond: "1.5 s", 90 * time.Second: "90.0 s", time.Hour: "3600 s", -time.Second: "-1.0 s", 1<<63 - 1: "9223372037 s",
+	} {
+		if got := string(appendShort(nil, d)); got != want {
+			t.Errorf("%d is %q, want %q", d, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{
+		0: "    0.000", 108 * time.Millisecond: "    0.108", -time.Millisecond: "   -0.001", 123456789 * time.Second: "123456789.000", -1 << 63: "-9223372036.854",
+	} {
+		if got := string(appendSeconds(nil, d, timeWidth)); got != want {
+			t.Errorf("%d is %q, want %q", d, got, want)
+		}
+	}
+	for n, want := range map[int64]string{0: "   0", -7: "  -7", 12345: "12345", -1 << 63: "-9223372036854775808"} {
+		if got := string(appendRight(nil, n, 4)); got != want {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+}

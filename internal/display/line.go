@@ -23,6 +23,14 @@ type List struct {
 	Bare bool
 	// Start is what seconds are counted from; zero: the first packet.
 	Start time.Time
+
+	from [3]origin // by direction
+}
+
+// origin is the columns of a stream and of who has sent, as they were last.
+type origin struct {
+	stream *decode.Stream
+	text   []byte
 }
 
 // Columns of a line.
@@ -88,7 +96,7 @@ func (l *List) appendPacket(dst []byte, p *decode.Packet) []byte {
 	dst = appendSummary(appendBlanks(dst, width), p)
 	if p.Answers > 0 {
 		dst = append(l.Style.start(append(dst, "  "...), dim), "(answers "...)
-		dst = strconv.AppendInt(dst, int64(p.Answers), 10)
+		dst = appendRight(dst, int64(p.Answers), 0)
 		if !p.Time.IsZero() {
 			dst = appendShort(append(dst, ", "...), p.After)
 		}
@@ -188,9 +196,17 @@ func (l *List) appendFrom(dst []byte, p *decode.Packet) []byte {
 	if s == nil {
 		s = &nowhere
 	}
+	o := &l.from[p.Direction]
+	if o.stream != s {
+		o.stream, o.text = s, appendOrigin(o.text[:0], s, p.Direction)
+	}
+	return append(dst, o.text...)
+}
+
+func appendOrigin(dst []byte, s *decode.Stream, dir dissect.Direction) []byte {
 	dst = appendRight(dst, int64(s.Number), streamWidth)
 	dst = append(dst, "  "...)
-	switch p.Direction {
+	switch dir {
 	case dissect.FromClient:
 		dst = appendPort(dst, s.Client)
 		return append(dst, " →        "...)

@@ -111,11 +111,19 @@ func appendQuoted[T string | []byte](dst []byte, s T) []byte {
 	return append(appendEscaped(append(dst, '"'), s, '"'), '"')
 }
 
+// visible are the bytes of ASCII that stand for themselves.
+var visible = func() (is [256]bool) {
+	for c := ' '; c < 0x7f; c++ {
+		is[c] = true
+	}
+	return is
+}()
+
 func appendEscaped[T string | []byte](dst []byte, s T, quote byte) []byte {
 	from := 0
 	for i := 0; i < len(s); {
 		c := s[i]
-		if c >= ' ' && c < 0x7f && (quote == 0 || c != quote && c != '\\') {
+		if visible[c] && (quote == 0 || c != quote && c != '\\') {
 			i++
 			continue
 		}
@@ -179,25 +187,63 @@ func appendBlanks(dst []byte, n int) []byte {
 	return append(dst, blanks[:max(n, 0)]...)
 }
 
+// number is room for a number in columns, which is filled from the right.
+type number [32]byte
+
+// put writes n in front of at, and returns where it begins.
+func (r *number) put(at int, n uint64) int {
+	for {
+		at--
+		r[at] = byte('0' + n%10)
+		if n /= 10; n == 0 {
+			return at
+		}
+	}
+}
+
+// appendTo appends what begins at at, with blanks in front up to width columns.
+func (r *number) appendTo(dst []byte, at, width int) []byte {
+	for at > len(r)-width && at > 0 {
+		at--
+		r[at] = ' '
+	}
+	return append(dst, r[at:]...)
+}
+
+// magnitude is n without its sign.
+func magnitude(n int64) uint64 {
+	if n < 0 {
+		return -uint64(n)
+	}
+	return uint64(n)
+}
+
 // appendRight appends n in width columns.
 func appendRight(dst []byte, n int64, width int) []byte {
-	var room [20]byte
-	digits := strconv.AppendInt(room[:0], n, 10)
-	return append(appendBlanks(dst, width-len(digits)), digits...)
+	var r number
+	at := r.put(len(r), magnitude(n))
+	if n < 0 {
+		at--
+		r[at] = '-'
+	}
+	return r.appendTo(dst, at, width)
 }
 
 // appendSeconds appends d in seconds, with three digits behind the point, in width
 // columns.
 func appendSeconds(dst []byte, d time.Duration, width int) []byte {
-	var room [24]byte
-	digits := room[:0]
+	var r number
+	ms := magnitude(int64(d)) / uint64(time.Millisecond)
+	at := len(r) - 3
+	r[at], r[at+1], r[at+2] = byte('0'+ms/100%10), byte('0'+ms/10%10), byte('0'+ms%10)
+	at--
+	r[at] = '.'
+	at = r.put(at, ms/1000)
 	if d < 0 {
-		digits, d = append(digits, '-'), -d
+		at--
+		r[at] = '-'
 	}
-	ms := int64(d / time.Millisecond)
-	digits = strconv.AppendInt(digits, ms/1000, 10)
-	digits = append(digits, '.', byte('0'+ms/100%10), byte('0'+ms/10%10), byte('0'+ms%10))
-	return append(appendBlanks(dst, width-len(digits)), digits...)
+	return r.appendTo(dst, at, width)
 }
 
 // appendShort appends d with two digits or so and a unit: "1.0 ms".
@@ -205,18 +251,18 @@ func appendShort(dst []byte, d time.Duration) []byte {
 	unit, name := time.Second, " s"
 	switch {
 	case d < 0:
-		return appendShort(append(dst, '-'), -d)
+		return appendShort(append(dst, '-'), -max(d, -1<<62))
 	case d < time.Millisecond:
 		unit, name = time.Microsecond, " µs"
 	case d < time.Second:
 		unit, name = time.Millisecond, " ms"
 	}
-	precision := 1
 	if d >= 100*unit {
-		precision = 0
+		return append(appendRight(dst, int64((d+unit/2)/unit), 0), name...)
 	}
-	dst = strconv.AppendFloat(dst, float64(d)/float64(unit), 'f', precision, 64)
-	return append(dst, name...)
+	tenths := int64((d + unit/20) / (unit / 10))
+	dst = appendRight(dst, tenths/10, 0)
+	return append(append(dst, '.', byte('0'+tenths%10)), name...)
 }
 
 // appendBytes appends n bytes for people: "1 byte", "36 kB".
