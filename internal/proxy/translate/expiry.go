@@ -14,7 +14,7 @@ type expiries struct {
 	most int
 
 	mu    sync.Mutex
-	until map[message]time.Time
+	until map[message]time.Time // zero: for ever
 	order []message // in which they came, a ring when there are most of them
 	next  int
 }
@@ -43,13 +43,14 @@ func (e *expiries) published(p *mqtt.Publish, now time.Time) {
 	left, ok := p.Properties.Uint32(mqtt.PropMessageExpiryInterval)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !ok {
-		delete(e.until, m)
-		return
-	}
 	_, known := e.until[m]
-	e.until[m] = now.Add(time.Duration(left) * time.Second)
-	if known {
+	switch {
+	case ok:
+		e.until[m] = now.Add(time.Duration(left) * time.Second)
+	case known:
+		e.until[m] = time.Time{}
+	}
+	if known || !ok {
 		return
 	}
 	if len(e.order) < e.most {
@@ -71,7 +72,7 @@ func (e *expiries) delivered(p *mqtt.Publish, now time.Time) bool {
 	e.mu.Lock()
 	until, ok := e.until[m]
 	e.mu.Unlock()
-	if !ok {
+	if !ok || until.IsZero() {
 		return true
 	}
 	left := until.Sub(now)
