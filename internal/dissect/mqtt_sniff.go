@@ -83,23 +83,43 @@ const (
 	strictly     // with none
 )
 
+// The largest packets whose faults are counted: those with a list of codes may have
+// one in each byte.
+const (
+	sniffFaulty = 512
+	sniffCodes  = 32
+)
+
 // fitting says how well b, which has the length that it says, is a packet of some
-// version.
+// version. It is asked at each byte where a packet is looked for, so that most are
+// to be refused at a glance.
 func fitting(b []byte, from Direction) fit {
-	faults := 4
-	if !legalFlags(mqttHead(b)) {
-		faults = 1
+	h := mqttHead(b)
+	if h.typ == 0 || h.typ != mqtt.TypeConnect && !sane(b, h) {
+		return unfit
 	}
-	best := unfit
-	for _, v := range mqttVersions {
-		switch _, cost, _ := judged(from, b, v); {
-		case cost == 0:
-			return strictly
-		case cost <= faults:
-			best = faulty
+	legal := legalFlags(h)
+	if legal {
+		o := mqtt.Options{FromServer: from == FromServer, EitherSide: from == Unknown}
+		for _, o.Version = range mqttVersions {
+			if _, _, err := mqtt.Parse(b, o); err == nil {
+				return strictly
+			}
 		}
 	}
-	return best
+	if len(b) > sniffFaulty || len(b) > sniffCodes && (h.typ == mqtt.TypeSuback || h.typ == mqtt.TypeUnsuback) {
+		return unfit
+	}
+	faults := 4
+	if !legal {
+		faults = 1
+	}
+	for _, v := range mqttVersions {
+		if _, cost, _ := judged(from, b, v); cost <= faults {
+			return faulty
+		}
+	}
+	return unfit
 }
 
 func legalFlags(h mqttHeader) bool {

@@ -1,6 +1,7 @@
 package dissect_test
 
 import (
+	"math/rand/v2"
 	"path/filepath"
 	"testing"
 
@@ -78,5 +79,19 @@ func TestMQTTSniffsCaptures(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// BenchmarkMQTTSniff looks for a packet where there is none.
+func BenchmarkMQTTSniff(b *testing.B) {
+	random := make([]byte, 64<<10)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range random {
+		random[i] = byte(r.Uint32())
+	}
+	at := 0
+	for b.Loop() {
+		dissect.MQTT{}.Sniff(random[at:at+16<<10], dissect.Hint{Direction: fromServer})
+		at = (at + 1) % (48 << 10)
 	}
 }

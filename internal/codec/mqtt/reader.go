@@ -78,6 +78,12 @@ func (r *reader) flag(off int, code ReasonCode, v3, v5, reason string) {
 	}
 }
 
+// listens reports whether anybody hears of another violation. It saves the words
+// where there may be one in each byte.
+func (r *reader) listens() bool {
+	return r.err == nil && (!r.o.Lenient || r.o.Notes != nil && len(*r.o.Notes) < MaxNotes)
+}
+
 // note records what only lenient mode mentions.
 func (r *reader) note(off int, v3, v5, reason string) {
 	if r.o.Lenient {

@@ -33,8 +33,11 @@ func (r *reader) codes(none3, none5, foreign3, foreign5 string) []ReasonCode {
 	list := make([]ReasonCode, 0, r.left())
 	for _, b := range r.b[r.off:] {
 		c := ReasonCode(b)
-		if r.v < V5 && c != 0x80 && c > 2 || r.v >= V5 && !c.AllowedIn(r.typ) {
+		if (r.v < V5 && c != 0x80 && c > 2 || r.v >= V5 && !c.AllowedIn(r.typ)) && r.listens() {
 			r.flag(r.off, ProtocolError, foreign3, foreign5, fmt.Sprintf("%v is not for %v", c, r.typ))
+		}
+		if r.err != nil {
+			break
 		}
 		list = append(list, c)
 		r.off++
