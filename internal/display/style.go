@@ -251,14 +251,18 @@ func appendShort(dst []byte, d time.Duration) []byte {
 	unit, name := time.Second, " s"
 	switch {
 	case d < 0:
-		return appendShort(append(dst, '-'), -max(d, -1<<62))
+		return appendShort(append(dst, '-'), -max(d, -1<<63+1))
 	case d < time.Millisecond:
 		unit, name = time.Microsecond, " µs"
 	case d < time.Second:
 		unit, name = time.Millisecond, " ms"
 	}
 	if d >= 100*unit {
-		return append(appendRight(dst, int64((d+unit/2)/unit), 0), name...)
+		whole := int64(d / unit)
+		if d%unit >= unit/2 {
+			whole++
+		}
+		return append(appendRight(dst, whole, 0), name...)
 	}
 	tenths := int64((d + unit/20) / (unit / 10))
 	dst = appendRight(dst, tenths/10, 0)
