@@ -477,3 +477,28 @@ func TestCoAPInWebSocket(t *testing.T) {
 		t.Errorf("%s", c)
 	}
 }
+
+// TestBrokenPacketsAreRead: what breaks the rules of MQTT too much to be recognised
+// is read as a guess, where it was pasted or is on the port.
+func TestBrokenPacketsAreRead(t *testing.T) {
+	for _, text := range []string{"10ffffffffff01", "820e007b000a68696a6b6c2f6d6e6f00", "9000", "3606000474657374"} {
+		c := paste(t, Options{}, unhex(t, text))
+		if len(c.packets) == 0 || c.packets[0].Protocol != "mqtt" || faults(&c.packets[0]) == "" {
+			t.Errorf("%s:\n%s", text, c)
+		}
+	}
+	c := paste(t, Options{}, []byte("no packet at all"))
+	if len(c.packets) > 0 && c.packets[0].Protocol == "mqtt" {
+		t.Errorf("%s", c)
+	}
+	for port, want := range map[string]int{"10.0.0.2:1883": 1, "10.0.0.2:4000": 0} {
+		e, c := engine(t, Options{})
+		k := newTalk(t, e, 1)
+		k.flow.Server = netip.MustParseAddrPort(port)
+		k.client(unhex(t, "820e007b000a68696a6b6c2f6d6e6f00"))
+		k.end()
+		if n := len(c.of("mqtt")); n != want {
+			t.Errorf("%s: %d packets\n%s", port, n, c)
+		}
+	}
+}

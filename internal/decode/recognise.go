@@ -50,6 +50,9 @@ func (e *Engine) decide(l *level, force bool) error {
 	if (len(all) == 0 || all[0].c <= dissect.Possible) && e.bareWebSocket(l) {
 		return nil
 	}
+	if r := e.guess(l); r.d != nil && (len(all) == 0 || all[0].c <= dissect.Possible && !all[0].home) && (force || size >= sniffBytes) {
+		return e.choose(l, r, all)
+	}
 	if len(all) == 0 {
 		if !force && (pieces < 2 || size < 16) {
 			return nil
@@ -126,6 +129,40 @@ func (e *Engine) readings(l *level) (all []reading, pieces, size int) {
 		return 0
 	})
 	return all, pieces, size
+}
+
+// guess is for a packet of MQTT that breaks its rules, where one is likely: pasted, or
+// on its port.
+func (e *Engine) guess(l *level) reading {
+	if l.s.Transport != "" && !slices.Contains(ports[mqttName], e.port(l)) || l.foreigner() {
+		return reading{}
+	}
+	for _, d := range e.o.Dissectors {
+		z, ok := d.(dissect.Sizer)
+		if !ok || d.Name() != mqttName {
+			continue
+		}
+		for i := range l.heads {
+			h := &l.heads[i]
+			if len(h.bytes) == 0 || h.whole || h.bytes[0] < mqttConnect {
+				continue
+			}
+			if h.bytes[0] == mqttConnect {
+				return reading{d: d, why: "a guess: its first byte is that of a CONNECT", dir: dissect.Direction(i)}
+			}
+			n := 0
+			for n < len(h.bytes) {
+				size := z.Size(h.bytes[n:])
+				if n += size; size == 0 {
+					break
+				}
+			}
+			if n == len(h.bytes) {
+				return reading{d: d, why: "a guess: its length is right", dir: dissect.Direction(i)}
+			}
+		}
+	}
+	return reading{}
 }
 
 // later looks for packets further on, where the capture began within one.
