@@ -284,6 +284,7 @@ func (s *decodeSink) Note(n *decode.Note) error {
 		s.tell(streamName(n.Stream) + n.Text)
 		return nil
 	case decode.Ended:
+		s.subject.Forget(n.Stream)
 		return nil
 	case decode.Foreign, decode.Unreadable:
 		s.foreign = append(s.foreign[:min(len(s.foreign), toldStreams)], n.Text)

@@ -30,6 +30,7 @@ type List struct {
 // origin is the columns of a stream and of who has sent, as they were last.
 type origin struct {
 	stream *decode.Stream
+	sender netip.AddrPort
 	text   []byte
 }
 
@@ -196,9 +197,13 @@ func (l *List) appendFrom(dst []byte, p *decode.Packet) []byte {
 	if s == nil {
 		s = &nowhere
 	}
+	sender := s.Client
+	if p.Direction == dissect.FromServer {
+		sender = s.Server
+	}
 	o := &l.from[p.Direction]
-	if o.stream != s {
-		o.stream, o.text = s, appendOrigin(o.text[:0], s, p.Direction)
+	if o.stream != s || o.sender != sender {
+		o.stream, o.sender, o.text = s, sender, appendOrigin(o.text[:0], s, p.Direction)
 	}
 	return append(dst, o.text...)
 }

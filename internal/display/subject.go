@@ -49,6 +49,9 @@ func (s *Subject) Of(p *decode.Packet) *Subject {
 	return s
 }
 
+// Forget says that nothing more comes of a stream.
+func (s *Subject) Forget(stream *decode.Stream) { delete(s.known, stream) }
+
 // introduces reports whether packets of the type say who the client is.
 func introduces(name string) bool {
 	return name == "CONNECT" || name == "login" || strings.HasPrefix(name, "regist")
