@@ -70,6 +70,7 @@ func pasteForms() []pasteForm {
 		{"xxd", looksXxd, readColonDump},
 		{"hexdump-C", looksHexdumpC, readOffsetDump},
 		{"wireshark", looksWireshark, readOffsetDump},
+		{"od-c", looksOdC, readOdC},
 		{"hexdump", looksHexdump, readOffsetDump},
 		{"od", looksOd, readOffsetDump},
 		{"python", looksPython, readLiterals},

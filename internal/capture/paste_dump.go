@@ -72,7 +72,7 @@ type style struct {
 	columns bool // groups stand apart in columns, and there is no text behind them
 	size    int  // characters of a group; the last one of a line may have less
 	bytes   int  // of a group
-	base    int  // of the number; 16, 8 or 10
+	base    int  // of the number: 16, 8, 10 or 2
 	swapped bool // a group is a little-endian number
 }
 
@@ -84,6 +84,10 @@ func styleOf(lines []dumpLine, colon bool) (style, bool) {
 	}
 	first := d.words[0].text
 	st := style{colon: colon, size: len(first), base: 16}
+	if colon && len(first) == 8 && inBits(lines) {
+		st.bytes, st.base = 1, 2 // xxd -b
+		return st, true
+	}
 	if colon {
 		st.bytes = len(first) / 2
 		return st, allHex(first) && len(first)%2 == 0 && len(first) <= 64
@@ -113,6 +117,21 @@ func styleOf(lines []dumpLine, colon bool) (style, bool) {
 		return st, false
 	}
 	return st, true
+}
+
+// inBits says that all groups have eight binary digits.
+func inBits(lines []dumpLine) bool {
+	for _, d := range lines {
+		for i, w := range d.words {
+			if i > 0 && w.gap > 1 {
+				break // the text
+			}
+			if len(w.text) != 8 || strings.Trim(w.text, "01") != "" {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // pitch is the width of columns in which decimal numbers stand to the right; 0 if they do

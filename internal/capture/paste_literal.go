@@ -95,6 +95,7 @@ func readLiterals(p *pasting) error {
 	var packet []byte
 	python := p.form == "python"
 	found, fresh := false, true // fresh: what comes does not continue a literal
+	alone := python && !strings.Contains(p.all(), "(")
 	for n, line := range p.lines {
 		continued := strings.HasSuffix(strings.TrimRight(line, " \t"), "\\")
 		for i := 0; i < len(line); {
@@ -123,7 +124,7 @@ func readLiterals(p *pasting) error {
 			}
 			i++
 		}
-		if strings.TrimSpace(line) == "" || python && !continued && !strings.Contains(p.all(), "(") {
+		if strings.TrimSpace(line) == "" || alone && !continued {
 			fresh = true
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 // Runs of bytes within other text.
 var (
-	spacedRun = regexp.MustCompile(`(?i)\b[0-9a-f]{2}([ :-][0-9a-f]{2})+\b`)
+	spacedRun = regexp.MustCompile(`(?i)\b[0-9a-f]{2}(( {1,2}|[:-])[0-9a-f]{2})+\b`)
 	solidRun  = regexp.MustCompile(`(?i)\b(0x)?[0-9a-f]{8,}\b|\b0x[0-9a-f]{2,}\b`)
 	listRun   = regexp.MustCompile(`(?i)\b0x[0-9a-f]{1,2}(,? +0x[0-9a-f]{1,2})+\b`)
 	// prose is a word that is no mistyped byte.
@@ -46,28 +46,31 @@ func looksLog(p *pasting) string {
 	return ""
 }
 
-// readLog takes the longest run of bytes of each line that has one of at least two.
+// readLog takes the longest run of bytes of each line that has one of at least two. Lines
+// of 16 are a dump.
 func readLog(p *pasting) error {
-	without := 0
+	with, without := 0, 0
+	lines := make([][]byte, len(p.lines))
 	for n, line := range p.lines {
 		b, from, to := run(line)
-		if len(b) < 2 {
+		if len(b) < 2 && !(with > 0 && len(lines[n-1]) == 16 && len(b) == 1) { // the last byte of a dump
 			if strings.TrimSpace(line) != "" {
 				without++
 			}
 			continue
 		}
-		p.add(b)
-		if len(p.packets) <= 3 {
+		lines[n] = b
+		if with++; with <= 3 {
 			p.note("line %d: columns %d to %d are read, %q", n+1, from+1, to, clip(line[from:to]))
 		}
 	}
-	if len(p.packets) > 3 {
-		p.note("and so on, %d lines in all", len(p.packets))
+	if with > 3 {
+		p.note("and so on, %d lines in all", with)
 	}
 	if without > 0 {
 		p.note("lines without bytes: %d", without)
 	}
+	p.joinLines(lines)
 	if len(p.packets) == 0 {
 		return p.fail(0, 0, "", "no bytes in the text")
 	}

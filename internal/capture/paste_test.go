@@ -69,6 +69,8 @@ func TestPastedForms(t *testing.T) {
 		{"log", "2026-11-21 12:00:01.123 DEBUG rx 14 bytes: 10 0c 00 04 4d 51 54 54 04 02 00 3c 00 00 from 10.0.0.7", "log"},
 		{"log, solid", "Nov 21 12:00:01 gw[77]: sent 0x" + h + " ok", "log"},
 		{"log, 0x", "rx=0x10 0x0c 0x00 0x04 0x4d 0x51 0x54 0x54 0x04 0x02 0x00 0x3c 0x00 0x00;", "log"},
+		{"a log of two columns", "I (1234) mqtt: 0x3ffb1234   10 0c 00 04 4d 51 54 54  04 02 00 3c 00 00  |....MQTT...<..|", "log"},
+		{"a dump without offsets", "<dbg> net_mqtt: data\n   10 0c 00 04 4d 51 54 54  04 02 00 3c 00 00        |....MQTT...<..  |", "log"},
 		{"binary", string(connect), "binary"},
 		{"xxd", "00000000: 100c 0004 4d51 5454 0402 003c 0000       ....MQTT...<..\n", "xxd"},
 		{"xxd of single bytes", "00000000: 10 0c 00 04 4d 51 54 54 04 02 00 3c 00 00        ....MQTT...<..", "xxd"},
@@ -148,6 +150,7 @@ func TestToolsOutput(t *testing.T) {
 		{"xxd", "xxd -g8"},
 		{"xxd", "xxd -c8 -g1"},
 		{"xxd", "xxd -c 20"},
+		{"xxd", "xxd -b"},
 		{"0x", "xxd -i"},
 		{"hexdump-C", "hexdump -C"},
 		{"hexdump-C", "hexdump -Cv"},
@@ -169,6 +172,8 @@ func TestToolsOutput(t *testing.T) {
 		{"od", "od -tx4"},
 		{"od", "od -tx8 -w16"},
 		{"od", "od -b"},
+		{"od-c", "od -c"},
+		{"od-c", "hexdump -c"},
 		{"od", "od -tu1"},
 		{"od", "od -td1"},
 		{"od", "od -tu1 -Ax"},
@@ -185,6 +190,9 @@ func TestToolsOutput(t *testing.T) {
 					want = want[:min(len(want), 64)]
 				}
 				args := strings.Fields(tt.command)
+				if tt.form == "od-c" && len(want) < 250 && !bytes.Equal(want, connect) {
+					continue // nor blanks and digits from numbers
+				}
 				if option := args[len(args)-1]; (option == "-tu1" || option == "-td1" || option == "-d" || slices.Contains(args, "-tu1")) && len(want) < 250 {
 					continue // in a short one, nothing tells decimal numbers from others
 				}
