@@ -25,16 +25,15 @@ const (
 // Name implements Dissector.
 func (d COAP) Name() string { return [...]string{"coap", "coap-tcp", "coap-ws"}[d.Over] }
 
-// parse reads b leniently.
-func (d COAP) parse(b []byte, notes *[]coap.Malformed, extended bool) (m coap.Message, n int, err error) {
-	mode := coap.Mode{Lenient: true, Notes: notes, ExtendedTokens: extended}
+// parse reads b.
+func (d COAP) parse(b []byte, mode *coap.Mode) (m coap.Message, n int, err error) {
 	switch d.Over {
 	case OverTCP:
-		return coap.ParseTCP(b, &mode)
+		return coap.ParseTCP(b, mode)
 	case OverWebSocket:
-		m, err = coap.ParseWebSocket(b, &mode)
+		m, err = coap.ParseWebSocket(b, mode)
 	default:
-		m, err = coap.Parse(b, &mode)
+		m, err = coap.Parse(b, mode)
 	}
 	return m, len(b), err
 }
@@ -63,9 +62,8 @@ func (d COAP) Sniff(b []byte, h Hint) (Confidence, string) {
 	if d.Over == OverTCP {
 		return d.sniffStream(b, h)
 	}
-	var notes []coap.Malformed
-	m, _, err := d.parse(b, &notes, false)
-	if err != nil || !plausible(&m, notes) {
+	m, _, err := d.parse(b, &coap.Mode{})
+	if err != nil || !plausible(&m) {
 		if _, ok := readDraft(b); ok && d.Over == OverUDP {
 			return Likely, "it looks like CoAP of draft 12 or older"
 		}
@@ -91,12 +89,11 @@ func (d COAP) Sniff(b []byte, h Hint) (Confidence, string) {
 func (d COAP) sniffStream(b []byte, h Hint) (Confidence, string) {
 	at, messages := 0, 0
 	for ; at < len(b); messages++ {
-		var notes []coap.Malformed
-		m, n, err := d.parse(b[at:], &notes, false)
+		m, n, err := d.parse(b[at:], &coap.Mode{})
 		if errors.Is(err, coap.ErrShort) {
 			break
 		}
-		if err != nil || !plausible(&m, notes) {
+		if err != nil || !plausible(&m) {
 			return No, ""
 		}
 		if at == 0 && m.Code == coap.CSM && len(m.Token) == 0 {
@@ -115,15 +112,10 @@ func (d COAP) sniffStream(b []byte, h Hint) (Confidence, string) {
 	return Possible, "valid codes and options"
 }
 
-// plausible reports whether a message that can be read looks like one.
-func plausible(m *coap.Message, notes []coap.Malformed) bool {
+// plausible reports whether a message that breaks no rule looks like one.
+func plausible(m *coap.Message) bool {
 	if !m.Code.Known() {
 		return false
-	}
-	for i := range notes {
-		if notes[i].Class != coap.Advice {
-			return false
-		}
 	}
 	for n := range m.Options.All() {
 		if _, ok := coap.Define(m.Code, n); !ok && n < 2000 {
@@ -141,7 +133,7 @@ func (d COAP) Dissect(b []byte, st *Stream) (Packet, int, error) {
 	}
 	state := coapStateOf(st)
 	var notes []coap.Malformed
-	m, n, err := d.parse(b, &notes, state.extended)
+	m, n, err := d.parse(b, &coap.Mode{Lenient: true, Notes: &notes, ExtendedTokens: state.extended})
 	if errors.Is(err, coap.ErrShort) {
 		_, size, _ := coap.FrameTCP(b, &coap.Mode{ExtendedTokens: state.extended})
 		w := coapWalk{walk: walk{b: b}, d: d, code: m.Code}
