@@ -276,9 +276,20 @@ func (o *proxyOptions) targets() string {
 func proxyPorts(e *proxy.Engine) []serve.Port {
 	var all []serve.Port
 	for _, l := range e.Listeners() {
-		all = append(all, serve.Port{Protocol: "mqtt", Transport: l.Scheme().Name, Address: l.Addr().String(), URL: l.URL()})
+		all = append(all, serve.Port{Protocol: "mqtt", Transport: transportOf(l.Scheme()), Address: l.Addr().String(), URL: l.URL()})
 	}
 	return all
+}
+
+// transportOf is what serve calls it, too.
+func transportOf(s transport.Scheme) string {
+	switch {
+	case s.WebSocket:
+		return s.Name
+	case s.TLS:
+		return "tls"
+	}
+	return s.Network
 }
 
 // serveMetrics answers Prometheus until stop is called.
