@@ -111,7 +111,7 @@ type Form uint8
 const (
 	Opaque   Form = iota // not to be told by the field alone
 	Unsigned             // big-endian, of Field.Len bytes
-	Varint               // variable byte integer: MQTT 5.0, 1.5.5
+	Varint               // variable byte integer: MQTT 5.0, 1.5.5; of Field.Len bytes, which may be more than it needs
 	Raw                  // the bytes of a string or []byte
 )
 
@@ -237,7 +237,7 @@ type Liner interface {
 	Dissector
 
 	// Line appends the type and the summary of the packet at the start of b, as
-	// Dissect has them, with a space between. ok is false when there is more to say
+	// Dissect has them, with a space between if there is a summary. ok is false when there is more to say
 	// (it is short, malformed or breaks a rule) or the quick way does not know; then
 	// neither dst nor st has changed, and Dissect is to be called.
 	Line(dst, b []byte, st *Stream) (line []byte, l Line, ok bool)
