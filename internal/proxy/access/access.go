@@ -27,6 +27,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/auth/aclfile"
@@ -264,6 +265,9 @@ func (s *stage) subscribe(f proxy.Frame, emit func(proxy.Frame) error) error {
 		if err != nil || router.ValidateFilter(want.Filter) != nil {
 			codes[i] = mqtt.TopicFilterInvalid
 			continue
+		}
+		if rest := strings.TrimPrefix(inner, "$queue/"); rest != "" { // some brokers share these, too
+			inner = rest
 		}
 		if v := s.decide(subscribe, inner); !v.allow {
 			s.conn.Metrics.Refused("access", v.rule)

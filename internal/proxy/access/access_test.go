@@ -45,6 +45,7 @@ func TestFirstRuleDecides(t *testing.T) {
 		{"c1", "", near, connect, "", true},
 		{"c1", "", netip.MustParseAddr("fd00::1"), connect, "", true},
 		{"c1", "", far, connect, "", false},
+		{"c1", "", netip.MustParseAddr("fd00::1%eth0"), connect, "", true},
 		{"evil-1", "", near, connect, "", false},
 		{"c1", "", near, publish, "up/c1/x", true},
 		{"c1", "", near, publish, "up/c2/x", false},
@@ -171,10 +172,10 @@ func TestSubscriptionsAreRefusedOneByOne(t *testing.T) {
 			client, broker := join(t, some, v)
 			client.Send(mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "no/a"}}})
 			expect(t, client, mqtt.Suback{PacketID: 1, Codes: []mqtt.ReasonCode{code}})
-			client.Send(mqtt.Subscribe{PacketID: 2, Filters: []mqtt.Subscription{{Filter: "no/a"}, {Filter: "a"}, {Filter: "$share/g/no/#"}, {Filter: "b", QoS: 1}}})
+			client.Send(mqtt.Subscribe{PacketID: 2, Filters: []mqtt.Subscription{{Filter: "no/a"}, {Filter: "a"}, {Filter: "$share/g/no/#"}, {Filter: "$queue/no/#"}, {Filter: "b", QoS: 1}}})
 			expect(t, broker, mqtt.Subscribe{PacketID: 2, Filters: []mqtt.Subscription{{Filter: "a"}, {Filter: "b", QoS: 1}}})
 			broker.Send(mqtt.Suback{PacketID: 2, Codes: []mqtt.ReasonCode{0, 1}})
-			expect(t, client, mqtt.Suback{PacketID: 2, Codes: []mqtt.ReasonCode{code, 0, code, 1}})
+			expect(t, client, mqtt.Suback{PacketID: 2, Codes: []mqtt.ReasonCode{code, 0, code, code, 1}})
 		})
 	}
 }

@@ -161,7 +161,7 @@ func about(all []rule, w who) []rule {
 		switch {
 		case r.client != nil && !r.client.MatchString(w.client),
 			r.user != nil && !r.user.MatchString(w.user),
-			r.address.IsValid() && !r.address.Contains(w.address.Unmap()):
+			r.address.IsValid() && !r.address.Contains(w.address.Unmap().WithZone("")):
 			continue
 		}
 		var concerns bool

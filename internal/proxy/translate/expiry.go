@@ -15,7 +15,7 @@ type expiries struct {
 
 	mu    sync.Mutex
 	until map[message]time.Time // zero: for ever
-	order []message // in which they came, a ring when there are most of them
+	order []message             // in which they came, a ring when there are most of them
 	next  int
 }
 
