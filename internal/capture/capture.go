@@ -50,7 +50,9 @@ type Chunk struct {
 	// with Broken, somebody has reset the connection, begun another one between the
 	// same ports, or there were too many flows to keep this one.
 	End, Broken bool
-	Comment     string // on the frame, from pcapng
+	// Comment is on the frame, in pcapng. There may be nothing else: then there are no
+	// Bytes.
+	Comment string
 }
 
 // Options are the bounds of a Reader. The zero value is good for captures of any size.

@@ -38,6 +38,7 @@ func (r *Reader) hold(c *conn, h *half, s *segment) {
 	if len(h.held) == 0 {
 		h.since, h.late = r.now, 0
 	}
+	r.told = true // with the segment, later
 	kept := *s
 	kept.data = r.held.enter(s.data)
 	h.held = slices.Insert(h.held, i, kept)

@@ -198,6 +198,6 @@ func (r *Reader) udp(p *packet) skipped {
 		frames = r.number(r.frame.number)
 	}
 	e := r.emit(c, side, b[8:], frames, r.frame.time)
-	e.Datagram, e.Cut = true, p.cut
+	e.Datagram, e.Cut, e.Comment = true, p.cut, r.frame.comment
 	return taken
 }

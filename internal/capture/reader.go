@@ -21,6 +21,7 @@ type Reader struct {
 	err    error  // why there is no next one
 
 	now     int64 // the latest time of a frame
+	told    bool  // the comment on the frame is in queue
 	queue   []Chunk
 	head    int   // of queue
 	numbers []int // what Chunk.Frames of queue are in
@@ -157,7 +158,7 @@ func (r *Reader) emit(c *conn, side int, data []byte, frames []int, at int64) *C
 	}
 	r.queue = r.queue[:len(r.queue)+1]
 	e := &r.queue[len(r.queue)-1]
-	*e = Chunk{Flow: c.flow, Direction: direction, Time: instant(at), Frames: frames, Bytes: data, Comment: r.frame.comment}
+	*e = Chunk{Flow: c.flow, Direction: direction, Time: instant(at), Frames: frames, Bytes: data}
 	return e
 }
 

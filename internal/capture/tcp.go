@@ -53,6 +53,8 @@ type segment struct {
 	number int   // of its frame
 	more   []int // if it came in several
 	time   int64
+
+	comment string
 }
 
 func (s *segment) end() uint32 { return s.seq + uint32(len(s.data)+s.cut) }
@@ -91,21 +93,25 @@ func (r *Reader) tcp(p *packet) skipped {
 	if c.client < 0 {
 		c.client, c.joined = guessClient(c, side), true
 	}
-	s := segment{seq: seq, data: b[header:], cut: p.cut, number: r.frame.number, more: p.frames, time: r.frame.time}
+	s := segment{seq: seq, data: b[header:], cut: p.cut, number: r.frame.number, more: p.frames, time: r.frame.time, comment: r.frame.comment}
+	r.told = r.frame.comment == ""
 	switch {
 	case flags&flagRST != 0:
 		if d := before(h.next, seq); d >= 0 && d <= plausible || seq == 0 {
 			r.end(c, true)
 			c.closed = true
 		}
-		return taken
 	case flags&flagFIN != 0:
 		r.segment(c, side, &s, true)
 	case len(s.data)+s.cut > 0:
 		r.segment(c, side, &s, false)
 	}
-	if flags&flagACK != 0 {
+	if flags&(flagACK|flagRST) == flagACK {
 		r.acknowledge(c, 1-side, ack)
+	}
+	if !r.told && !(c.half[0].ended && c.half[1].ended) {
+		// A segment without data: a proxy's note of what it has held back.
+		r.emit(c, side, nil, r.number(r.frame.number), r.frame.time).Comment = r.frame.comment
 	}
 	return taken
 }
@@ -166,7 +172,7 @@ func (r *Reader) segment(c *conn, side int, s *segment, fin bool) {
 		r.hold(c, h, s)
 		return
 	}
-	r.deliver(c, side, s, false)
+	r.deliver(c, side, s)
 	if len(h.held) > 0 {
 		r.drain(c, side)
 	}
@@ -176,7 +182,7 @@ func (r *Reader) segment(c *conn, side int, s *segment, fin bool) {
 }
 
 // deliver emits what is new of s, which does not begin behind h.next.
-func (r *Reader) deliver(c *conn, side int, s *segment, wasHeld bool) {
+func (r *Reader) deliver(c *conn, side int, s *segment) {
 	h := &c.half[side]
 	data, cut := s.data, s.cut
 	if old := before(s.seq, h.next); old > 0 {
@@ -190,10 +196,9 @@ func (r *Reader) deliver(c *conn, side int, s *segment, wasHeld bool) {
 			frames = r.number(s.number)
 		}
 		e := r.emit(c, side, data, frames, s.time)
-		if wasHeld {
-			e.Comment = ""
-		}
 		e.Gap, h.gap = h.gap, 0
+		e.Comment = s.comment
+		r.told = r.told || s.number == r.frame.number
 		h.started = true
 	}
 	h.next += uint32(len(data) + cut)
@@ -216,7 +221,7 @@ func (r *Reader) drain(c *conn, side int) {
 	for ; n < len(h.held) && before(h.next, h.held[n].seq) <= 0; n++ {
 		s := &h.held[n]
 		h.size -= r.held.leave(s.data)
-		r.deliver(c, side, s, true)
+		r.deliver(c, side, s)
 	}
 	rest := copy(h.held, h.held[n:])
 	clear(h.held[rest:])
@@ -281,4 +286,7 @@ func (r *Reader) emitEnd(c *conn, side int, broken bool) {
 	e.End, e.Broken, e.Gap = true, broken, c.half[side].gap
 	c.half[side].gap = 0
 	e.Datagram = c.key.proto() == protoUDP
+	if !r.told {
+		e.Comment, r.told = r.frame.comment, true
+	}
 }
