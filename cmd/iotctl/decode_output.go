@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/term"
@@ -403,6 +404,9 @@ func (s *decodeSink) end() error {
 
 // verdict is the exit code, as an error that prints nothing more than is new.
 func (s *decodeSink) verdict() error {
+	if s.seen > 0 {
+		s.unknown()
+	}
 	switch {
 	case s.shape == shapeDiff && len(s.compared) < 2:
 		return fail(exitUsage, fmt.Errorf("--diff compares two packets, and there is %s", counted(len(s.compared), "packet")))
@@ -413,9 +417,22 @@ func (s *decodeSink) verdict() error {
 	case s.seen == 0:
 		return s.nothing()
 	case s.shown == 0 && (s.o.filter != "" || s.o.follow > 0):
-		s.tell(fmt.Sprintf("none of %s is meant", counted(s.seen, "packet")))
+		s.tell(fmt.Sprintf("none of %s is chosen", counted(s.seen, "packet")))
 	}
 	return nil
+}
+
+// unknown tells of names that mean nothing, when that is why nothing was shown.
+func (s *decodeSink) unknown() {
+	names := s.o.fields
+	if s.shown == 0 {
+		names = append(slices.Clip(names), s.filter.Names()...)
+	}
+	for _, n := range s.subject.Missing(names) {
+		if !display.Quick(n) && !s.o.quiet {
+			s.t.hintf("no packet has %s: iotctl decode --tree shows what fields there are", display.Safe(strconv.Quote(n)))
+		}
+	}
 }
 
 // nothing is the error when no packet could be read.

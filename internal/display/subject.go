@@ -1,6 +1,7 @@
 package display
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ type Subject struct {
 	p      *decode.Packet
 	known  map[*decode.Stream]*identity
 	values []selector.Value
+	found  map[string]bool
 	one    [1]string
 	bare   bool // without what values are called
 }
@@ -100,6 +102,22 @@ func Quick(name string) bool {
 
 // Lookup implements selector.Subject.
 func (s *Subject) Lookup(name string) []selector.Value {
+	values := s.look(name)
+	if len(values) > 0 && !s.found[name] {
+		if s.found == nil {
+			s.found = map[string]bool{}
+		}
+		s.found[name] = true
+	}
+	return values
+}
+
+// Missing lists those of names that no packet has had.
+func (s *Subject) Missing(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return s.found[n] })
+}
+
+func (s *Subject) look(name string) []selector.Value {
 	s.values = s.values[:0]
 	if s.lookup(name) {
 		return s.values
