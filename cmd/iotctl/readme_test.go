@@ -29,7 +29,8 @@ import (
 // The examples of the README are executed: console blocks section by section,
 // one block being one terminal; what a block shows below its last command must
 // be what that prints. Commands that run until they are interrupted stay for
-// the rest of their section. YAML blocks go through serve --test-config.
+// the rest of their section. YAML blocks go through --test-config of serve,
+// or, if they name brokers, of proxy.
 
 const readmePatience = 30 * time.Second
 
@@ -292,7 +293,11 @@ func TestReadmeConfigurations(t *testing.T) {
 			if err := os.WriteFile(file, []byte(strings.Join(b.lines, "\n")+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.Command(bin, "serve", "-c", file, "--test-config")
+			verb := "serve"
+			if slices.ContainsFunc(b.lines, func(l string) bool { return strings.HasPrefix(l, "to:") }) {
+				verb = "proxy"
+			}
+			cmd := exec.Command(bin, verb, "-c", file, "--test-config")
 			cmd.Dir = dir
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
