@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ func TestProxyToolScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	files = slices.DeleteFunc(files, func(f string) bool { return strings.Contains(f, "mosquitto") })
 	runScripts(t, files, map[string]func(*testscript.TestScript, bool, []string){
 		"broker": scriptBroker,
 		"ports":  scriptPorts,
@@ -35,6 +37,25 @@ func TestProxyToolScripts(t *testing.T) {
 		"exits":  scriptExits,
 		"ask":    scriptAsk,
 		"until":  scriptUntil,
+	})
+}
+
+// TestProxyToolsWithMosquitto runs a script with another broker, at $URLA, and a
+// second one, at $URLB.
+func TestProxyToolsWithMosquitto(t *testing.T) {
+	first, second := startBroker(t), startBroker(t)
+	runScripts(t, []string{"testdata/script/proxytools_mosquitto.txtar"}, map[string]func(*testscript.TestScript, bool, []string){
+		"brokers": func(ts *testscript.TestScript, _ bool, _ []string) {
+			ts.Setenv("URLA", "mqtt://127.0.0.1:"+first)
+			ts.Setenv("URLB", "mqtt://127.0.0.1:"+second)
+		},
+		"ports": func(ts *testscript.TestScript, neg bool, args []string) {
+			scriptPorts(ts, neg, args)
+			_, port, _ := strings.Cut(ts.Getenv("ADDR1"), ":")
+			ts.Setenv("PORT", port)
+		},
+		"signal": scriptSignal,
+		"exits":  scriptExits,
 	})
 }
 

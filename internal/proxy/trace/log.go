@@ -75,6 +75,9 @@ func (l *Log) Take(s *proxy.Seen) error {
 	case proxy.SeenEnded:
 		st := l.streams[s.Conn.Number]
 		delete(l.streams, s.Conn.Number)
+		if st != nil {
+			l.subject.Forget(&st.Stream)
+		}
 		if l.cfg.Filter == nil && !l.cfg.Quiet && st != nil {
 			l.note(st, s.At, st.client+" ended: "+s.Text)
 		}
