@@ -15,11 +15,11 @@ const inMessages = "coap-ws"
 
 // ports are where protocols are at home. They break ties.
 var ports = map[string][]uint16{
-	mqttName:   {1883, 1884, 8883, 8083, 8084, 8080, 9001},
-	"mqttsn":   {1884, 1885, 2442, 10000, 20000},
-	"coap":     {5683, 5684, 5693},
-	"coap-tcp": {5683, 5684},
-	"emqtcp":   {8090, 8091},
+	mqttName: {1883, 1884, 8883, 8083, 8084, 8080, 9001},
+	"mqttsn": {1884, 1885, 2442, 10000, 20000},
+	"coap":   {5683, 5684, 5693},
+	overTCP:  {5683, 5684},
+	"emqtcp": {8090, 8091},
 }
 
 // reading is what a dissector says about a stream.
@@ -50,7 +50,7 @@ func (e *Engine) decide(l *level, force bool) error {
 	if (len(all) == 0 || all[0].c <= dissect.Possible) && e.bareWebSocket(l) {
 		return nil
 	}
-	if r := e.guess(l); r.d != nil && (len(all) == 0 || all[0].c <= dissect.Possible && !all[0].home) && (force || size >= sniffBytes) {
+	if r := e.guess(l); r.d != nil && (len(all) == 0 || r.d.Name() == mqttName && all[0].c <= dissect.Possible && !all[0].home) && (force || size >= sniffBytes) {
 		return e.choose(l, r, all)
 	}
 	if len(all) == 0 {
@@ -102,6 +102,9 @@ func (e *Engine) readings(l *level) (all []reading, pieces, size int) {
 			}
 			asked++
 			c, why := e.sniff(l, d, h, dissect.Direction(i))
+			if _, ok := d.(dissect.Sizer); ok && c == dissect.Possible && text(h.bytes) {
+				c = dissect.No
+			}
 			if c == dissect.No {
 				refused++
 			}
@@ -129,66 +132,6 @@ func (e *Engine) readings(l *level) (all []reading, pieces, size int) {
 		return 0
 	})
 	return all, pieces, size
-}
-
-// guess is for a packet of MQTT that breaks its rules, where one is likely: pasted, or
-// on its port.
-func (e *Engine) guess(l *level) reading {
-	if l.s.Transport != "" && !slices.Contains(ports[mqttName], e.port(l)) || l.foreigner() {
-		return reading{}
-	}
-	for _, d := range e.o.Dissectors {
-		z, ok := d.(dissect.Sizer)
-		if !ok || d.Name() != mqttName {
-			continue
-		}
-		for i := range l.heads {
-			h := &l.heads[i]
-			if len(h.bytes) == 0 || h.whole || h.bytes[0] < mqttConnect {
-				continue
-			}
-			if h.bytes[0] == mqttConnect {
-				return reading{d: d, why: "a guess: its first byte is that of a CONNECT", dir: dissect.Direction(i)}
-			}
-			n := 0
-			for n < len(h.bytes) {
-				size := z.Size(h.bytes[n:])
-				if n += size; size == 0 {
-					break
-				}
-			}
-			if n == len(h.bytes) {
-				return reading{d: d, why: "a guess: its length is right", dir: dissect.Direction(i)}
-			}
-		}
-	}
-	return reading{}
-}
-
-// later looks for packets further on, where the capture began within one.
-func (e *Engine) later(l *level) reading {
-	if !l.joined {
-		return reading{}
-	}
-	for i := range l.heads {
-		h := &l.heads[i]
-		if h.whole {
-			continue
-		}
-		hint := dissect.Hint{Port: l.s.Server.Port(), Direction: dissect.Direction(i)}
-		b := h.bytes[:min(len(h.bytes), sniffBytes)]
-		for at := 1; at < len(b); at++ {
-			for _, d := range e.o.Dissectors {
-				if _, ok := d.(dissect.Sizer); !ok {
-					continue
-				}
-				if c, why := d.Sniff(b[at:], hint); c >= dissect.Likely {
-					return reading{d: d, c: c, why: fmt.Sprintf("%s, after %s: a guess", why, plural(at, "byte")), dir: dissect.Direction(i)}
-				}
-			}
-		}
-	}
-	return reading{}
 }
 
 // port is the server's, or what it is said to be.
@@ -221,6 +164,17 @@ func (e *Engine) choose(l *level, best reading, others []reading) error {
 		}
 	}
 	return e.versioned(l, best.d)
+}
+
+// text reports whether b is a few words at least, in ASCII: not the beginning of what
+// has types and lengths.
+func text(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' && c != '\t' && c != '\n' && c != '\r' || c > '~' {
+			return false
+		}
+	}
+	return len(b) >= 4
 }
 
 // otherwise is other's reading on one line; "" if it cannot read all that is there.
