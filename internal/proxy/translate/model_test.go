@@ -64,6 +64,9 @@ func (e *end) take(packet mqtt.Packet) {
 	case mqtt.Publish:
 		e.message(p)
 	case mqtt.Pubrel:
+		if !e.taken[p.PacketID] {
+			e.t.Fatalf("%s is to release %d, which it has not", e.name, p.PacketID)
+		}
 		delete(e.taken, p.PacketID)
 		delete(e.waiting, p.PacketID)
 		e.answers = append(e.answers, mqtt.Pubcomp{PacketID: p.PacketID})
