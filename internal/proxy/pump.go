@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,13 +24,16 @@ type pump struct {
 	partial []byte // of a packet that is not complete, where packets are needed whole
 	want    int    // its size, 0 for unknown
 
-	lastRead time.Time
-	deadline time.Time // that is set on src
+	lastRead atomic.Int64 // Unix ns
+	deadline time.Time    // that is set on src
+	resting  bool         // nothing has come since its goroutine has given way
+	plain    bool         // the source is a socket, which can be waited for
 	gate     gate
 }
 
 func newPump(s *session, d Direction) *pump {
-	p := &pump{s: s, dir: d, lastRead: time.Now()}
+	p := &pump{s: s, dir: d}
+	p.lastRead.Store(time.Now().UnixNano())
 	p.walk.dir, p.walk.version, p.walk.limit = d, s.version, s.e.cfg.PacketBytes
 	if d == ToServer {
 		p.src = s.client
@@ -45,15 +49,12 @@ func (p *pump) from() transport.Conn {
 	return p.src
 }
 
-// run moves what comes until the source ends, which is no error. after is called
-// when a read has been worked off; it may be nil.
+// run moves what comes until the source ends, which is no error, or is quiet, which is
+// errRest. after is called when a read has been worked off.
 func (p *pump) run(ctx context.Context, after func()) error {
-	defer func() { p.s.state.half[p.dir].Store(true) }()
 	for {
 		err := p.once(ctx)
-		if after != nil {
-			after()
-		}
+		after()
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:
@@ -77,7 +78,7 @@ func (p *pump) half() error {
 	if sink.conn() == nil {
 		return nil
 	}
-	p.s.state.half[p.dir].Store(true)
+	p.s.state.half[p.dir].Store(time.Now().UnixNano())
 	_ = sink.conn().SetReadDeadline(time.Now().Add(p.s.e.cfg.HalfClosed))
 	if err := sink.closeWrite(); err != nil {
 		return &End{Why: "network", Err: err}
@@ -96,7 +97,8 @@ func (p *pump) once(ctx context.Context) error {
 	if err != nil {
 		return p.readError(ctx, err)
 	}
-	p.lastRead = time.Now()
+	p.lastRead.Store(time.Now().UnixNano())
+	p.resting = false
 	if err := p.gate.wait(ctx); err != nil {
 		return err
 	}
@@ -130,18 +132,25 @@ func (p *pump) source() string {
 // limit is how long the source may be silent; 0 for any time.
 func (p *pump) limit() time.Duration {
 	switch {
-	case p.s.state.half[p.dir.Back()].Load():
+	case p.s.state.half[p.dir.Back()].Load() != 0:
 		return p.s.e.cfg.HalfClosed
-	case p.dir == ToServer && !p.s.e.cfg.Transparent:
+	case p.dir == ToServer:
 		return p.s.idle
 	}
 	return 0
 }
 
+// restAfter is how long a source is silent when its goroutine gives way to a new one,
+// whose stack is the smallest there is.
+const restAfter = 3 * time.Second
+
 // arm moves the read deadline, but not for every read: it may lie up to an eighth of
 // its span too early, and timedOut looks again.
 func (p *pump) arm() {
 	limit := p.limit()
+	if p.plain && !p.resting && (limit == 0 || limit > restAfter) {
+		limit = restAfter
+	}
 	if limit == 0 {
 		if !p.deadline.IsZero() {
 			p.deadline = time.Time{}
@@ -158,14 +167,37 @@ func (p *pump) arm() {
 
 // timedOut tells whether the source has been silent for too long.
 func (p *pump) timedOut() error {
-	limit := p.limit()
-	if limit == 0 || time.Since(p.lastRead) < limit { // the deadline was an old one, or there is none any more
-		p.deadline = time.Time{}
-		_ = p.from().SetReadDeadline(time.Time{})
-		return nil
+	limit, silent := p.limit(), time.Since(time.Unix(0, p.lastRead.Load()))
+	half := p.s.state.half[p.dir.Back()].Load()
+	switch {
+	case half != 0:
+		silent = min(silent, time.Since(time.Unix(0, half)))
+	case p.s.e.cfg.Transparent:
+		silent = min(silent, time.Since(time.Unix(0, p.s.state.pumps[p.dir.Back()].lastRead.Load())))
 	}
-	if p.s.state.half[p.dir.Back()].Load() {
+	p.deadline = time.Time{} // an old one
+	switch {
+	case limit > 0 && silent >= limit:
+		return p.silent(half != 0, limit)
+	case p.plain && !p.resting:
+		p.resting = true
+		p.arm()
+		return errRest
+	}
+	_ = p.from().SetReadDeadline(time.Time{})
+	return nil
+}
+
+// errRest: the direction goes on waiting on another goroutine.
+var errRest = errors.New("resting")
+
+// silent is the end of a source that has been silent for too long.
+func (p *pump) silent(half bool, limit time.Duration) error {
+	switch {
+	case half:
 		return &End{Why: "half-closed", Err: fmt.Errorf("the other side has ended, and the %s says nothing more", p.source())}
+	case p.s.e.cfg.Transparent:
+		return &End{Why: "idle", Err: fmt.Errorf("nothing came for %s", limit)}
 	}
 	return &End{Why: "keepalive", Err: fmt.Errorf("nothing came from the client for %s", limit), Client: mqtt.KeepAliveTimeout}
 }

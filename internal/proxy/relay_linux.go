@@ -340,7 +340,7 @@ func (lk *link) pull(d Direction) {
 			lk.move(d, lk.loop.buf[:n])
 		}
 	case err == nil:
-		h.eof = true
+		h.eof, lk.half[d.Back()].last = true, lk.loop.now
 		lk.shut(d)
 	case err == syscall.EAGAIN || err == syscall.EINTR: //nolint:errorlint // as system calls return it
 	default:

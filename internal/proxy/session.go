@@ -44,10 +44,14 @@ type state struct {
 	ctx    context.Context //nolint:containedctx // of the connection, for emit
 	sinks  [2]sink         // by direction
 	pumps  [2]*pump
-	half   [2]atomic.Bool // the direction has ended
-	wg     sync.WaitGroup // of the pump towards the client
-	dialMu sync.Mutex
-	told   atomic.Bool // the client has had a CONNACK
+	half   [2]atomic.Int64 // when the direction has ended, in Unix ns; 0: it has not
+
+	mu      sync.Mutex
+	running int      // goroutines that move a direction
+	back    bool     // there is, or was, one towards the client
+	errs    [2]error // why they have ended
+	dialMu  sync.Mutex
+	told    atomic.Bool // the client has had a CONNACK
 
 	connect    []byte // what the broker was sent, until it has answered; nil unless it may refer to another
 	challenged bool   // the broker has sent AUTH
@@ -86,10 +90,11 @@ func (s *session) serve(ctx context.Context) {
 		cancel()
 		return
 	}
-	if err == nil {
-		err = s.pump(ctx)
+	if err != nil {
+		s.finish(endOf(err))
+		return
 	}
-	s.finish(endOf(err))
+	s.start()
 }
 
 // open does everything up to the broker's answer.
@@ -119,34 +124,64 @@ func (s *session) openTransparent(ctx context.Context) error {
 	return nil
 }
 
-// pump runs both directions on goroutines, and returns why they ended.
-func (s *session) pump(ctx context.Context) error {
+// start has both directions moved, each on a goroutine of its own, which forget the
+// session when they have ended.
+func (s *session) start() {
 	st := s.state
-	var back error
-	started := false
-	start := func() {
-		if s.connected() && !started {
-			started = true
-			st.wg.Go(func() {
-				if back = st.pumps[ToClient].run(ctx, nil); back != nil {
-					s.interrupt()
-				}
-			})
-		}
+	st.pumps[ToServer].plain = transport.Detachable(s.client)
+	st.running = 1
+	s.startBack()
+	go s.turn(ToServer)
+}
+
+// startBack starts the direction towards the client once there is a broker.
+func (s *session) startBack() {
+	st := s.state
+	if st.back || !s.connected() {
+		return
 	}
-	start()
-	err := st.pumps[ToServer].run(ctx, start)
-	if err == nil && !started { // the client has left, and no broker was asked
-		return &End{Why: "closed", Err: io.EOF}
+	st.back = true
+	st.pumps[ToClient].plain = transport.Detachable(s.server)
+	st.mu.Lock()
+	st.running++
+	st.mu.Unlock()
+	go s.turn(ToClient)
+}
+
+// turn moves a direction until it ends, or is quiet: a new goroutine waits for more
+// then.
+func (s *session) turn(d Direction) {
+	st := s.state
+	after := func() {}
+	if d == ToServer {
+		after = s.startBack
 	}
+	err := st.pumps[d].run(st.ctx, after)
+	if errors.Is(err, errRest) {
+		go func() {
+			if st.ctx.Err() == nil { // otherwise the deadline that interrupts may have been overwritten
+				st.pumps[d].from().Wait()
+			}
+			s.turn(d)
+		}()
+		return
+	}
+	st.half[d].CompareAndSwap(0, time.Now().UnixNano())
 	if err != nil {
 		s.interrupt()
 	}
-	st.wg.Wait()
-	if err == nil || errors.Is(err, errInterrupted) {
-		err = back
+	st.mu.Lock()
+	st.errs[d] = err
+	st.running--
+	last := st.running == 0
+	st.mu.Unlock()
+	if !last {
+		return
 	}
-	return err
+	if err = st.errs[ToServer]; err == nil || errors.Is(err, errInterrupted) {
+		err = st.errs[ToClient]
+	}
+	s.finish(endOf(err))
 }
 
 // connected reports whether there is a broker.

@@ -68,7 +68,7 @@ func (lk *link) splice(d Direction) {
 		}
 		return
 	case err == nil:
-		h.eof = true
+		h.eof, lk.half[d.Back()].last = true, l.now
 		lk.shut(d)
 	case err == syscall.EAGAIN || err == syscall.EINTR: //nolint:errorlint // as system calls return it
 	default:

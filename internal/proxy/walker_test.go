@@ -31,7 +31,8 @@ func seeds(f *testing.F) {
 		mqtt.Publish{Topic: []byte("a/b"), Payload: bytes.Repeat([]byte("x"), 300)},
 		mqtt.Publish{Topic: []byte("a"), QoS: 1, PacketID: 7},
 		mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "#"}}},
-		mqtt.Pingreq{}, mqtt.Disconnect{},
+		mqtt.Pingreq{},
+		mqtt.Disconnect{},
 	} {
 		all, _ = p.Append(all, mqtt.V5)
 	}
