@@ -44,6 +44,7 @@ type stream struct {
 	ended   [3]bool
 	version uint8  // of MQTT, by what was pasted before; 0: not known
 	first   string // Type of its first packet
+	turned  bool   // its sides are the other way round than the capture has them
 }
 
 // piece is what one direction has sent, in order.
@@ -91,8 +92,11 @@ func (e *Engine) Chunk(c capture.Chunk) error {
 		dir: c.Direction, time: c.Time, frames: c.Frames, bytes: c.Bytes, gap: c.Gap,
 		end: c.End, whole: c.Datagram, cut: c.Cut,
 	}
+	if s.turned {
+		e.top.dir = other(c.Direction)
+	}
 	if c.Comment != "" {
-		if err := e.note(Note{Kind: Comment, Stream: &s.Stream, Direction: c.Direction, Time: c.Time, Frames: c.Frames, Text: c.Comment}); err != nil {
+		if err := e.note(Note{Kind: Comment, Stream: &s.Stream, Direction: e.top.dir, Time: c.Time, Frames: c.Frames, Text: c.Comment}); err != nil {
 			return err
 		}
 	}
@@ -102,7 +106,7 @@ func (e *Engine) Chunk(c capture.Chunk) error {
 	if !c.End {
 		return nil
 	}
-	s.ended[c.Direction] = true
+	s.ended[e.top.dir] = true
 	if s.ended[dissect.FromClient] && s.ended[dissect.FromServer] {
 		delete(e.flows, c.Flow)
 		e.last = nil

@@ -320,3 +320,34 @@ func TestBrokenPacketsAreRead(t *testing.T) {
 		}
 	}
 }
+
+// TestSidesAreTurned: where who is the client was guessed, a CONNECT tells.
+func TestSidesAreTurned(t *testing.T) {
+	e, c := engine(t, Options{})
+	k := newTalk(t, e, 1)
+	k.flow.Joined = true
+	k.server(unhex(t, connect4))
+	k.client(unhex(t, connack4))
+	k.server(unhex(t, publish4))
+	k.end()
+	for i, want := range []dissect.Direction{dissect.FromClient, dissect.FromServer, dissect.FromClient} {
+		if p := c.packets[i]; p.Direction != want || len(p.Problems) > 0 {
+			t.Errorf("%s: direction %d, %v", p.Line, p.Direction, p.Problems)
+		}
+	}
+	if s := c.packets[0].Stream; s.Client != k.flow.Server {
+		t.Errorf("client %v", s.Client)
+	}
+}
+
+// TestPastedIsAPart: what one side has said may have begun before.
+func TestPastedIsAPart(t *testing.T) {
+	c := paste(t, Options{From: dissect.FromServer}, unhex(t, "d000"))
+	if p := c.packets[0]; p.Direction != dissect.FromServer || faults(&p) != "" {
+		t.Errorf("%s: %s", p.Line, faults(&p))
+	}
+	c = paste(t, Options{From: dissect.FromClient}, unhex(t, connect4+"c000"))
+	if len(c.packets) != 2 || faults(&c.packets[1]) != "" {
+		t.Errorf("%s", c)
+	}
+}

@@ -1,5 +1,7 @@
 package decode
 
+import "github.com/iotctl/iotctl/internal/dissect"
+
 // Pasted takes what was pasted: each by itself or, with Options.Stream, as more of one
 // stream, which ends with Close. If the first of all is a CONNECT of MQTT, the others
 // have its version.
@@ -32,7 +34,7 @@ func (e *Engine) Pasted(packets [][]byte) error {
 func (e *Engine) paste() *stream {
 	e.pastes++
 	s := &stream{Stream: Stream{Number: e.pastes}, version: e.conversation}
-	s.top = &level{s: s}
+	s.top = &level{s: s, joined: e.o.From != dissect.Unknown}
 	return s
 }
 

@@ -36,6 +36,9 @@ func (e *Engine) decide(l *level, force bool) error {
 	if l.hold != nil {
 		return e.decideVersion(l, force)
 	}
+	if l.wrong(e) {
+		e.turn(l)
+	}
 	switch w, more := l.wrapped(e); {
 	case w != nil:
 		l.state, l.wrap, l.heads = wrapped, w, [3]head{}

@@ -45,6 +45,11 @@ func httpBegins(b []byte) bool {
 	return bytes.HasPrefix(b, []byte("GET ")) || bytes.HasPrefix(b, []byte("HTTP/1."))
 }
 
+// mayBeHTTP reports whether b is too short to tell.
+func mayBeHTTP(b []byte) bool {
+	return bytes.HasPrefix([]byte("GET "), b) || bytes.HasPrefix([]byte("HTTP/1."), b)
+}
+
 // WebSocketFrame is the head of a frame. // RFC 6455 §5.2
 type WebSocketFrame struct {
 	Head    int // bytes; 0: it is cut short
@@ -154,6 +159,9 @@ func (WebSocket) Size(b []byte) int {
 		if i := bytes.Index(b, []byte("\r\n\r\n")); i >= 0 {
 			return i + 4
 		}
+		return 0
+	}
+	if mayBeHTTP(b) {
 		return 0
 	}
 	f := WebSocketHead(b)
