@@ -151,12 +151,16 @@ func newPasting(text []byte, split Split) *pasting {
 	if p.binary {
 		return p
 	}
+	plain := plainRune
+	if strings.ContainsAny(s, "\"'") {
+		plain = func(c rune) rune { return c } // they are data, or none
+	}
 	for line := range strings.Lines(strings.ReplaceAll(s, "\r\n", "\n")) {
 		line = strings.TrimRight(line, "\r\n")
 		if strings.HasPrefix(strings.TrimSpace(line), "```") {
 			line = "" // the fence around a block in a report
 		}
-		p.lines = append(p.lines, strings.Map(plainRune, line))
+		p.lines = append(p.lines, strings.Map(plain, line))
 	}
 	return p
 }

@@ -67,9 +67,10 @@ func unquoted(line string) (rest string, at int) {
 	rest = strings.TrimRight(line, " \t,;")
 	at = len(rest) - len(strings.TrimLeft(rest, " \t"))
 	rest = rest[at:]
-	for _, q := range []string{"x'", "X'", "h'", "'", "\"", "`"} {
-		if strings.HasPrefix(rest, q) && len(rest) > len(q) && rest[len(rest)-1] == q[len(q)-1] {
-			return rest[len(q) : len(rest)-1], at + len(q)
+	for _, q := range []string{"x''", "X''", "h''", "''", `""`, "``", "<>", "[]", "()", "{}"} {
+		open, end := q[:len(q)-1], q[len(q)-1]
+		if strings.HasPrefix(rest, open) && len(rest) > len(open) && rest[len(rest)-1] == end {
+			return rest[len(open) : len(rest)-1], at + len(open)
 		}
 	}
 	return rest, at

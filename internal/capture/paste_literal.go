@@ -18,10 +18,14 @@ const element = `(0[xX][0-9a-fA-F]{1,2}|-?\d{1,3}|'\\?[^']{1,3}')`
 var (
 	pythonBytes = regexp.MustCompile(`(^|[^\w"'\\])[bB][rR]?["']`)
 	goBytes     = regexp.MustCompile(`\[(\d+|\.\.\.)?\](byte|uint8)\s*[{(]`)
+	goString    = regexp.MustCompile("(byte|uint8)\\s*\\(\\s*[\"`]")
 	cEscape     = regexp.MustCompile(`"[^"]*\\(x[0-9a-fA-F]|[0-7abfnrtv\\"?e])`)
 	bareEscape  = regexp.MustCompile(`\\x[0-9a-fA-F]{2}|\\[0-7]{3}`)
 	array       = regexp.MustCompile(`[{\[(]\s*(/\*.*?\*/\s*)*` + element + `\s*,\s*(/\*.*?\*/\s*)*` + element + `\s*[,}\])]|\{\s*` + element + `\s*,?\s*\}`)
 	declared    = regexp.MustCompile(`\[\s*\d+\s*\]\s*(=|byte|uint8|u8)|\(\d+\)\s*\[`)
+	// What Go prints of a []byte.
+	spacedArray = regexp.MustCompile(`^\s*\[(\d{1,3} )*\d{1,3}\]\s*$`)
+	leadingZero = regexp.MustCompile(`\b0\d`)
 	buffer      = regexp.MustCompile(`<Buffer((?: [0-9a-f]{2})*)( \.\.\. \d+ more bytes?)?>`)
 )
 
@@ -54,7 +58,7 @@ func looksEscapes(p *pasting) string {
 }
 
 func looksArray(p *pasting) string {
-	if array.MatchString(p.all()) {
+	if array.MatchString(p.all()) || spacedArray.MatchString(p.first()) && !leadingZero.MatchString(p.first()) {
 		return "numbers between brackets"
 	}
 	return ""
@@ -69,7 +73,7 @@ func looksBuffer(p *pasting) string {
 
 // readGo reads []byte("...") and []byte{...}.
 func readGo(p *pasting) error {
-	if strings.ContainsAny(p.all(), "\"`") && !strings.Contains(p.all(), "{") {
+	if goString.MatchString(p.all()) {
 		return readLiterals(p)
 	}
 	return readArrays(p)
@@ -191,6 +195,9 @@ func (p *pasting) escape(b []byte, n, at int) (out []byte, size int, err error) 
 	case c == 'u' && len(s) >= 6 && allHex(s[2:6]):
 		v, _ := strconv.ParseUint(s[2:6], 16, 32)
 		return utf8.AppendRune(b, rune(v)), 6, nil
+	case c == 'U' && len(s) >= 10 && allHex(s[2:10]):
+		v, _ := strconv.ParseUint(s[2:10], 16, 32)
+		return utf8.AppendRune(b, rune(min(v, utf8.MaxRune+1))), 10, nil
 	case strings.IndexByte("\\\"'`?/ ", c) >= 0:
 		return append(b, c), 2, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"slices"
@@ -54,12 +55,17 @@ func TestPastedForms(t *testing.T) {
 		{"Go array of a size", "[14]byte{0x10, 0xc, 0x0, 0x4, 'M', 0x51, 0x54, 0x54, 0x4, 0x2, 0x0, 0x3c, 0x0, 0x0}", "go"},
 		{"Go string", `[]byte("\x10\f\x00\x04MQTT\x04\x02\x00<\x00\x00")`, "go"},
 		{"Go quoted", fmt.Sprintf("%q", connect), "c"},
+		{"Go printed", fmt.Sprint(connect), "array"},
+		{"Go syntax", fmt.Sprintf("%#v", connect), "go"},
+		{"iOS", "<100c0004 4d515454 0402003c 0000>", "hex"},
+		{"in brackets", "[10 0c 00 04 4d 51 54 54 04 02 00 3c 00 00]", "hex"},
 		{"Python", `b'\x10\x0c\x00\x04MQTT\x04\x02\x00<\x00\x00'`, "python"},
 		{"Python assigned", `packet = b"\x10\x0c\x00\x04" b"MQTT\x04\x02\x00<\x00\x00"  # CONNECT`, "python"},
 		{"Python array", "bytes([16, 12, 0, 4, 0x4d, 81, 84, 84, 4, 2, 0, 60, 0, 0])", "array"},
 		{"Python bytearray", `bytearray(b'\x10\x0c\x00\x04MQTT\x04\x02\x00<\x00\x00')`, "python"},
 		{"C string", "\"\\x10\\x0c\\x00\\x04MQTT\"\n\"\\x04\\x02\\0<\\0\\0\";", "c"},
 		{"Wireshark escaped", "\"\\x10\\x0c\\x00\\x04\\x4d\\x51\\x54\\x54\" \\\n\"\\x04\\x02\\x00\\x3c\\x00\\x00\"", "c"},
+		{"typographic quotes", "\u201c\\x10\\x0c\\x00\\x04MQTT\\x04\\x02\\x00<\\x00\\x00\u201d", "c"},
 		{"bare escapes", `\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00`, "escapes"},
 		{"octal escapes", `\020\014\000\004MQTT\004\002\000<\000\000`, "escapes"},
 		{"shell", `printf '\x10\x0c\x00\x04MQTT\x04\x02\x00<\x00\x00' | nc localhost 1883`, "escapes"},
@@ -207,6 +213,57 @@ func TestToolsOutput(t *testing.T) {
 				}
 				if err != nil || len(got.Packets) != 1 || !bytes.Equal(got.Packets[0], want) {
 					t.Errorf("%x\n%sdetected as %s: %x, %v", want, out, got.Form, got.Packets, err)
+				}
+			}
+		})
+	}
+}
+
+// TestRoundTrips reads packets of all kinds of bytes in forms that Go prints.
+func TestRoundTrips(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	forms := map[string]func(b []byte) string{
+		"plain":    hex.EncodeToString,
+		"spaced":   func(b []byte) string { return fmt.Sprintf("% x", b) },
+		"capitals": func(b []byte) string { return fmt.Sprintf("% X", b) },
+		"colons":   func(b []byte) string { return strings.ReplaceAll(fmt.Sprintf("% x", b), " ", ":") },
+		"0x":       func(b []byte) string { return fmt.Sprintf("% #x", b) },
+		"whole 0x": func(b []byte) string { return fmt.Sprintf("%#x", b) },
+		"pairs": func(b []byte) string {
+			var groups []string
+			for c := range slices.Chunk(b, 2) {
+				groups = append(groups, hex.EncodeToString(c))
+			}
+			return strings.Join(groups, " ")
+		},
+		"Go string":  func(b []byte) string { return fmt.Sprintf("[]byte(%q)", b) },
+		"Go slice":   func(b []byte) string { return fmt.Sprintf("%#v", b) },
+		"C array":    func(b []byte) string { return "{" + strings.ReplaceAll(fmt.Sprintf("% #x", b), " ", ", ") + "}" },
+		"C string":   func(b []byte) string { return `"` + strings.ReplaceAll(fmt.Sprintf(" % x", b), " ", `\x`) + `"` },
+		"escapes":    func(b []byte) string { return strings.ReplaceAll(fmt.Sprintf(" % x", b), " ", `\x`) },
+		"Python":     func(b []byte) string { return "b'" + strings.ReplaceAll(fmt.Sprintf(" % x", b), " ", `\x`) + "'" },
+		"hexdump -C": hex.Dump,
+		"Base64":     base64.StdEncoding.EncodeToString,
+	}
+	for name, form := range forms {
+		t.Run(name, func(t *testing.T) {
+			for round := range 500 {
+				b := make([]byte, 2+rnd.IntN(60))
+				for i := range b {
+					b[i] = byte(rnd.IntN(256))
+					if round%3 == 0 {
+						b[i] = " 0123456789abcdef|\\\"'"[rnd.IntN(21)]
+					} else if round%3 == 1 {
+						b[i] &= byte(1<<rnd.IntN(8) - 1)
+					}
+				}
+				text := form(b)
+				got, err := Paste([]byte(text), "")
+				if name == "Base64" && got.Form == "hex" && strings.Contains(got.Why, "not taken for Base64") {
+					continue
+				}
+				if err != nil || len(got.Packets) != 1 || !bytes.Equal(got.Packets[0], b) {
+					t.Fatalf("%q\nread as %s: %x, %v\nwant %x", text, got.Form, got.Packets, err, b)
 				}
 			}
 		})
