@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -95,15 +96,32 @@ func NewTap(cfg TapConfig) *Tap {
 	return t
 }
 
-// Close waits until the sink has taken everything, and returns its error.
+// ErrStuck is what Close returns for a sink that takes nothing.
+var ErrStuck = errors.New("what was to be written is taken by nobody")
+
+// stuck is how long a sink that traffic does not wait for may take for the rest.
+const stuck = 2 * time.Second
+
+// Close waits until the sink has taken everything, and returns its error. For a sink
+// that traffic does not wait for it does not wait long, either.
 func (t *Tap) Close() error {
 	t.mu.Lock()
 	t.closed = true
 	t.more.Signal()
 	t.room.Broadcast()
 	t.mu.Unlock()
-	<-t.done
-	return t.err
+	var late <-chan time.Time
+	if !t.cfg.Wait {
+		timer := time.NewTimer(stuck)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-t.done:
+		return t.err
+	case <-late:
+		return ErrStuck
+	}
 }
 
 // Lost is how many packets have been left out so far.

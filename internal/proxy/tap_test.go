@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 )
@@ -115,6 +116,23 @@ func TestTapMakesTrafficWaitIfAsked(t *testing.T) {
 	if tap.Lost() != 0 || len(s.all) != 101 {
 		t.Errorf("%d lost, %d taken", tap.Lost(), len(s.all))
 	}
+}
+
+func TestTapDoesNotWaitForASinkThatTakesNothing(t *testing.T) {
+	s := &taker{}
+	synctest.Test(t, func(t *testing.T) {
+		s.gate = make(chan struct{})
+		tap := NewTap(TapConfig{Sink: s})
+		_, stage := tapped(t, tap)
+		if err := stage.Handle(t.Context(), ping(t), pass); err != nil {
+			t.Fatal(err)
+		}
+		if err := tap.Close(); !errors.Is(err, ErrStuck) {
+			t.Error(err)
+		}
+		close(s.gate)
+		<-tap.done
+	})
 }
 
 func TestTrafficGoesOnWhenTheSinkFails(t *testing.T) {

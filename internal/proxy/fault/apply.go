@@ -347,12 +347,10 @@ func (st *stage) blackhole(l *live, d time.Duration) {
 		until = time.Now().Add(d).UnixNano()
 	}
 	st.black.Store(until)
-	if d == 0 {
-		st.begin(func() {
-			_ = l.wait(st.ctx, 0)
-			st.black.CompareAndSwap(until, 0)
-		})
-	}
+	st.begin(func() { // ends when the rule goes, too
+		_ = l.wait(st.ctx, d)
+		st.black.CompareAndSwap(until, 0)
+	})
 }
 
 // slice has what follows in the packet's direction written in pieces.

@@ -17,7 +17,8 @@ type Rule struct {
 	When   When
 
 	where *selector.Expr
-	sides sides // that where speaks of
+	sides sides // that where can match
+	types types
 }
 
 // ParseRule reads
@@ -111,7 +112,7 @@ func parts(words []word) (action, where, when []word, err *Mistake) {
 // parseWhere hands the part of text that words are to the selector.
 func (r *Rule) parseWhere(text string, words []word) *Mistake {
 	if len(words) == 0 {
-		r.sides = bothSides
+		r.sides, r.types = bothSides, allTypes
 		return nil
 	}
 	first := words[0].column
@@ -126,7 +127,7 @@ func (r *Rule) parseWhere(text string, words []word) *Mistake {
 		return mistakef(column, nearest(n, append(slices.Clone(ofConnection), ofPacket...)), "nothing in MQTT is called %q", n)
 	}
 	r.where = e
-	r.sides = sidesOf(e)
+	r.sides, r.types = reach(e)
 	return nil
 }
 

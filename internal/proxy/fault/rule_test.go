@@ -54,6 +54,35 @@ func TestEachExampleOfTheLanguageParses(t *testing.T) {
 	}
 }
 
+func TestRulesAreAskedAboutWhatTheyCanMatch(t *testing.T) {
+	for _, tt := range []struct {
+		where string
+		sides sides
+		all   bool // of the types
+	}{
+		{"c2s PUBLISH", 1, false},
+		{"s2c client=a PUBACK", 2, false},
+		{"PUBLISH", 3, false},
+		{"both", 3, true},
+		{"c2s publish", 1, true},
+		{"c2s or PUBLISH", 3, true},
+		{"not c2s", 3, true},
+		{"!c2s PUBLISH", 3, true},
+		{"(c2s PUBLISH)", 3, true},
+		{"topic = c2s", 3, true},
+		{"topic= PUBLISH", 3, true},
+		{`payload="c2s PUBLISH"`, 3, true},
+		{`payload='a\' c2s`, 1, true},
+	} {
+		r, err := ParseRule("drop @ " + tt.where)
+		if err != nil {
+			t.Errorf("%s: %v", tt.where, err)
+		} else if r.sides != tt.sides || (r.types == allTypes) != tt.all {
+			t.Errorf("%s: %b %b", tt.where, r.sides, r.types)
+		}
+	}
+}
+
 func TestMistakesOfARuleNameColumnAndRemedy(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"", "column 1: no action; such as: drop"},

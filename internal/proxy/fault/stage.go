@@ -86,7 +86,7 @@ type group struct{ passed bool }
 // Handle implements proxy.Stage.
 func (st *stage) Handle(ctx context.Context, f proxy.Frame, emit func(proxy.Frame) error) error {
 	st.packets[f.Direction].Add(1)
-	p := &passage{st: st, ctx: ctx, emit: emit, rules: *st.set.rules.Load()}
+	p := passage{st: st, ctx: ctx, emit: emit, rules: *st.set.rules.Load()}
 	st.mu.Lock()
 	topic := st.aliases[f.Direction].resolve(f, st.conn.Version)
 	f, pass, reply := st.incoming(f)
@@ -101,6 +101,17 @@ func (st *stage) Handle(ctx context.Context, f proxy.Frame, emit func(proxy.Fram
 		return nil
 	}
 	return p.run(0, f, topic)
+}
+
+// concerns tells whether one of the rules from i on can have to do with f.
+func (p *passage) concerns(i int, f *proxy.Frame) bool {
+	for _, l := range p.rules[i:] {
+		r := l.rule
+		if r.When.afterPacket != nil || r.sides.has(f.Direction) && r.types.has(f.Header.Type) {
+			return true
+		}
+	}
+	return false
 }
 
 // incoming brings the identifiers of a packet in order before rules see it.
@@ -153,14 +164,17 @@ func (p *passage) run(i int, f proxy.Frame, topic []byte) error {
 	if st.isBlack() {
 		return nil
 	}
-	v := view{conn: st.conn, frame: f, topic: topic}
+	if !p.concerns(i, &f) {
+		return p.pass(f)
+	}
+	v := &view{conn: st.conn, frame: f, topic: topic}
 	var done []*live
 	for ; i < len(p.rules); i++ {
 		l := p.rules[i]
-		if e := l.rule.When.afterPacket; e != nil && e.Match(&v) {
+		if e := l.rule.When.afterPacket; e != nil && e.Match(v) {
 			done = append(done, l)
 		}
-		m, ok := st.decide(l, &v)
+		m, ok := st.decide(l, v)
 		if !ok {
 			continue
 		}
@@ -219,7 +233,7 @@ type match struct {
 func (st *stage) decide(l *live, v *view) (match, bool) {
 	r, w := l.rule, &l.rule.When
 	switch {
-	case !r.sides.has(v.frame.Direction),
+	case !r.sides.has(v.frame.Direction), !r.types.has(v.frame.Header.Type),
 		r.where != nil && !r.where.Match(v),
 		!w.open(time.Since(st.began), r.Action.kind().lasts),
 		st.byItself(l),

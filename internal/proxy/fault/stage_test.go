@@ -373,6 +373,70 @@ func TestCorruptLengthByte(t *testing.T) {
 	w.went(proxy.ToClient, mqtt.Describe(publish(1, 1), mqtt.V311))
 }
 
+func TestCorruptByChanceWithASeedOfItsOwn(t *testing.T) {
+	// The seed of the rule counts, not that of the run.
+	spoilt := func(run uint64) (all []int) {
+		set := NewSet(Options{Seed: run, Report: func(e Event) { all = append(all, e.Number) }})
+		addRules(t, set, "corrupt field=remaining-length,+1 @ s2c PUBLISH / p=0.01 seed=7")
+		w := &wire{t: t, v: mqtt.V5}
+		w.join(set, "a")
+		for range 2000 {
+			if err := w.broker(publish(1, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return all
+	}
+	a := spoilt(1)
+	if len(a) < 5 || len(a) > 50 {
+		t.Errorf("%d of 2000", len(a))
+	}
+	if b := spoilt(2); !slices.Equal(a, b) {
+		t.Errorf("%v, %v", a, b)
+	}
+}
+
+func BenchmarkHandle(b *testing.B) {
+	for name, rules := range map[string][]string{
+		"rules=0":       nil,
+		"rules=1":       {"drop @ s2c PUBACK client=sensor-7 / nth=3"},
+		"rules=1/topic": {"drop @ c2s PUBLISH topic=none/# / nth=3"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			set := NewSet(Options{Live: true})
+			for _, text := range rules {
+				r, err := ParseRule(text)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := set.Add(r); err != nil {
+					b.Fatal(err)
+				}
+			}
+			c := &proxy.Conn{Number: 1, ClientID: "sensor-7", Version: mqtt.V311, Metrics: &proxy.Metrics{}}
+			s, err := set.Open(c)
+			if err != nil {
+				b.Fatal(err)
+			}
+			p, err := publish(0, 0).Append(nil, mqtt.V311)
+			if err != nil {
+				b.Fatal(err)
+			}
+			f, err := proxy.NewFrame(proxy.ToServer, p)
+			if err != nil {
+				b.Fatal(err)
+			}
+			emit := func(proxy.Frame) error { return nil }
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := s.Handle(b.Context(), f, emit); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func TestCorruptFields(t *testing.T) {
 	b, err := publish(7, 1).Append(nil, mqtt.V5)
 	if err != nil {

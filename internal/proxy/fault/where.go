@@ -3,6 +3,7 @@ package fault
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 	"github.com/iotctl/iotctl/internal/proxy"
@@ -16,6 +17,13 @@ const bothSides sides = 1<<proxy.ToServer | 1<<proxy.ToClient
 
 func (s sides) has(d proxy.Direction) bool { return s&(1<<d) != 0 }
 
+// types is a set of packet types.
+type types uint16
+
+const allTypes = ^types(0)
+
+func (t types) has(p mqtt.Type) bool { return t&(1<<(p&15)) != 0 }
+
 // whereMistake is an error of the selector, whose text begins at a column.
 func whereMistake(column int, err error) *Mistake {
 	m := &Mistake{Column: column, Text: err.Error()}
@@ -25,36 +33,40 @@ func whereMistake(column int, err error) *Mistake {
 	return m
 }
 
-// sidesOf is the directions that an expression can match in, as far as it says.
-func sidesOf(e *selector.Expr) sides {
-	var s sides
-	for _, d := range []proxy.Direction{proxy.ToServer, proxy.ToClient} {
-		if couldBe(e, d) {
-			s |= 1 << d
-		}
-	}
-	return s
-}
-
-// couldBe tells whether the expression leaves room for a direction: the words that
-// name one count if they stand by themselves in a row of terms.
-func couldBe(e *selector.Expr, d proxy.Direction) bool {
+// reach is the directions and types that an expression can match, as far as its words
+// say so by themselves in a row of terms.
+func reach(e *selector.Expr) (sides, types) {
 	words, err := splitWords(e.String())
 	if err != nil {
-		return true
+		return bothSides, allTypes
 	}
-	named := sides(0)
+	directions, kinds := sides(0), types(0)
 	for _, w := range words {
 		switch w.text {
 		case "c2s", "direction=c2s":
-			named |= 1 << proxy.ToServer
+			directions |= 1 << proxy.ToServer
 		case "s2c", "direction=s2c":
-			named |= 1 << proxy.ToClient
-		case "or", "||", "not":
-			return true
+			directions |= 1 << proxy.ToClient
+		case "or", "OR", "Or", "oR", "||", "not", "NOT", "!":
+			return bothSides, allTypes
+		}
+		for t := mqtt.TypeConnect; t <= mqtt.TypeAuth; t++ {
+			if w.text == t.String() {
+				kinds |= 1 << t
+			}
+		}
+		operator := strings.ContainsAny(w.text[:1], "=<>~") || strings.ContainsAny(w.text[len(w.text)-1:], "=<>~")
+		if operator || strings.ContainsAny(w.text, "()!|&") { // "topic = c2s" is about a topic
+			return bothSides, allTypes
 		}
 	}
-	return named == 0 || named == bothSides || named.has(d)
+	if directions == 0 {
+		directions = bothSides
+	}
+	if kinds == 0 {
+		kinds = allTypes
+	}
+	return directions, kinds
 }
 
 // ofConnection are the names that need no packet.

@@ -12,7 +12,7 @@ type word struct {
 }
 
 // splitWords splits at blanks that are not within quotes. Quotes begin a word or a
-// value; a backslash within takes what follows as it is.
+// value; a backslash within " takes what follows as it is.
 func splitWords(s string) ([]word, *Mistake) {
 	var words []word
 	var quote rune
@@ -25,7 +25,7 @@ func splitWords(s string) ([]word, *Mistake) {
 			escaped = false
 			continue
 		case quote != 0:
-			if r == '\\' {
+			if r == '\\' && quote == '"' {
 				escaped = true
 			} else if r == quote {
 				quote = 0
@@ -67,8 +67,9 @@ func unquote(s string) string {
 	if len(s) < 2 || s[0] != '"' && s[0] != '\'' || s[len(s)-1] != s[0] {
 		return s
 	}
+	quote := s[0]
 	s = s[1 : len(s)-1]
-	if !strings.Contains(s, `\`) {
+	if quote == '\'' || !strings.Contains(s, `\`) {
 		return s
 	}
 	var b strings.Builder
