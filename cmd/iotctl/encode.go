@@ -32,7 +32,8 @@ To change a packet, change the value of a field: one with a form (unsigned,
 varint, raw) or a mask is written anew, and the lengths that count it become
 right. Where raw is taken out, the value is used in the same way; where both are
 there and differ, the value counts. Of a field without a form raw can be changed.
-A length that is changed itself stays as it is given, right or wrong.
+A length that is changed itself stays as it is given, right or wrong. Checksums
+are not computed.
 
 Packets with hidden secrets are refused: decode them with --secrets.`,
 		Example: `  iotctl decode --json --secrets 300500016168 | iotctl encode --hex

@@ -4,16 +4,11 @@ import (
 	"bytes"
 	"encoding/hex"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -380,79 +375,6 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// hostile is a text that would do harm on a terminal or in a page.
-const hostile = "\x1b]0;owned\x07\x1b[2J\u202egnp\u2066\u200b\u0085</script><img src=x onerror=alert(1)>\"'&\n\r\t\x7f"
-
-func publishOf(payload string) []byte {
-	b := append([]byte{0x30, byte(3 + len(payload)), 0, 1, 'a'}, payload...)
-	return b
-}
-
-func TestNothingHostileReachesATerminal(t *testing.T) {
-	p := readBytes(t, "mqtt3.1.1", publishOf(hostile))[0]
-	p.Summary += hostile
-	p.Problems = append(p.Problems, dissect.Problem{Text: hostile, Rule: hostile, Advice: hostile})
-	for name, got := range shapes(p) {
-		for _, r := range got {
-			if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf)) {
-				t.Errorf("%s has %U:\n%s", name, r, got)
-				break
-			}
-		}
-	}
-}
-
-func TestNothingHostileBecomesAPartOfAPage(t *testing.T) {
-	p := readBytes(t, "mqtt3.1.1", publishOf(hostile))[0]
-	p.Summary += hostile
-	p.Problems = append(p.Problems, dissect.Problem{Text: hostile, Rule: hostile, Advice: hostile})
-	g := Page{}
-	page := string(g.End(g.Append(g.Begin(nil, hostile, hostile), p)))
-	if strings.Contains(page, "<img") || strings.Count(page, "<script") != 1 || strings.Count(page, "</script") != 1 {
-		t.Error(page)
-	}
-	for _, outside := range []string{"http://", "https://", " src=", "url(", "@import", "style=\""} {
-		if i := strings.Index(page, outside); i >= 0 && !strings.Contains(page[max(i-20, 0):i], "&lt;") {
-			t.Errorf("the page asks for %s", outside)
-		}
-	}
-}
-
-// shapes is p in every form.
-func shapes(p *decode.Packet) map[string]string {
-	l, d := List{}, Ladder{}
-	s := NewStats(Style{})
-	s.Add(p)
-	return map[string]string{
-		"hex": string(Annotated(nil, p, Style{})), "list": string(l.Append(nil, p)), "tree": string(Tree(nil, p, Style{})),
-		"ladder": string(d.Append(nil, p)), "json": string(JSON(nil, p, Style{})), "stats": string(s.Append(nil)),
-		"fields": string((&Columns{[]string{"payload", "topic", "type", "error", "summary"}, &Subject{Secrets: true}}).Append(nil, p)),
-		"diff":   string(Diff(nil, p, p, Style{})), "page": string((&Page{}).Append(nil, p)),
-	}
-}
-
-func FuzzShapes(f *testing.F) {
-	for _, s := range []string{connect5, overrun, "c000", "0304 04", "30ffffffff7f"} {
-		b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-	}
-	f.Add(publishOf(hostile))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, p := range readBytes(t, "", b) {
-			for name, got := range shapes(p) {
-				if strings.ContainsFunc(got, func(r rune) bool {
-					return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf))
-				}) {
-					t.Fatalf("%s: %q", name, got)
-				}
-			}
-		}
-	})
-}
-
 func TestTimesAreShort(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0.0 µs", 1: "0.0 µs", 950: "1.0 µs", 65300: "65.3 µs", 100_500: "101 µs", 999_400: "999 µs", time.Millisecond: "1.0 ms", 13 * time.Millisecond: "13.0 ms",
@@ -473,64 +395,5 @@ func TestTimesAreShort(t *testing.T) {
 		if got := string(appendRight(nil, n, 4)); got != want {
 			t.Errorf("%d is %q, want %q", n, got, want)
 		}
-	}
-}
-
-// hexColumn is where the bytes of a row stand.
-var hexColumn = regexp.MustCompile(`(?m)^..[ ~!] *(\d+)  ((?:[0-9a-f]{2} ?)+)`)
-
-// Every byte of every packet is shown, once, in order.
-func TestEveryByteIsShown(t *testing.T) {
-	files, err := filepath.Glob("../dissect/testdata/*.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	more, err := filepath.Glob("../dissect/testdata/*/*.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := 0
-	for _, name := range append(files, more...) {
-		as := strings.TrimSuffix(filepath.Base(name), ".txt")
-		if dir := filepath.Base(filepath.Dir(name)); dir != "testdata" {
-			as = dir
-		}
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(text)) {
-			_, digits, ok := strings.Cut(strings.TrimSpace(line), "> ")
-			if b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", "")); ok && err == nil && len(b) > 0 {
-				for _, p := range readBytes(t, as, b) {
-					seen++
-					everyByte(t, name, p)
-				}
-			}
-		}
-	}
-	if seen < 100 {
-		t.Errorf("only %d packets", seen)
-	}
-}
-
-func everyByte(t *testing.T, name string, p *decode.Packet) {
-	t.Helper()
-	shown := string(Annotated(nil, p, Style{Secrets: true}))
-	if strings.Contains(shown, " more\n") {
-		return
-	}
-	at := 0
-	for _, m := range hexColumn.FindAllStringSubmatch(shown, -1) {
-		row, err := hex.DecodeString(strings.ReplaceAll(m[2], " ", ""))
-		off, err2 := strconv.Atoi(m[1])
-		if err != nil || err2 != nil || off != at || at+len(row) > len(p.Bytes) || !bytes.Equal(row, p.Bytes[at:at+len(row)]) {
-			t.Errorf("%s: at %d:\n%s", name, at, shown)
-			return
-		}
-		at += len(row)
-	}
-	if at != len(p.Bytes) {
-		t.Errorf("%s: %d of %d bytes:\n%s", name, at, len(p.Bytes), shown)
 	}
 }
