@@ -36,7 +36,7 @@ A length that is changed itself stays as it is given, right or wrong. Checksums
 are not computed.
 
 Packets with hidden secrets are refused: decode them with --secrets.`,
-		Example: `  iotctl decode --json --secrets 300500016168 | iotctl encode --hex
+		Example: `  iotctl decode --json --secrets 300400016168 | iotctl encode --hex
   iotctl decode --json 3006000161686921 | jq -c '(.fields[] | select(.name == "topic") | .value) = "rooms/1"' | iotctl encode --hex
   iotctl decode --json --secrets session.pcapng | iotctl encode > session.bin`,
 		GroupID: groupTools,
