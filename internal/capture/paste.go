@@ -2,8 +2,10 @@ package capture
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -232,6 +234,12 @@ func isText(s string) bool {
 }
 
 func (p *pasting) all() string { return strings.Join(p.lines, "\n") }
+
+// pattern is a regular expression that is compiled when it is first needed: most runs of
+// the program need none.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 // first returns the first line that is not blank.
 func (p *pasting) first() string {

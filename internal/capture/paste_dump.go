@@ -218,13 +218,13 @@ func (st *style) goesOn(d *dumpLine, i, n int) bool {
 
 // Beginnings of dumps.
 var (
-	tcpdumpLine   = regexp.MustCompile(`^\s*0x[0-9a-f]{4,8}:\s+[0-9a-f]{2,4}(\s|$)`)
-	colonLine     = regexp.MustCompile(`^\s*[0-9a-fA-F]{4,16}:\s+[0-9a-fA-F]{2,}(\s|$)`)
-	canonicalLine = regexp.MustCompile(`^[0-9a-f]{8,}(  [0-9a-f]{2}( [0-9a-f]{2})*)+\s+\|.*\|?$`)
-	wiresharkLine = regexp.MustCompile(`^\s*[0-9a-fA-F]{4,8}\s+[0-9a-fA-F]{2}(\s|$)`)
-	hexdumpLine   = regexp.MustCompile(`^[0-9a-f]{7,8}( +[0-9a-f]{4}| [0-9]{3}| +[0-9]{5}| +[0-7]{6})(\s|$)`)
-	odLine        = regexp.MustCompile(`^[0-9a-f]{6,16} +[0-9a-f-]+(\s|$)`)
-	ruler         = regexp.MustCompile(`(?i)^\s*00 01 02 03 04 05 06 07\s+08 09 0a 0b 0c 0d 0e 0f\s*$`)
+	tcpdumpLine   = pattern(`^\s*0x[0-9a-f]{4,8}:\s+[0-9a-f]{2,4}(\s|$)`)
+	colonLine     = pattern(`^\s*[0-9a-fA-F]{4,16}:\s+[0-9a-fA-F]{2,}(\s|$)`)
+	canonicalLine = pattern(`^[0-9a-f]{8,}(  [0-9a-f]{2}( [0-9a-f]{2})*)+\s+\|.*\|?$`)
+	wiresharkLine = pattern(`^\s*[0-9a-fA-F]{4,8}\s+[0-9a-fA-F]{2}(\s|$)`)
+	hexdumpLine   = pattern(`^[0-9a-f]{7,8}( +[0-9a-f]{4}| [0-9]{3}| +[0-9]{5}| +[0-7]{6})(\s|$)`)
+	odLine        = pattern(`^[0-9a-f]{6,16} +[0-9a-f-]+(\s|$)`)
+	ruler         = pattern(`(?i)^\s*00 01 02 03 04 05 06 07\s+08 09 0a 0b 0c 0d 0e 0f\s*$`)
 )
 
 // match says that a line is of a form; those before the first of a dump may be anything,
@@ -232,7 +232,7 @@ var (
 func (p *pasting) match(form *regexp.Regexp, anywhere bool) bool {
 	if !anywhere {
 		for _, l := range p.lines {
-			if strings.TrimSpace(l) != "" && !ruler.MatchString(l) {
+			if strings.TrimSpace(l) != "" && !ruler().MatchString(l) {
 				return form.MatchString(l)
 			}
 		}
@@ -242,21 +242,21 @@ func (p *pasting) match(form *regexp.Regexp, anywhere bool) bool {
 }
 
 func looksTcpdump(p *pasting) string {
-	if p.match(tcpdumpLine, true) {
+	if p.match(tcpdumpLine(), true) {
 		return "offsets with 0x and a colon"
 	}
 	return ""
 }
 
 func looksXxd(p *pasting) string {
-	if p.match(colonLine, false) {
+	if p.match(colonLine(), false) {
 		return "offsets with a colon"
 	}
 	return ""
 }
 
 func looksHexdumpC(p *pasting) string {
-	if p.match(canonicalLine, false) {
+	if p.match(canonicalLine(), false) {
 		return "offsets, bytes, and text between bars"
 	}
 	return ""
@@ -284,7 +284,7 @@ func (p *pasting) looksOffset(form *regexp.Regexp, anywhere bool) bool {
 	if _, ok := styleOf(lines, false); !ok {
 		return false
 	}
-	if zero && len(first.offset) != len(first.words[0].text) {
+	if zero && len(first.offset) != len(first.words[0].text) && (len(first.offset) > 4 || first.words[0].gap > 1) {
 		return true
 	}
 	q := *p
@@ -293,7 +293,7 @@ func (p *pasting) looksOffset(form *regexp.Regexp, anywhere bool) bool {
 }
 
 func looksWireshark(p *pasting) string {
-	if p.looksOffset(wiresharkLine, true) && len(p.firstOffset(wiresharkLine)) == 4 {
+	if p.looksOffset(wiresharkLine(), true) && len(p.firstOffset(wiresharkLine())) == 4 {
 		return "offsets of four digits, and bytes"
 	}
 	return ""
@@ -310,7 +310,7 @@ func (p *pasting) firstOffset(form *regexp.Regexp) string {
 }
 
 func looksHexdump(p *pasting) string {
-	if p.looksOffset(hexdumpLine, false) && p.hexOffsets() {
+	if p.looksOffset(hexdumpLine(), false) && p.hexOffsets() {
 		return "offsets, and groups that are little-endian numbers"
 	}
 	return ""
@@ -330,7 +330,7 @@ func (p *pasting) hexOffsets() bool {
 }
 
 func looksOd(p *pasting) string {
-	if p.looksOffset(odLine, false) {
+	if p.looksOffset(odLine(), false) {
 		return "offsets, and groups"
 	}
 	return ""

@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -16,56 +15,56 @@ func firstRune(s string) rune {
 const element = `(0[xX][0-9a-fA-F]{1,2}|-?\d{1,3}|'\\?[^']{1,3}')`
 
 var (
-	pythonBytes = regexp.MustCompile(`(^|[^\w"'\\])[bB][rR]?["']`)
-	goBytes     = regexp.MustCompile(`\[(\d+|\.\.\.)?\](byte|uint8)\s*[{(]`)
-	goString    = regexp.MustCompile("(byte|uint8)\\s*\\(\\s*[\"`]")
-	cEscape     = regexp.MustCompile(`"[^"]*\\(x[0-9a-fA-F]|[0-7abfnrtv\\"?e])`)
-	bareEscape  = regexp.MustCompile(`\\x[0-9a-fA-F]{2}|\\[0-7]{3}`)
-	array       = regexp.MustCompile(`[{\[(]\s*(/\*.*?\*/\s*)*` + element + `\s*,\s*(/\*.*?\*/\s*)*` + element + `\s*[,}\])]|\{\s*` + element + `\s*,?\s*\}`)
-	declared    = regexp.MustCompile(`\[\s*\d+\s*\]\s*(=|byte|uint8|u8)|\(\d+\)\s*\[`)
+	pythonBytes = pattern(`(^|[^\w"'\\])[bB][rR]?["']`)
+	goBytes     = pattern(`\[(\d+|\.\.\.)?\](byte|uint8)\s*[{(]`)
+	goString    = pattern("(byte|uint8)\\s*\\(\\s*[\"`]")
+	cEscape     = pattern(`"[^"]*\\(x[0-9a-fA-F]|[0-7abfnrtv\\"?e])`)
+	bareEscape  = pattern(`\\x[0-9a-fA-F]{2}|\\[0-7]{3}`)
+	array       = pattern(`[{\[(]\s*(/\*.*?\*/\s*)*` + element + `\s*,\s*(/\*.*?\*/\s*)*` + element + `\s*[,}\])]|\{\s*` + element + `\s*,?\s*\}`)
+	declared    = pattern(`\[\s*\d+\s*\]\s*(=|byte|uint8|u8)|\(\d+\)\s*\[`)
 	// What Go prints of a []byte.
-	spacedArray = regexp.MustCompile(`^\s*\[(\d{1,3} )*\d{1,3}\]\s*$`)
-	leadingZero = regexp.MustCompile(`\b0\d`)
-	buffer      = regexp.MustCompile(`<Buffer((?: [0-9a-f]{2})*)( \.\.\. \d+ more bytes?)?>`)
+	spacedArray = pattern(`^\s*\[(\d{1,3} )*\d{1,3}\]\s*$`)
+	leadingZero = pattern(`\b0\d`)
+	buffer      = pattern(`<Buffer((?: [0-9a-f]{2})*)( \.\.\. \d+ more bytes?)?>`)
 )
 
 func looksPython(p *pasting) string {
-	if pythonBytes.MatchString(p.all()) {
+	if pythonBytes().MatchString(p.all()) {
 		return "a bytes literal"
 	}
 	return ""
 }
 
 func looksGo(p *pasting) string {
-	if goBytes.MatchString(p.all()) {
+	if goBytes().MatchString(p.all()) {
 		return "[]byte"
 	}
 	return ""
 }
 
 func looksC(p *pasting) string {
-	if cEscape.MatchString(p.all()) {
+	if cEscape().MatchString(p.all()) {
 		return "escapes between quotation marks"
 	}
 	return ""
 }
 
 func looksEscapes(p *pasting) string {
-	if bareEscape.MatchString(p.all()) {
+	if bareEscape().MatchString(p.all()) {
 		return "escapes like \\x0a"
 	}
 	return ""
 }
 
 func looksArray(p *pasting) string {
-	if array.MatchString(p.all()) || spacedArray.MatchString(p.first()) && !leadingZero.MatchString(p.first()) {
+	if array().MatchString(p.all()) || spacedArray().MatchString(p.first()) && !leadingZero().MatchString(p.first()) {
 		return "numbers between brackets"
 	}
 	return ""
 }
 
 func looksBuffer(p *pasting) string {
-	if buffer.MatchString(p.all()) {
+	if buffer().MatchString(p.all()) {
 		return "<Buffer ...>"
 	}
 	return ""
@@ -73,7 +72,7 @@ func looksBuffer(p *pasting) string {
 
 // readGo reads []byte("...") and []byte{...}.
 func readGo(p *pasting) error {
-	if goString.MatchString(p.all()) {
+	if goString().MatchString(p.all()) {
 		return readLiterals(p)
 	}
 	return readArrays(p)
@@ -82,7 +81,7 @@ func readGo(p *pasting) error {
 // readBuffers reads what Node.js prints of a Buffer.
 func readBuffers(p *pasting) error {
 	for n, line := range p.lines {
-		for _, m := range buffer.FindAllStringSubmatchIndex(line, -1) {
+		for _, m := range buffer().FindAllStringSubmatchIndex(line, -1) {
 			if m[4] >= 0 {
 				return p.fail(n, m[4], "print it with toString('hex')", "bytes were left out:%s", line[m[4]:m[5]])
 			}
@@ -269,7 +268,7 @@ func number(s string) (byte, bool) {
 // readArrays reads numbers between brackets, of C, Go, Rust, Java, JavaScript, Python and
 // JSON. The innermost brackets are a packet. Comments are skipped.
 func readArrays(p *pasting) error {
-	text := declared.ReplaceAllStringFunc(p.all(), func(s string) string {
+	text := declared().ReplaceAllStringFunc(p.all(), func(s string) string {
 		if s[0] == '(' {
 			return blank(s[:len(s)-1]) + "["
 		}

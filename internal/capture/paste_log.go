@@ -7,18 +7,18 @@ import (
 
 // Runs of bytes within other text.
 var (
-	spacedRun = regexp.MustCompile(`(?i)\b[0-9a-f]{2}(( {1,2}|[:-])[0-9a-f]{2})+\b`)
-	solidRun  = regexp.MustCompile(`(?i)\b(0x)?[0-9a-f]{8,}\b|\b0x[0-9a-f]{2,}\b`)
-	listRun   = regexp.MustCompile(`(?i)\b0x[0-9a-f]{1,2}(,? +0x[0-9a-f]{1,2})+\b`)
+	spacedRun = pattern(`(?i)\b[0-9a-f]{2}(( {1,2}|[:-])[0-9a-f]{2})+\b`)
+	solidRun  = pattern(`(?i)\b(0x)?[0-9a-f]{8,}\b|\b0x[0-9a-f]{2,}\b`)
+	listRun   = pattern(`(?i)\b0x[0-9a-f]{1,2}(,? +0x[0-9a-f]{1,2})+\b`)
 	// prose is a word that is no mistyped byte.
-	prose   = regexp.MustCompile(`(?i)(^|[^a-z0-9])(rx|tx|[a-z]*[g-z][a-z]*[a-z]{2}|[a-z]{2}[a-z]*[g-z]|[a-z][g-z][a-z])([^a-z0-9]|$)`)
-	dateRun = regexp.MustCompile(`\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d([.,]\d+)?`)
+	prose   = pattern(`(?i)(^|[^a-z0-9])(rx|tx|[a-z]*[g-z][a-z]*[a-z]{2}|[a-z]{2}[a-z]*[g-z]|[a-z][g-z][a-z])([^a-z0-9]|$)`)
+	dateRun = pattern(`\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d([.,]\d+)?`)
 )
 
 // run returns the longest run of bytes in a line, and where it is.
 func run(line string) (b []byte, from, to int) {
-	line = dateRun.ReplaceAllStringFunc(line, blank)
-	for _, re := range []*regexp.Regexp{listRun, spacedRun, solidRun} {
+	line = dateRun().ReplaceAllStringFunc(line, blank)
+	for _, re := range []*regexp.Regexp{listRun(), spacedRun(), solidRun()} {
 		for _, at := range re.FindAllStringIndex(line, -1) {
 			var found []byte
 			for _, t := range tokens(line[at[0]:at[1]], separators) {
@@ -39,7 +39,7 @@ func run(line string) (b []byte, from, to int) {
 
 func looksLog(p *pasting) string {
 	for _, line := range p.lines {
-		if b, _, _ := run(line); len(b) >= 2 && prose.MatchString(line) {
+		if b, _, _ := run(line); len(b) >= 2 && prose().MatchString(line) {
 			return "text with bytes in it"
 		}
 	}

@@ -1,18 +1,17 @@
 package capture
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 )
 
 // odcLine is a line of od -c and hexdump -c: cells of four columns with a character, an
 // escape, or three octal digits.
-var odcLine = regexp.MustCompile(`^[0-9a-f]{7}(( {3}[ -~])|( {2}\\[0abfnrtv])|( [0-7]{3}))+ *$`)
+var odcLine = pattern(`^[0-9a-f]{7}(( {3}[ -~])|( {2}\\[0abfnrtv])|( [0-7]{3}))+ *$`)
 
 func looksOdC(p *pasting) string {
 	line := p.first()
-	if !odcLine.MatchString(line) {
+	if !odcLine().MatchString(line) {
 		return ""
 	}
 	cells := line[7:]

@@ -16,7 +16,7 @@ func (p *pasting) splitAll(colon bool) ([]dumpLine, error) {
 	var lines []dumpLine
 	other := -1 // a line that is of no dump
 	for n, text := range p.lines {
-		if strings.TrimSpace(text) == "" || ruler.MatchString(text) {
+		if strings.TrimSpace(text) == "" || ruler().MatchString(text) {
 			continue
 		}
 		d, ok := splitDump(n, text, colon)
