@@ -121,6 +121,10 @@ the operating system, or those of --to-ca.
 Brokers see the proxy's address. --send-proxy tells them the client's, by a PROXY
 header, which they must expect; --proxies takes such headers from proxies in front.
 
+--show prints a line for each packet, --capture is for Wireshark, and --record for
+iotctl proxy replay and diff. --fault breaks packets on purpose: see iotctl help
+faults.
+
 Everything else is in a configuration file: see iotctl help proxy-config.
 
 SIGHUP reads the certificates again. SIGTERM and SIGINT close the listeners, and
@@ -132,6 +136,7 @@ publishes their wills.`,
   iotctl proxy --listen ws://127.0.0.1:8083/mqtt --to mqtts://broker.example:8883
   iotctl proxy --listen mqtt://0.0.0.0:1883 --to mqtt://10.0.0.1,mqtt://10.0.0.2 --health connect
   iotctl proxy --listen tcp://127.0.0.1:5000 --to tcp://127.0.0.1:6000 --transparent
+  iotctl proxy --listen mqtt://127.0.0.1:1884 --to mqtt://127.0.0.1:1883 --show --fault 'drop @ s2c PUBACK / nth=3'
   iotctl proxy -c proxy.yaml --test-config`,
 		Args:    noArgs,
 		GroupID: groupRun,

@@ -15,9 +15,9 @@
 //
 // # Who may ask
 //
-// Pages in a browser may not: requests with an Origin, or whose Host is not the one
-// that the server listens at, are refused, and so are bodies that do not say that they
-// are JSON. On addresses that are not loopback every request needs the token.
+// Pages in a browser may not: requests with an Origin are refused, those whose Host is
+// not what the server listens at, where there is no token, and bodies that do not say
+// that they are JSON. On addresses that are not loopback every request needs the token.
 package control
 
 import (
@@ -146,7 +146,7 @@ func guard(next http.Handler, token string, at net.Addr) http.Handler {
 		switch {
 		case r.Header.Get("Origin") != "", site != "" && site != "none":
 			refuse(w, http.StatusForbidden, "pages of browsers may not ask", "")
-		case !ours(r.Host, at):
+		case token == "" && !ours(r.Host, at): // a page has no token
 			refuse(w, http.StatusForbidden, fmt.Sprintf("%q is not the address of this server", r.Host), "ask http://"+at.String())
 		case token != "" && (!ok || subtle.ConstantTimeCompare(got[:], want[:]) != 1):
 			refuse(w, http.StatusUnauthorized, "no token, or another one", "Authorization: Bearer TOKEN")

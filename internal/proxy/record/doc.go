@@ -11,7 +11,7 @@
 //
 //	{"t":0.001,"c":1,"open":{"client":"ana","version":4,"user":"ana","from":"127.0.0.1:52658"}}
 //	{"t":0.001,"c":1,"d":"c2s","type":"CONNECT","packet":"100f00044d5154540402003c0003616e61","hidden":true}
-//	{"t":0.052,"c":1,"note":"fault acks: drop s2c PUBACK, match 1: not passed on"}
+//	{"t":0.052,"c":1,"note":"fault acks: drop s2c PUBACK, match 1: not passed on","rule":"acks"}
 //	{"t":1.000,"c":1,"end":"client"}
 //
 // packet is what the client has sent or got, in hex. hidden says that passwords and

@@ -67,6 +67,7 @@ type line struct {
 	Packet string  `json:"packet,omitempty"`
 	Hidden bool    `json:"hidden,omitempty"`
 	Note   string  `json:"note,omitempty"`
+	Rule   string  `json:"rule,omitempty"` // of a note: that of the fault
 	End    *string `json:"end,omitempty"`
 }
 
@@ -105,7 +106,7 @@ func (w *Writer) Take(s *proxy.Seen) error {
 	case proxy.SeenPacket:
 		return w.packet(l, s.Direction, s.Bytes, s.Conn.Version)
 	case proxy.SeenNote:
-		l.Note = s.Text
+		l.Note, l.Rule = s.Text, s.Rule
 	case proxy.SeenEnded:
 		l.End = &s.Text
 	}
