@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/iotctl/iotctl/internal/codec/coap"
 )
@@ -31,22 +32,24 @@ type draftOption struct {
 
 // draftNames are the options of drafts 3 to 11, then of 12: name, smallest and
 // largest value, and whether it is text.
-var draftNames = [2]map[int]draftDefinition{
-	{
-		1: {"Content-Type", 0, 2, false}, 2: {"Max-Age", 0, 4, false}, 3: {"Proxy-Uri", 1, 270, true}, 4: {"ETag", 1, 8, false},
-		5: {"Uri-Host", 1, 270, true}, 6: {"Location-Path", 0, 270, true}, 7: {"Uri-Port", 0, 2, false}, 8: {"Location-Query", 0, 270, true},
-		9: {"Uri-Path", 0, 270, true}, 10: {"Observe", 0, 3, false}, 11: {"Token", 1, 8, false}, 12: {"Accept", 0, 2, false},
-		13: {"If-Match", 0, 8, false}, 15: {"Uri-Query", 0, 270, true}, 17: {"Block2", 0, 3, false}, 19: {"Block1", 0, 3, false},
-		21: {"If-None-Match", 0, 0, false},
-	},
-	{
-		1: {"If-Match", 0, 8, false}, 3: {"Uri-Host", 1, 255, true}, 4: {"ETag", 1, 8, false}, 5: {"If-None-Match", 0, 0, false},
-		6: {"Observe", 0, 3, false}, 7: {"Uri-Port", 0, 2, false}, 8: {"Location-Path", 0, 255, true}, 11: {"Uri-Path", 0, 255, true},
-		12: {"Content-Format", 0, 2, false}, 14: {"Max-Age", 0, 4, false}, 15: {"Uri-Query", 0, 255, true}, 16: {"Accept", 0, 2, false},
-		19: {"Token", 1, 8, false}, 20: {"Location-Query", 0, 255, true}, 23: {"Block2", 0, 3, false}, 27: {"Block1", 0, 3, false},
-		35: {"Proxy-Uri", 1, 1034, true},
-	},
-}
+var draftNames = sync.OnceValue(func() [2]map[int]draftDefinition {
+	return [2]map[int]draftDefinition{
+		{
+			1: {"Content-Type", 0, 2, false}, 2: {"Max-Age", 0, 4, false}, 3: {"Proxy-Uri", 1, 270, true}, 4: {"ETag", 1, 8, false},
+			5: {"Uri-Host", 1, 270, true}, 6: {"Location-Path", 0, 270, true}, 7: {"Uri-Port", 0, 2, false}, 8: {"Location-Query", 0, 270, true},
+			9: {"Uri-Path", 0, 270, true}, 10: {"Observe", 0, 3, false}, 11: {"Token", 1, 8, false}, 12: {"Accept", 0, 2, false},
+			13: {"If-Match", 0, 8, false}, 15: {"Uri-Query", 0, 270, true}, 17: {"Block2", 0, 3, false}, 19: {"Block1", 0, 3, false},
+			21: {"If-None-Match", 0, 0, false},
+		},
+		{
+			1: {"If-Match", 0, 8, false}, 3: {"Uri-Host", 1, 255, true}, 4: {"ETag", 1, 8, false}, 5: {"If-None-Match", 0, 0, false},
+			6: {"Observe", 0, 3, false}, 7: {"Uri-Port", 0, 2, false}, 8: {"Location-Path", 0, 255, true}, 11: {"Uri-Path", 0, 255, true},
+			12: {"Content-Format", 0, 2, false}, 14: {"Max-Age", 0, 4, false}, 15: {"Uri-Query", 0, 255, true}, 16: {"Accept", 0, 2, false},
+			19: {"Token", 1, 8, false}, 20: {"Location-Query", 0, 255, true}, 23: {"Block2", 0, 3, false}, 27: {"Block1", 0, 3, false},
+			35: {"Proxy-Uri", 1, 1034, true},
+		},
+	}
+})
 
 type draftDefinition struct {
 	name     string
@@ -76,9 +79,9 @@ const draftEnd = 0xf0
 
 // read takes the options.
 func (d *draftReading) read(b []byte) bool {
-	names := draftNames[0]
+	names := draftNames()[0]
 	if d.newer {
-		names = draftNames[1]
+		names = draftNames()[1]
 	}
 	d.options, d.path, d.token, d.count = nil, "", "", int(b[0]&15)
 	at, number, text := coap.HeaderBytes, 0, false

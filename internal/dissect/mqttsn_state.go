@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/iotctl/iotctl/internal/codec/mqttsn"
 )
@@ -38,49 +39,51 @@ type snTopicKey struct {
 }
 
 // snAnswers are the types that each type answers, the likelier first.
-var snAnswers = map[mqttsn.Type][]mqttsn.Type{
-	mqttsn.TypeRegack:        {mqttsn.TypeRegister},
-	mqttsn.TypePuback:        {mqttsn.TypePublish},
-	mqttsn.TypePubrec:        {mqttsn.TypePublish},
-	mqttsn.TypePubrel:        {mqttsn.TypePubrec},
-	mqttsn.TypePubcomp:       {mqttsn.TypePubrel},
-	mqttsn.TypeSuback:        {mqttsn.TypeSubscribe},
-	mqttsn.TypeUnsuback:      {mqttsn.TypeUnsubscribe},
-	mqttsn.TypeConnack:       {mqttsn.TypeWillMsg, mqttsn.TypeWillTopic, mqttsn.TypeConnect},
-	mqttsn.TypeWillTopicReq:  {mqttsn.TypeConnect},
-	mqttsn.TypeWillTopic:     {mqttsn.TypeWillTopicReq},
-	mqttsn.TypeWillMsgReq:    {mqttsn.TypeWillTopic},
-	mqttsn.TypeWillMsg:       {mqttsn.TypeWillMsgReq},
-	mqttsn.TypeWillTopicResp: {mqttsn.TypeWillTopicUpd},
-	mqttsn.TypeWillMsgResp:   {mqttsn.TypeWillMsgUpd},
-	mqttsn.TypePingresp:      {mqttsn.TypePingreq},
-	mqttsn.TypeDisconnect:    {mqttsn.TypeDisconnect},
-	mqttsn.TypeGWInfo:        {mqttsn.TypeSearchGW},
+var snAnswers = sync.OnceValue(func() map[mqttsn.Type][]mqttsn.Type {
+	return map[mqttsn.Type][]mqttsn.Type{
+		mqttsn.TypeRegack:        {mqttsn.TypeRegister},
+		mqttsn.TypePuback:        {mqttsn.TypePublish},
+		mqttsn.TypePubrec:        {mqttsn.TypePublish},
+		mqttsn.TypePubrel:        {mqttsn.TypePubrec},
+		mqttsn.TypePubcomp:       {mqttsn.TypePubrel},
+		mqttsn.TypeSuback:        {mqttsn.TypeSubscribe},
+		mqttsn.TypeUnsuback:      {mqttsn.TypeUnsubscribe},
+		mqttsn.TypeConnack:       {mqttsn.TypeWillMsg, mqttsn.TypeWillTopic, mqttsn.TypeConnect},
+		mqttsn.TypeWillTopicReq:  {mqttsn.TypeConnect},
+		mqttsn.TypeWillTopic:     {mqttsn.TypeWillTopicReq},
+		mqttsn.TypeWillMsgReq:    {mqttsn.TypeWillTopic},
+		mqttsn.TypeWillMsg:       {mqttsn.TypeWillMsgReq},
+		mqttsn.TypeWillTopicResp: {mqttsn.TypeWillTopicUpd},
+		mqttsn.TypeWillMsgResp:   {mqttsn.TypeWillMsgUpd},
+		mqttsn.TypePingresp:      {mqttsn.TypePingreq},
+		mqttsn.TypeDisconnect:    {mqttsn.TypeDisconnect},
+		mqttsn.TypeGWInfo:        {mqttsn.TypeSearchGW},
 
-	mqttsn.TypeConnackV2:    {mqttsn.TypeConnectV2},
-	mqttsn.TypePubackV2:     {mqttsn.TypePublishV2},
-	mqttsn.TypePubrecV2:     {mqttsn.TypePublishV2},
-	mqttsn.TypePubrelV2:     {mqttsn.TypePubrecV2},
-	mqttsn.TypePubcompV2:    {mqttsn.TypePubrelV2},
-	mqttsn.TypeSubackV2:     {mqttsn.TypeSubscribeV2},
-	mqttsn.TypeUnsubackV2:   {mqttsn.TypeUnsubscribeV2},
-	mqttsn.TypeRegackV2:     {mqttsn.TypeRegisterV2},
-	mqttsn.TypePingrespV2:   {mqttsn.TypePingreqV2},
-	mqttsn.TypeDisconnectV2: {mqttsn.TypeDisconnectV2},
-	mqttsn.TypeSleeprespV2:  {mqttsn.TypeSleepreqV2},
-	mqttsn.TypeGWInfoV2:     {mqttsn.TypeSearchGWV2},
-}
+		mqttsn.TypeConnackV2:    {mqttsn.TypeConnectV2},
+		mqttsn.TypePubackV2:     {mqttsn.TypePublishV2},
+		mqttsn.TypePubrecV2:     {mqttsn.TypePublishV2},
+		mqttsn.TypePubrelV2:     {mqttsn.TypePubrecV2},
+		mqttsn.TypePubcompV2:    {mqttsn.TypePubrelV2},
+		mqttsn.TypeSubackV2:     {mqttsn.TypeSubscribeV2},
+		mqttsn.TypeUnsubackV2:   {mqttsn.TypeUnsubscribeV2},
+		mqttsn.TypeRegackV2:     {mqttsn.TypeRegisterV2},
+		mqttsn.TypePingrespV2:   {mqttsn.TypePingreqV2},
+		mqttsn.TypeDisconnectV2: {mqttsn.TypeDisconnectV2},
+		mqttsn.TypeSleeprespV2:  {mqttsn.TypeSleepreqV2},
+		mqttsn.TypeGWInfoV2:     {mqttsn.TypeSearchGWV2},
+	}
+})
 
 // snAsks are the types that wait for an answer.
-var snAsks = func() map[mqttsn.Type]bool {
+var snAsks = sync.OnceValue(func() map[mqttsn.Type]bool {
 	all := make(map[mqttsn.Type]bool)
-	for _, list := range snAnswers {
+	for _, list := range snAnswers() {
 		for _, t := range list {
 			all[t] = true
 		}
 	}
 	return all
-}()
+})
 
 // relate compares the message with those before it, of the same node.
 func (w *snWalk) relate(t mqttsn.Type, m mqttsn.Message) {
@@ -90,7 +93,7 @@ func (w *snWalk) relate(t mqttsn.Type, m mqttsn.Message) {
 	s := sharedOf(w.st, func() *snState { return new(snState) })
 	id := w.messageID()
 	var before *snOpen
-	for _, asks := range snAnswers[t] {
+	for _, asks := range snAnswers()[t] {
 		key := snKey{w.st.direction().peer(), w.node, asks, id}
 		if o, ok := s.open.get(key); ok && o != nil {
 			before = o
@@ -101,7 +104,7 @@ func (w *snWalk) relate(t mqttsn.Type, m mqttsn.Message) {
 	}
 	topic := w.learn(s, m, before)
 	qos0 := (t == mqttsn.TypePublish || t == mqttsn.TypePublishV2) && id == 0
-	if snAsks[t] && !qos0 && (before == nil || t != mqttsn.TypeDisconnect && t != mqttsn.TypeDisconnectV2) {
+	if snAsks()[t] && !qos0 && (before == nil || t != mqttsn.TypeDisconnect && t != mqttsn.TypeDisconnectV2) {
 		s.open.put(snKey{w.st.direction(), w.node, t, id}, &snOpen{askedBy(w.st), topic})
 	}
 }

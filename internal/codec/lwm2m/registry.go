@@ -16,14 +16,14 @@ type Resource struct {
 
 // LookupObject returns the object with an identifier.
 func LookupObject(id uint16) (o Object, ok bool) {
-	o, ok = objects[id]
+	o, ok = objects()[id]
 	return o, ok
 }
 
 // LookupResource returns a resource of an object. Those that many objects share
 // are the same in all of them.
 func LookupResource(object, id uint16) (r Resource, ok bool) {
-	if r, ok = objects[object].resources[id]; ok {
+	if r, ok = objects()[object].resources[id]; ok {
 		return r, true
 	}
 	return LookupReusable(id)
@@ -32,6 +32,6 @@ func LookupResource(object, id uint16) (r Resource, ok bool) {
 // LookupReusable returns a resource that means the same in each object, whose
 // identifier is 2048 or above.
 func LookupReusable(id uint16) (r Resource, ok bool) {
-	r, ok = reusable[id]
+	r, ok = reusable()[id]
 	return r, ok
 }
