@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // recorded runs f through a proxy in front of a broker, and returns what was recorded.
-func recorded(t *testing.T, secrets bool, f func(url string)) *Recording {
+func recorded(t *testing.T, secrets bool, f func(t *testing.T, url string)) *Recording {
 	t.Helper()
 	var file bytes.Buffer
 	w, err := NewWriter(&file, "test", time.Now(), secrets)
@@ -33,7 +33,7 @@ func recorded(t *testing.T, secrets bool, f func(url string)) *Recording {
 	tap := proxy.NewTap(proxy.TapConfig{Sink: w, Wait: true})
 	t.Run("recording", func(t *testing.T) {
 		e := proxytest.Start(t, proxytest.Broker(t), func(c *proxy.Config) { c.Stages = []proxy.Factory{tap} })
-		f(proxytest.URL(e))
+		f(t, proxytest.URL(e))
 	})
 	if err := tap.Close(); err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func fast(url string) Options {
 func TestReplayAgainstAnotherBrokerIsTheSame(t *testing.T) {
 	for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
 		t.Run(v.String(), func(t *testing.T) {
-			rec := recorded(t, false, func(url string) { talk(t, url, v) })
+			rec := recorded(t, false, func(t *testing.T, url string) { talk(t, url, v) })
 			if len(rec.Sessions) != 2 || len(rec.Sessions[0].Packets) < 10 || rec.Sessions[0].ClientID != "subscriber" || rec.Sessions[0].End == "" {
 				t.Fatalf("%+v", rec)
 			}
@@ -125,7 +125,7 @@ func TestReplayAgainstAnotherBrokerIsTheSame(t *testing.T) {
 }
 
 func TestReplayWithCopiesAndLoops(t *testing.T) {
-	rec := recorded(t, false, func(url string) { talk(t, url, mqtt.V5) })
+	rec := recorded(t, false, func(t *testing.T, url string) { talk(t, url, mqtt.V5) })
 	o := fast(proxytest.Broker(t))
 	o.Copies, o.Loops, o.ClientID = 3, 2, "load-{n}-{client}-{loop}"
 	res, err := Play(t.Context(), rec, o)
@@ -147,7 +147,7 @@ func TestReplayWithCopiesAndLoops(t *testing.T) {
 }
 
 func TestReplayAtRecordedSpeedTakesItsTime(t *testing.T) {
-	rec := recorded(t, false, func(url string) { talk(t, url, mqtt.V5) })
+	rec := recorded(t, false, func(t *testing.T, url string) { talk(t, url, mqtt.V5) })
 	for _, s := range rec.Sessions { // as if it had taken a second
 		s.Began *= 0
 		for i := range s.Packets {
@@ -207,7 +207,7 @@ func answering(t *testing.T, v mqtt.Version, reply func(p mqtt.Packet) []mqtt.Pa
 }
 
 func TestDiffNamesWhatDiffers(t *testing.T) {
-	rec := recorded(t, false, func(url string) {
+	rec := recorded(t, false, func(t *testing.T, url string) {
 		c := proxytest.Connect(t, url, mqtt.V5, "c")
 		for id := range uint16(3) {
 			c.Send(mqtt.Publish{Topic: []byte("t"), QoS: 1, PacketID: id + 1, Payload: []byte{byte('a' + id)}})
@@ -262,7 +262,7 @@ func TestDiffNamesWhatDiffers(t *testing.T) {
 
 func TestAnswersThatWereLostThenAreExtraNow(t *testing.T) {
 	// The recording was made while a fault had taken the PUBACK.
-	rec := recorded(t, false, func(url string) {
+	rec := recorded(t, false, func(t *testing.T, url string) {
 		c := proxytest.Connect(t, url, mqtt.V311, "c")
 		c.Send(mqtt.Publish{Topic: []byte("t"), QoS: 1, PacketID: 1, Payload: []byte("x")})
 		c.Next()
@@ -284,7 +284,7 @@ func TestAnswersThatWereLostThenAreExtraNow(t *testing.T) {
 func TestPacketIdentifiersAreMapped(t *testing.T) {
 	// The broker of now gives other identifiers than the recorded one, and delivers in
 	// another order: acknowledgements go by what the messages say.
-	rec := recorded(t, false, func(url string) {
+	rec := recorded(t, false, func(t *testing.T, url string) {
 		c := proxytest.Connect(t, url, mqtt.V311, "c")
 		c.Send(mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "t/#", QoS: 1}}})
 		c.Next()
@@ -331,7 +331,7 @@ func TestPacketIdentifiersAreMapped(t *testing.T) {
 }
 
 func TestReplayAsTheBroker(t *testing.T) {
-	rec := recorded(t, false, func(url string) { talk(t, url, mqtt.V5) })
+	rec := recorded(t, false, func(t *testing.T, url string) { talk(t, url, mqtt.V5) })
 	b, err := NewBroker(rec, Options{Speed: math.Inf(1), Patience: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
@@ -374,7 +374,7 @@ func TestReplayAsTheBroker(t *testing.T) {
 
 func TestSecretsAreLeftOutUnlessAskedFor(t *testing.T) {
 	for _, secrets := range []bool{false, true} {
-		rec := recorded(t, secrets, func(url string) {
+		rec := recorded(t, secrets, func(t *testing.T, url string) {
 			c := proxytest.Dial(t, url, mqtt.V5)
 			c.Send(mqtt.Connect{ClientID: "c", HasUsername: true, Username: "u", HasPassword: true, Password: []byte("hunter2")})
 			c.Next()
@@ -385,7 +385,7 @@ func TestSecretsAreLeftOutUnlessAskedFor(t *testing.T) {
 		}
 	}
 	// The replay puts one in.
-	rec := recorded(t, false, func(url string) {
+	rec := recorded(t, false, func(t *testing.T, url string) {
 		c := proxytest.Dial(t, url, mqtt.V311)
 		c.Send(mqtt.Connect{ClientID: "c", CleanStart: true, HasUsername: true, Username: "u", HasPassword: true, Password: []byte("hunter2")})
 		c.Next()
