@@ -109,6 +109,7 @@ type decoding struct {
 	e    *decode.Engine
 	keys *capture.KeyLog
 	from dissect.Direction
+	file bool // the input is one, which never waits
 
 	dissectors []dissect.Dissector
 }
@@ -195,7 +196,7 @@ func (d *decoding) input(ctx context.Context, in decodeInput) error {
 		defer f.Close()
 		r = f
 	}
-	if !regular(r) {
+	if d.file = regular(r); !d.file {
 		live := newLiveReader(ctx, r, d.idle)
 		defer live.stop()
 		r = live
@@ -276,8 +277,9 @@ func (d *decoding) capture(name string, r io.Reader) error {
 
 // chunks reads c. begun is called when its first frame has been.
 func (d *decoding) chunks(c *capture.Reader, begun func()) error {
+	next := c.Next
 	for first := true; ; first = false {
-		chunk, err := c.Next()
+		chunk, err := next()
 		if first {
 			begun()
 		}
@@ -289,6 +291,11 @@ func (d *decoding) chunks(c *capture.Reader, begun func()) error {
 		}
 		if err := d.e.Chunk(chunk); err != nil {
 			return err
+		}
+		if first && d.file {
+			ahead := decode.ReadAhead(c.Next)
+			defer ahead.Close()
+			next = ahead.Next
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // Labels of NSS key logs: RFC 9850.
@@ -28,8 +29,10 @@ var labels = []string{
 const maxSecret = 64
 
 // KeyLog is a set of TLS secrets, in the form that browsers, and programs that heed
-// SSLKEYLOGFILE, write. The zero value is empty.
+// SSLKEYLOGFILE, write. The zero value is empty. Secrets may be added while others are
+// looked up.
 type KeyLog struct {
+	mu      sync.Mutex // secrets
 	secrets map[secretKey][]byte
 	held    int // bytes that all connections keep until their secrets are here
 }
@@ -63,7 +66,11 @@ func (k *KeyLog) Add(text []byte) {
 }
 
 // Len is how many secrets there are.
-func (k *KeyLog) Len() int { return len(k.secrets) }
+func (k *KeyLog) Len() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.secrets)
+}
 
 func (k *KeyLog) line(line []byte) error {
 	line = bytes.TrimSpace(line)
@@ -92,6 +99,8 @@ func (k *KeyLog) line(line []byte) error {
 	if err != nil || len(b) < 32 || len(secret) > 2*maxSecret {
 		return fmt.Errorf("%s: the secret has not 64 to %d hexadecimal digits", known, 2*maxSecret)
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.secrets == nil {
 		k.secrets = make(map[secretKey][]byte)
 	}
@@ -101,5 +110,7 @@ func (k *KeyLog) line(line []byte) error {
 
 // secret returns a secret, nil if it is not there.
 func (k *KeyLog) secret(label string, random [32]byte) []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	return k.secrets[secretKey{label, random}]
 }

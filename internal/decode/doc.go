@@ -11,7 +11,8 @@
 //
 // # Goroutines
 //
-// None: an [Engine] belongs to who calls it.
+// One, that of an [Ahead], until its Close. An [Engine] has none, and belongs to who
+// calls it.
 //
 // # Left out
 //
