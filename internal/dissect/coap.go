@@ -307,7 +307,7 @@ func (w *coapWalk) streamHeader() bool {
 	})
 	h, _, _ := coap.FrameTCP(b, &coap.Mode{ExtendedTokens: true})
 	if h.LengthBytes > 0 {
-		if _, ok := w.number("extended length", Length, h.LengthBytes, ""); !ok {
+		if _, ok := w.number(extendedLength, Length, h.LengthBytes, ""); !ok {
 			return false
 		}
 		if h.Length > 0 {
@@ -317,13 +317,32 @@ func (w *coapWalk) streamHeader() bool {
 	return w.codeField()
 }
 
+// extendedLength is the name of what follows the first byte over TCP.
+const extendedLength = "extended length"
+
+// minLength is what an extended length over TCP is added to. RFC 8323 §3.2
+func minLength(nibble byte) int {
+	switch nibble {
+	case 13:
+		return 13
+	case 14:
+		return 269
+	}
+	return 65805
+}
+
 // counted notes what the length over TCP counts: what is there from off on.
 func (w *coapWalk) counted(off int) {
 	if w.d.Over != OverTCP {
 		return
 	}
-	if f := &w.fields[0].Kids[0]; f.Value == uint64(len(w.b)-off) {
-		f.Of = Span{off, len(w.b) - off}
+	all := Span{off, max(len(w.b)-off, 0)}
+	if f := &w.fields[0].Kids[0]; w.b[0]>>4 < 13 && f.Value == uint64(all.Len) {
+		f.Of = all
+	}
+	if f := &w.fields[1]; f.Name == extendedLength && f.Value == uint64(all.Len-minLength(w.b[0]>>4)) {
+		f.Value, f.Form, f.Of = uint64(all.Len), Opaque, all
+		f.Note = fmt.Sprintf("bytes of options and payload, %d of them by the first byte", minLength(w.b[0]>>4))
 	}
 }
 
@@ -350,7 +369,9 @@ func (w *coapWalk) token(tkl int, extended bool) bool {
 	if !w.room("token", size) {
 		return false
 	}
-	if tkl <= coap.MaxToken {
+	if f := w.last(); tkl > coap.MaxToken {
+		f.Value, f.Form, f.Of = uint64(size), Opaque, Span{w.at, size}
+	} else {
 		kids := w.fields[0].Kids
 		kids[len(kids)-1].Of = Span{w.at, size}
 	}

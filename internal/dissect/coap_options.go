@@ -87,6 +87,8 @@ func (w *coapWalk) optionHeader(o coap.Option, prev coap.Number) {
 	}
 	if first&15 < 13 {
 		size.Of = value
+	} else {
+		f.Of = value
 	}
 	f.Kids = append(f.Kids, size)
 	extend("extended delta", Number, first>>4)
