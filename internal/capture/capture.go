@@ -9,7 +9,8 @@
 // been read, never by a length that the input only claims. A [Reader] returns what a
 // packet completes before it asks for the next one, and does not read ahead of what is
 // there. It allocates for a new flow, but not for a packet. Nothing here starts a
-// goroutine, and a value of any type here belongs to one goroutine at a time.
+// goroutine, and a value of any type here belongs to one goroutine at a time; a [KeyLog]
+// may be shared by one that reads a capture and one that decrypts.
 //
 // # Left out
 //
