@@ -25,8 +25,8 @@ func TestEveryLine(t *testing.T) {
 	want := []string{
 		`1\d\d\d packets in \d+ frames, \d+\.\d MB`,
 		`iotctl decode +\S+ +\d+\.\d\d s, CPU .*`,
-		`tshark, fields +\S+ +\d+\.\d\d s, CPU .* times as fast.*`,
-		`tshark, summary +\d+\.\d\d s, CPU .* times as fast.*`,
+		`tshark, lines +\S+ +\d+\.\d\d s, CPU .* times as fast.*`,
+		`tshark, fields +\d+\.\d\d s, CPU .* times as fast.*`,
 	}
 	if len(lines) != len(want) {
 		t.Fatalf("%d lines:\n%s", len(lines), out.String())

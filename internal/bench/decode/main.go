@@ -8,10 +8,10 @@
 // output to nowhere; the best time of each counts. CPU is what the process has used,
 // user and system, on all cores.
 //
-// tshark reads it twice. "fields" has it print what a line of ours says: time, stream,
-// ports, type, QoS, packet identifier, topic and payload; the bar is about that.
-// "summary" is its shortest way, a line for each frame with type, topic and identifier,
-// for which it does not look at the rest; it has no bar.
+// tshark reads it twice. "lines" is its usual output, a line for each frame with type,
+// topic and packet identifier, for which it looks at little else; the bar is about that.
+// "fields" has it print what a line of ours says: time, stream, ports, type, QoS, packet
+// identifier, topic and payload.
 //
 // It ends with an error when a bar was missed.
 package main
@@ -62,7 +62,7 @@ type options struct {
 // Bars.
 const (
 	leastPackets = 1e6 // per second of CPU
-	leastRatio   = 20  // of tshark's time, for the same fields, to ours
+	leastRatio   = 20  // of tshark's time for lines to ours
 )
 
 var errMissed = errors.New("a bar was missed")
@@ -90,12 +90,12 @@ func (o options) measure(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "%d packets in %d frames, %.1f MB\n", packets, frames, float64(info.Size())/1e6)
-	ours, fields, summary := spent{wall: math.MaxInt64}, spent{wall: math.MaxInt64}, spent{wall: math.MaxInt64}
+	ours, fields, lines := spent{wall: math.MaxInt64}, spent{wall: math.MaxInt64}, spent{wall: math.MaxInt64}
 	for range max(o.runs, 1) {
 		if err := ours.run(ctx, o.iotctl, "decode", "--list", file); err != nil {
 			return err
 		}
-		if err := summary.run(ctx, o.tshark, "-n", "-r", file); err != nil {
+		if err := lines.run(ctx, o.tshark, "-n", "-r", file); err != nil {
 			return err
 		}
 		if err := fields.run(ctx, o.tshark, append([]string{"-n", "-r", file, "-T", "fields"}, said...)...); err != nil {
@@ -118,10 +118,10 @@ func (o options) measure(ctx context.Context, out io.Writer) error {
 		return ratio, fmt.Sprintf("%.2f s, CPU %.2f s: %.0f packets per second; ours is %.1f times as fast, with %.1f times less CPU",
 			s.wall.Seconds(), s.cpu.Seconds(), float64(packets)/s.wall.Seconds(), ratio, s.cpu.Seconds()/ours.cpu.Seconds())
 	}
-	ratio, text := compare(fields)
-	line("tshark, fields", ratio >= leastRatio, "%s", text)
-	_, text = compare(summary)
-	fmt.Fprintf(out, "%-15s %-6s  %s\n", "tshark, summary", "", text)
+	ratio, text := compare(lines)
+	line("tshark, lines", ratio >= leastRatio, "%s", text)
+	_, text = compare(fields)
+	fmt.Fprintf(out, "%-15s %-6s  %s\n", "tshark, fields", "", text)
 	if missed {
 		return errMissed
 	}
