@@ -64,6 +64,17 @@ Expressions of --filter, on fields by their names, with - for blanks:
 Beside fields there are type, protocol, version, stream, client, user, number,
 size, time, answers, after, error and warning.
 
+--json prints objects with number, stream, from, time, offset, frames, transport,
+client, server, layers, why, protocol, version, type, summary, size, state (ok,
+malformed or incomplete), missing, answers, after (seconds), fields and problems.
+A field has name, offset, size, kind, value, text, note, raw, mask, form, of,
+encoding, hidden and kids; a problem severity, offset, size, text, rule and
+advice. Bytes are hex. What does not apply is left out.
+
+Colours are those of kinds, on bytes and names alike: structure bold, lengths dim,
+flags yellow, numbers cyan, text green, bytes blue, warnings magenta, errors white
+on red.
+
 It ends with 0 when all that was shown is right, with 1 when a rule is broken,
 with 2 when the input cannot be read (or the command line is wrong), and with 3
 when a packet is not complete.`,
