@@ -122,3 +122,26 @@ func SendAck(emit func(Frame) error, d Direction, v mqtt.Version, a Ack) error {
 	}
 	return fmt.Errorf("%v is no acknowledgement", a.Type)
 }
+
+// Refuse is for what a stage has made of a CONNECT of version v: if that is an *End that
+// the client is to be told of, it gets its CONNACK by way of the stages before, so that
+// they see it, too.
+func Refuse(emit func(Frame) error, v mqtt.Version, err error) error {
+	var e *End
+	if !errors.As(err, &e) || e.Client == 0 {
+		return err
+	}
+	answer := mqtt.Connack{Code: e.Client}
+	if !answer.Code.AllowedIn(mqtt.TypeConnack) {
+		answer.Code = mqtt.UnspecifiedError
+	}
+	if e.Text != "" && v == mqtt.V5 {
+		answer.Properties = answer.Properties.AppendString(mqtt.PropReasonString, e.Text)
+	}
+	if err := Send(emit, ToClient, v, answer); err != nil {
+		return err
+	}
+	told := *e
+	told.Client = 0
+	return &told
+}

@@ -124,10 +124,6 @@ func (f *Factory) Open(c *proxy.Conn) (proxy.Stage, error) {
 	s := &stage{f: f, conn: c, id: auth.Identity{Name: c.Username, ClientID: c.ClientID, Username: c.Username}}
 	w := who{c.ClientID, c.Username, c.Client.Remote.Addr()}
 	s.rules = rules{list: about(f.rules, w), rest: verdict{allow: f.c.Default != denied, rule: "default"}}
-	if v := s.rules.decide(connect, ""); !v.allow {
-		c.Metrics.Refused("access", v.rule)
-		return nil, refuse(v)
-	}
 	return s, nil
 }
 
@@ -167,7 +163,7 @@ func (s *stage) decide(a action, topic string) verdict {
 func (s *stage) Handle(_ context.Context, f proxy.Frame, emit func(proxy.Frame) error) error {
 	switch f.Header.Type {
 	case mqtt.TypeConnect:
-		return s.connect(f, emit)
+		return proxy.Refuse(emit, s.conn.Version, s.connect(f, emit))
 	case mqtt.TypePublish:
 		return s.publish(f, emit)
 	case mqtt.TypePubrel:
@@ -180,8 +176,12 @@ func (s *stage) Handle(_ context.Context, f proxy.Frame, emit func(proxy.Frame) 
 	return emit(f)
 }
 
-// connect asks whether the client may publish its will.
+// connect asks whether the client may connect, and publish its will.
 func (s *stage) connect(f proxy.Frame, emit func(proxy.Frame) error) error {
+	if v := s.rules.decide(connect, ""); !v.allow {
+		s.conn.Metrics.Refused("access", v.rule)
+		return refuse(v)
+	}
 	o := proxy.Options(f.Direction, s.conn.Version)
 	c, err := mqtt.ParseConnect(f.Body(), f.Header.Flags, &o)
 	if err != nil {

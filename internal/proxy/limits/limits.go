@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -58,30 +59,30 @@ func keyOf(a netip.Addr) netip.Addr {
 
 // Open implements proxy.Factory.
 func (f *Factory) Open(c *proxy.Conn) (proxy.Stage, error) {
-	s := newStage(f, c)
-	now := time.Now()
-	if a := c.Client.Remote.Addr(); a.IsValid() && f.perAddress() {
-		s.key = keyOf(a)
-		if err := f.enter(s, now); err != nil {
-			c.Metrics.Refused("limits", "connections-per-address")
-			return nil, err
-		}
-	}
-	if over := f.c.ConnectRate.Over; f.all != nil && over == Disconnect && !f.all.Allow(now, 1) {
-		f.leave(s.key)
-		c.Metrics.Refused("limits", "connect-rate")
-		return nil, tooOften()
-	}
-	if s.connects != nil && f.c.ConnectRatePerAddress.Over == Disconnect && !s.connects.Allow(now, 1) {
-		f.leave(s.key)
-		c.Metrics.Refused("limits", "connect-rate-per-address")
-		return nil, tooOften()
-	}
-	return s, nil
+	return newStage(f, c), nil
 }
 
-func tooOften() *proxy.End {
-	return &proxy.End{Why: "limits", Err: fmt.Errorf("connect rate"), Client: mqtt.ConnectionRateExceeded}
+// admit counts the connection of s, or says why it is one too many.
+func (f *Factory) admit(s *stage) error {
+	now := time.Now()
+	if a := s.conn.Client.Remote.Addr(); a.IsValid() && f.perAddress() {
+		if err := f.enter(s, keyOf(a), now); err != nil {
+			s.conn.Metrics.Refused("limits", "connections-per-address")
+			return err
+		}
+	}
+	switch {
+	case f.all != nil && f.c.ConnectRate.Over == Disconnect && !f.all.Allow(now, 1):
+		return s.tooOften("connect-rate")
+	case s.connects != nil && f.c.ConnectRatePerAddress.Over == Disconnect && !s.connects.Allow(now, 1):
+		return s.tooOften("connect-rate-per-address")
+	}
+	return nil
+}
+
+func (s *stage) tooOften(limit string) error {
+	s.conn.Metrics.Refused("limits", limit)
+	return &proxy.End{Why: "limits", Err: errors.New(limit), Client: mqtt.ConnectionRateExceeded}
 }
 
 func (f *Factory) perAddress() bool {
@@ -89,26 +90,26 @@ func (f *Factory) perAddress() bool {
 }
 
 // enter counts a connection of an address.
-func (f *Factory) enter(s *stage, now time.Time) error {
+func (f *Factory) enter(s *stage, key netip.Addr, now time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	a := f.addresses[s.key]
+	a := f.addresses[key]
 	if a == nil {
 		if len(f.addresses) >= maxAddresses {
 			f.forget()
 		}
 		a = &address{connects: transport.NewBucket(f.c.ConnectRatePerAddress.Rate, now)}
-		f.addresses[s.key] = a
+		f.addresses[key] = a
 	}
 	a.seen = now
 	if most := f.c.ConnectionsPerAddress; most > 0 && a.connections >= most {
 		return &proxy.End{
-			Why: "limits", Err: fmt.Errorf("%v has %d connections already", s.key, most),
+			Why: "limits", Err: fmt.Errorf("%v has %d connections already", key, most),
 			Client: mqtt.QuotaExceeded,
 		}
 	}
 	a.connections++
-	s.connects = a.connects
+	s.key, s.connects = key, a.connects
 	return nil
 }
 

@@ -311,8 +311,8 @@ func TestAddressesAreForgotten(t *testing.T) {
 	}
 	for i := range maxAddresses + 10 {
 		a := netip.AddrFrom4([4]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
-		s := &stage{f: f, key: keyOf(a)}
-		if err := f.enter(s, time.Now()); err != nil {
+		s := &stage{f: f}
+		if err := f.enter(s, keyOf(a), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		f.leave(s.key)

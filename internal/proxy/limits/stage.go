@@ -20,7 +20,7 @@ const holdBytes = 256 << 10
 type stage struct {
 	f        *Factory
 	conn     *proxy.Conn
-	key      netip.Addr        // what its address counts as; invalid: it does not
+	key      netip.Addr        // that it is counted by; invalid: it is not
 	connects *transport.Bucket // of its address
 	flows    [2]*flow          // by direction; nil: no limits
 }
@@ -58,7 +58,7 @@ func (s *stage) Handle(ctx context.Context, f proxy.Frame, emit func(proxy.Frame
 	switch f.Header.Type {
 	case mqtt.TypeConnect:
 		if err := s.connect(ctx); err != nil {
-			return err
+			return proxy.Refuse(emit, s.conn.Version, err)
 		}
 	case mqtt.TypeConnack:
 		return s.connack(f, emit)
@@ -90,6 +90,9 @@ func (s *stage) Handle(ctx context.Context, f proxy.Frame, emit func(proxy.Frame
 
 // connect waits for the CONNECT's turn.
 func (s *stage) connect(ctx context.Context) error {
+	if err := s.f.admit(s); err != nil {
+		return err
+	}
 	if c := s.f.c.ConnectRate; s.f.all != nil && c.Over != Disconnect {
 		if err := wait(ctx, s.f.all, 1); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"regexp/syntax"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/iotctl/iotctl/internal/router"
 )
@@ -92,7 +93,7 @@ func (h half) compile(n names) (*expression, error) {
 		return nil, err
 	}
 	e := &expression{re: re, to: to, wide: make([]group, re.NumSubexp()+1)}
-	for _, ref := range references.FindAllStringSubmatch(strings.ReplaceAll(to, "$$", ""), -1) {
+	for _, ref := range references().FindAllStringSubmatch(strings.ReplaceAll(to, "$$", ""), -1) {
 		name := ref[1] + ref[2]
 		if k, err := strconv.Atoi(name); (err != nil || k > re.NumSubexp()) && re.SubexpIndex(name) < 0 {
 			return nil, fmt.Errorf("there is no group %q: write ${1} where letters or digits follow", name)
@@ -106,7 +107,7 @@ func (h half) compile(n names) (*expression, error) {
 	return e, nil
 }
 
-var references = regexp.MustCompile(`\$(?:\{(\w+)\}|(\w+))`)
+var references = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$(?:\{(\w+)\}|(\w+))`) })
 
 // widths finds out which groups take any text. Those within a repetition or an
 // alternative do not count.
@@ -245,7 +246,7 @@ func reverse(to, back string, groups []string, hint error) (half, error) {
 	var expr strings.Builder
 	var order []int
 	last := 0
-	for _, at := range references.FindAllStringSubmatchIndex(to, -1) {
+	for _, at := range references().FindAllStringSubmatchIndex(to, -1) {
 		var name string
 		if at[2] >= 0 {
 			name = to[at[2]:at[3]]

@@ -65,7 +65,7 @@ func (s *stage) Handle(_ context.Context, f proxy.Frame, emit func(proxy.Frame) 
 	}
 	switch f.Header.Type {
 	case mqtt.TypeConnect:
-		return s.connect(f, emit)
+		return proxy.Refuse(emit, s.conn.Version, s.connect(f, emit))
 	case mqtt.TypeConnack:
 		return s.connack(f, emit)
 	case mqtt.TypePublish:

@@ -53,7 +53,7 @@ func (d *down) Handle(ctx context.Context, f proxy.Frame, emit func(proxy.Frame)
 func (d *down) fromClient(ctx context.Context, f proxy.Frame, emit func(proxy.Frame) error) error {
 	switch f.Header.Type {
 	case mqtt.TypeConnect:
-		return d.connect(ctx, f, emit)
+		return proxy.Refuse(emit, mqtt.V5, d.connect(ctx, f, emit))
 	case mqtt.TypePublish:
 		return d.publish(f, emit)
 	case mqtt.TypePuback, mqtt.TypePubrec, mqtt.TypePubrel, mqtt.TypePubcomp:

@@ -48,7 +48,7 @@ func (u *up) Handle(ctx context.Context, f proxy.Frame, emit func(proxy.Frame) e
 		return u.fromBroker(ctx, f, emit)
 	}
 	if f.Header.Type == mqtt.TypeConnect {
-		return u.connect(f, emit)
+		return proxy.Refuse(emit, u.from, u.connect(f, emit))
 	}
 	select { // what the broker does not want is known from its CONNACK
 	case <-u.ready:
