@@ -83,6 +83,7 @@ type loop struct {
 	ep    int
 	wake  [2]int // a pipe: read end, write end
 	buf   []byte
+	brief bool // there is a processor for others while this one waits briefly
 	start time.Time
 	now   time.Duration // since start, as of the last wait
 	tick  time.Duration // when the links are looked at next
@@ -95,7 +96,7 @@ type loop struct {
 }
 
 func newLoop(e *Engine) (*loop, error) {
-	l := &loop{e: e, buf: make([]byte, readBytes), start: time.Now()}
+	l := &loop{e: e, buf: make([]byte, readBytes), start: time.Now(), brief: runtime.GOMAXPROCS(0) > 1}
 	var err error
 	if l.ep, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -149,17 +150,13 @@ func (l *loop) run() {
 	defer l.stop()
 	events := make([]syscall.EpollEvent, 256)
 	for {
-		timeout := -1
-		if len(l.links) > len(l.free) {
-			timeout = int(tickTime / time.Millisecond)
-		}
-		n, err := syscall.EpollWait(l.ep, events, timeout)
-		if err != nil && err != syscall.EINTR { //nolint:errorlint // as system calls return it
-			panic(os.NewSyscallError("epoll_wait", err)) // of a descriptor that is ours
+		n, err := l.wait(events)
+		if err != nil {
+			panic(err) // of a descriptor that is ours
 		}
 		l.now = time.Since(l.start)
 		end := false
-		for _, ev := range events[:max(n, 0)] {
+		for _, ev := range events[:n] {
 			if ev.Fd < 0 {
 				end = l.called()
 				continue
@@ -181,6 +178,24 @@ func (l *loop) run() {
 			return
 		}
 	}
+}
+
+// wait waits for events: briefly at first, and then for as long as it takes.
+func (l *loop) wait(events []syscall.EpollEvent) (int, error) {
+	if l.brief {
+		if n, errno := rawWait(l.ep, events); n > 0 || errno == syscall.EINTR {
+			return n, nil
+		}
+	}
+	timeout := -1
+	if len(l.links) > len(l.free) {
+		timeout = int(tickTime / time.Millisecond)
+	}
+	n, err := syscall.EpollWait(l.ep, events, timeout)
+	if err == syscall.EINTR { //nolint:errorlint // as system calls return it
+		return 0, nil
+	}
+	return max(n, 0), os.NewSyscallError("epoll_wait", err)
 }
 
 func (l *loop) stop() {
@@ -331,7 +346,7 @@ func (lk *link) manner() Manner {
 // pull reads once, and moves what has come.
 func (lk *link) pull(d Direction) {
 	h := &lk.half[d]
-	n, err := syscall.Read(lk.fd[d], lk.loop.buf)
+	n, err := rawRead(lk.fd[d], lk.loop.buf)
 	switch {
 	case n > 0:
 		h.last = lk.loop.now
@@ -339,10 +354,10 @@ func (lk *link) pull(d Direction) {
 		if lk.end == nil {
 			lk.move(d, lk.loop.buf[:n])
 		}
-	case err == nil:
+	case err == 0:
 		h.eof, lk.half[d.Back()].last = true, lk.loop.now
 		lk.shut(d)
-	case err == syscall.EAGAIN || err == syscall.EINTR: //nolint:errorlint // as system calls return it
+	case err == syscall.EAGAIN || err == syscall.EINTR:
 	default:
 		h.eof = true
 		lk.broken(d, err)
@@ -392,13 +407,13 @@ func (lk *link) move(d Direction, b []byte) {
 func (lk *link) write(d Direction, b []byte) {
 	h := &lk.half[d]
 	if len(h.hold) == 0 {
-		n, err := syscall.Write(lk.fd[d.Back()], b)
+		n, err := rawWrite(lk.fd[d.Back()], b)
 		switch {
 		case n == len(b):
 			return
-		case err == nil:
+		case err == 0:
 			b = b[n:]
-		case err != syscall.EAGAIN && err != syscall.EINTR: //nolint:errorlint // as system calls return it
+		case err != syscall.EAGAIN && err != syscall.EINTR:
 			lk.broken(d.Back(), err)
 			return
 		}
@@ -420,12 +435,12 @@ func (lk *link) drain(d Direction) {
 	if len(h.hold) == 0 {
 		return
 	}
-	n, err := syscall.Write(lk.fd[d.Back()], h.hold)
+	n, err := rawWrite(lk.fd[d.Back()], h.hold)
 	if n > 0 {
 		h.since = lk.loop.now
 		h.hold = h.hold[:copy(h.hold, h.hold[n:])]
 	}
-	if err != nil && err != syscall.EAGAIN && err != syscall.EINTR { //nolint:errorlint // as system calls return it
+	if err != 0 && err != syscall.EAGAIN && err != syscall.EINTR {
 		lk.broken(d.Back(), err)
 		return
 	}
@@ -519,8 +534,8 @@ func (lk *link) finish(e *End) {
 	for d := range lk.half {
 		h := &lk.half[d]
 		if len(h.hold) > 0 {
-			n, _ := syscall.Write(lk.fd[1-d], h.hold)
-			h.hold = h.hold[:copy(h.hold, h.hold[max(n, 0):])]
+			n, _ := rawWrite(lk.fd[1-d], h.hold)
+			h.hold = h.hold[:copy(h.hold, h.hold[n:])]
 		}
 		if words[d] != nil && !h.waits() && h.walk.whole() && !h.shut {
 			_, _ = syscall.Write(lk.fd[1-d], words[d])
