@@ -192,7 +192,7 @@ func (l *loop) wait(events []syscall.EpollEvent) (int, error) {
 		timeout = int(tickTime / time.Millisecond)
 	}
 	n, err := syscall.EpollWait(l.ep, events, timeout)
-	if err == syscall.EINTR { //nolint:errorlint // as system calls return it
+	if err == syscall.EINTR {
 		return 0, nil
 	}
 	return max(n, 0), os.NewSyscallError("epoll_wait", err)

@@ -89,7 +89,7 @@ func (lk *link) drainPipe(d Direction) {
 			h.since = l.now
 			continue
 		}
-		if err == syscall.EAGAIN || err == syscall.EINTR { //nolint:errorlint // as system calls return it
+		if err == syscall.EAGAIN || err == syscall.EINTR {
 			return
 		}
 		lk.broken(d.Back(), err)
