@@ -124,15 +124,16 @@ func TestDecodeGuessesTheVersionWhenNothingComesForAWhile(t *testing.T) {
 func TestDecodeShowsWhatItHasAtCtrlC(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	r := newRecording(t)
-	l := startDecode(t, ctx, decodeOptions{stats: true})
+	l := startDecode(t, ctx, decodeOptions{html: true})
 	if _, err := l.in.Write(r.next(t, dissect.FromClient, "100f00044d5154540402003c0003616e61")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := l.in.Write(r.next(t, dissect.FromServer, "20020000")); err != nil {
 		t.Fatal(err)
 	}
+	l.until(t, "CONNACK")
 	stop()
-	l.until(t, "2 packets, ")
+	l.until(t, "</html>")
 	for l.out.Scan() {
 	}
 	if err := <-l.ended; err != nil {
