@@ -201,10 +201,16 @@ func (e *Engine) drain() {
 // Cut ends the wait for connections, after Serve has been told to stop.
 func (e *Engine) Cut() { e.cutOnce.Do(func() { close(e.cut) }) }
 
-// Reload reads all certificate files again, for connections to come. Where that
-// fails the present ones stay in use.
+// Reload reads all certificate files again, for connections to come, and has stages
+// read theirs, if their factories have a method Reload. Where that fails the present
+// ones stay in use.
 func (e *Engine) Reload() error {
 	var errs []error
+	for _, f := range e.cfg.Stages {
+		if r, ok := f.(interface{ Reload() error }); ok {
+			errs = append(errs, r.Reload())
+		}
+	}
 	for _, l := range e.listeners {
 		errs = append(errs, l.Reload())
 	}
