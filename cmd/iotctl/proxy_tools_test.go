@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -21,8 +20,8 @@ import (
 // TestProxyToolScripts runs the scripts about what proxy shows, records and breaks.
 // They have broker, ports, await, signal and exits, and
 //
-//	ask METHOD PATH BODY PATTERN  ask the socket "control"; PATTERN is for the answer
-//	until FILE PATTERN            wait for a line in a file
+//	ask METHOD PATH BODY PATTERN  ask the socket "control"; PATTERN is for the answer,
+//	                              which GET waits for
 func TestProxyToolScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/script/proxytools*.txtar")
 	if err != nil {
@@ -36,7 +35,6 @@ func TestProxyToolScripts(t *testing.T) {
 		"signal": scriptSignal,
 		"exits":  scriptExits,
 		"ask":    scriptAsk,
-		"until":  scriptUntil,
 	})
 }
 
@@ -70,33 +68,21 @@ func scriptAsk(ts *testscript.TestScript, neg bool, args []string) {
 		return d.DialContext(ctx, "unix", socket)
 	}}
 	defer tr.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(context.Background(), servePatience)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, args[0], "http://proxy"+args[1], strings.NewReader(args[2]))
-	ts.Check(err)
-	r.Header.Set("Content-Type", "application/json")
-	res, err := tr.RoundTrip(r)
-	ts.Check(err)
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	ts.Check(err)
-	if !regexp.MustCompile(args[3]).Match(b) {
-		ts.Fatalf("%s %s: %d %s", args[0], args[1], res.StatusCode, b)
-	}
-}
-
-func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: until FILE PATTERN")
-	}
-	pattern := regexp.MustCompile("(?m)" + args[1])
+	pattern := regexp.MustCompile(args[3])
 	for deadline := time.Now().Add(servePatience); ; time.Sleep(5 * time.Millisecond) {
-		b, err := os.ReadFile(ts.MkAbs(args[0]))
-		if err == nil && pattern.Match(b) {
+		r, err := http.NewRequestWithContext(context.Background(), args[0], "http://proxy"+args[1], strings.NewReader(args[2]))
+		ts.Check(err)
+		r.Header.Set("Content-Type", "application/json")
+		res, err := tr.RoundTrip(r)
+		ts.Check(err)
+		b, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		ts.Check(err)
+		if pattern.Match(b) {
 			return
 		}
-		if time.Now().After(deadline) {
-			ts.Fatalf("%s does not match %s:\n%s", args[0], args[1], b)
+		if args[0] != http.MethodGet || time.Now().After(deadline) {
+			ts.Fatalf("%s %s: %d %s", args[0], args[1], res.StatusCode, b)
 		}
 	}
 }
