@@ -20,6 +20,7 @@ func (s *suite) restart(t *testing.T, qos uint8, clean bool) {
 	in := newInbox()
 	o := s.durable(s.options(b, "stream-sub"))
 	o.OnMessage = in.put
+	subBack := secondConnection(&o)
 	sub := s.connect(t, o)
 	s.subscribe(t, sub, "stream", qos)
 
@@ -27,6 +28,7 @@ func (s *suite) restart(t *testing.T, qos uint8, clean bool) {
 	if clean {
 		o.CleanStart, o.Properties = true, nil
 	}
+	pubBack := secondConnection(&o)
 	pub := s.connect(t, o)
 
 	const n = 200
@@ -79,8 +81,32 @@ func (s *suite) restart(t *testing.T, qos uint8, clean bool) {
 			t.Errorf("QoS 2 message %d came %d times: %+v", i, got, o)
 		}
 	}
+	// All of it may have arrived before the restart. A client whose link has just died
+	// cannot acknowledge the last of it any more, and says so when it disconnects.
+	for name, back := range map[string]<-chan struct{}{"publisher": pubBack, "subscriber": subBack} {
+		select {
+		case <-back:
+		case <-time.After(patience):
+			t.Fatalf("the %s does not come back", name)
+		}
+	}
 	disconnect(t, pub)
 	disconnect(t, sub)
+}
+
+// secondConnection is closed when the client of those options has connected again.
+func secondConnection(o *client.Options) <-chan struct{} {
+	back := make(chan struct{})
+	times := 0
+	o.OnState = func(st client.State) {
+		if st.Kind != client.StateConnected {
+			return
+		}
+		if times++; times == 2 {
+			close(back)
+		}
+	}
+	return back
 }
 
 func (s *suite) renewed(t *testing.T) {
