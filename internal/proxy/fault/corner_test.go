@@ -27,12 +27,12 @@ func TestEveryActionOnEveryPacketEndsOrGoesOn(t *testing.T) {
 			t.Run(action+" @ "+where, func(t *testing.T) {
 				t.Parallel()
 				set := NewSet(Options{Seed: 1})
+				t.Cleanup(set.Close) // after the proxy has ended
 				addRules(t, set, fmt.Sprintf("%s @ %s / times=3", action, where))
 				e := proxytest.Start(t, broker, func(c *proxy.Config) {
 					c.Stages = []proxy.Factory{set}
 					c.ConnectTimeout, c.AnswerTimeout = time.Second, time.Second
 				})
-				t.Cleanup(set.Close)
 				c := proxytest.Dial(t, proxytest.URL(e), mqtt.V5)
 				for _, p := range []mqtt.Packet{
 					mqtt.Connect{ClientID: t.Name(), CleanStart: true}, mqtt.Publish{Topic: []byte("t"), QoS: 1, PacketID: 1}, mqtt.Disconnect{},

@@ -81,10 +81,10 @@ func reply(p mqtt.Packet) mqtt.Packet {
 func exchange(t *testing.T, v mqtt.Version, from proxy.Direction, qos uint8, rules ...string) (client, broker []string) {
 	t.Helper()
 	set := NewSet(Options{Seed: 1, Report: func(e Event) { t.Log(e) }})
+	t.Cleanup(set.Close) // after the proxy has ended
 	addRules(t, set, rules...)
 	l := proxytest.Listen(t, "mqtt://127.0.0.1:0", transport.ListenConfig{})
 	e := proxytest.Start(t, l.URL(), func(c *proxy.Config) { c.Stages = []proxy.Factory{set} })
-	t.Cleanup(set.Close)
 
 	var atBroker, atClient sees
 	brokerDone, clientDone := make(chan struct{}), make(chan struct{})
