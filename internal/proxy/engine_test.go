@@ -2,7 +2,12 @@ package proxy_test
 
 import (
 	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -36,5 +41,39 @@ func TestMessagesArriveByTheProxy(t *testing.T) {
 		}
 		c.Send(mqtt.Disconnect{})
 		c.Closed()
+	}
+}
+
+func TestStopWhileConnectionsBegin(t *testing.T) {
+	broker := proxytest.Broker(t)
+	for range 20 {
+		e, stop := proxytest.Run(t, broker, nil)
+		var clients sync.WaitGroup
+		ready := make(chan struct{}, 8)
+		for i := range cap(ready) {
+			clients.Go(func() {
+				for first := true; ; first = false {
+					nc, err := net.Dial("tcp", e.Listeners()[0].Addr().String())
+					if err != nil {
+						return
+					}
+					b, _ := mqtt.Connect{Version: mqtt.V311, ClientID: fmt.Sprint("c", i), CleanStart: true}.Append(nil, mqtt.V311)
+					_, _ = nc.Write(b)
+					_ = nc.SetDeadline(time.Now().Add(proxytest.Limit))
+					if !first { // the first one stays until the end
+						_ = nc.Close()
+						continue
+					}
+					defer nc.Close()
+					_, _ = io.ReadFull(nc, make([]byte, 4))
+					ready <- struct{}{}
+				}
+			})
+		}
+		for range cap(ready) {
+			<-ready
+		}
+		stop()
+		clients.Wait()
 	}
 }

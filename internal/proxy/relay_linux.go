@@ -61,12 +61,14 @@ func (r *relays) take(s *session) bool {
 		p := s.state.pumps[d]
 		lk.half[d].walk, rest[d] = p.walk, p.partial
 	}
-	s.relay.Store(lk)
-	s.e.mu.Lock()
-	s.state = nil
-	s.e.mu.Unlock()
-	_ = s.server.Close()
+	st, server := s.state, s.server
+	st.dialMu.Lock() // interrupt looks at it
 	s.server = nil
+	st.dialMu.Unlock()
+	_ = server.Close()
+	s.e.mu.Lock() // end looks at them
+	s.state, s.relay = nil, lk
+	s.e.mu.Unlock()
 	lk.loop.post(func() {
 		if !ok[1] {
 			lk.fd[ToClient] = -1

@@ -21,7 +21,7 @@ type session struct {
 	server transport.Conn // nil before it is dialed
 	up     *upstream      // where server goes
 	state  *state         // while the session has goroutines
-	relay  atomic.Pointer[link]
+	relay  *link          // instead of state
 	ending atomic.Pointer[End]
 
 	number   uint64
@@ -168,7 +168,7 @@ func (s *session) turn(d Direction) {
 	}
 	st.half[d].CompareAndSwap(0, time.Now().UnixNano())
 	if err != nil {
-		s.interrupt()
+		s.interrupt(st)
 	}
 	st.mu.Lock()
 	st.errs[d] = err
@@ -196,16 +196,14 @@ func (s *session) end(e *End) {
 	if !s.ending.CompareAndSwap(nil, e) {
 		return
 	}
-	if l := s.relay.Load(); l != nil {
-		l.loop.post(func() { l.finish(e) })
-		return
-	}
-	s.e.mu.Lock()
-	st := s.state
+	s.e.mu.Lock() // a session has a state, then perhaps a relay, and never both
+	st, l := s.state, s.relay
 	s.e.mu.Unlock()
-	if st != nil {
-		st.cancel()
-		s.interrupt()
+	switch {
+	case l != nil:
+		l.loop.post(func() { l.finish(e) })
+	case st != nil:
+		s.interrupt(st)
 	}
 }
 
@@ -213,12 +211,12 @@ func (s *session) end(e *End) {
 const farewellTime = 2 * time.Second
 
 // interrupt makes all that reads and writes return.
-func (s *session) interrupt() {
-	s.state.cancel()
+func (s *session) interrupt(st *state) {
+	st.cancel()
 	_ = s.client.SetReadDeadline(time.Unix(1, 0))
 	_ = s.client.SetWriteDeadline(time.Now().Add(farewellTime))
-	s.state.dialMu.Lock()
-	defer s.state.dialMu.Unlock()
+	st.dialMu.Lock()
+	defer st.dialMu.Unlock()
 	if s.server != nil {
 		_ = s.server.SetReadDeadline(time.Unix(1, 0))
 		_ = s.server.SetWriteDeadline(time.Now().Add(farewellTime))
@@ -406,7 +404,7 @@ func (s *session) use(u *upstream, nc transport.Conn) {
 	s.e.mu.Unlock()
 	st.sinks[ToServer].init(s, ToServer, nc)
 	if st.ctx.Err() != nil {
-		s.interrupt()
+		s.interrupt(st)
 	}
 }
 
