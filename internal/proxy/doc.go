@@ -4,10 +4,11 @@
 //
 // To add a stage:
 //
-//  1. write x.go here: a Config struct of its own with Validate, a type that is a
-//     Factory, and one for a connection that is a Stage;
-//  2. add it to Config and to the order in stages (config.go);
-//  3. test it by Handle alone, and once with an Engine between real sockets.
+//  1. write a package below this one (proxy/access is the smallest): a Config with
+//     Validate, a Factory that New makes of it, and a Stage for each connection;
+//  2. add a field to proxyFile and a line to proxyParts in cmd/iotctl/proxy_config.go,
+//     and the keys to proxy_config.yaml there;
+//  3. test it by Handle alone, and between real sockets with proxytest.
 //
 // # The way of a packet
 //
@@ -20,7 +21,8 @@
 //
 // # Goroutines
 //
-// There is one goroutine for each direction of a connection. It reads what one side
+// There is one goroutine for each direction of a connection with stages, TLS or a
+// WebSocket; others are on a relay (relay.go). It reads what one side
 // has sent, calls the stages with each packet, and writes what comes out at their
 // end; it reads no further before that is written, which is the back-pressure. A
 // stage may be entered from several goroutines at once, by frames of both directions

@@ -21,7 +21,7 @@ import (
 )
 
 // Limit keeps a test that waits for a peer from waiting for ever.
-const Limit = 10 * time.Second
+const Limit = time.Minute
 
 // Broker starts a broker and returns its URL.
 func Broker(t testing.TB) string {
