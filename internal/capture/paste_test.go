@@ -113,12 +113,13 @@ func TestPastedForms(t *testing.T) {
 	}
 }
 
-// tool runs a program with b on its standard input.
+// tool runs a program with b on its standard input. Without the program the test is
+// skipped; .ci/tools installs none of them but openssl.
 func tool(t *testing.T, b []byte, name string, args ...string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		if os.Getenv("IOTCTL_REQUIRE_TOOLS") == "1" {
+		if name == "openssl" && os.Getenv("IOTCTL_REQUIRE_TOOLS") == "1" {
 			t.Fatalf("%s is not installed", name)
 		}
 		t.Skipf("%s is not installed", name)

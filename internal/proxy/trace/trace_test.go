@@ -166,9 +166,6 @@ func TestCaptureOpensInTshark(t *testing.T) {
 	}
 	tshark, err := exec.LookPath("tshark")
 	if err != nil {
-		if os.Getenv("IOTCTL_REQUIRE_TOOLS") == "1" {
-			t.Fatal(err)
-		}
 		t.Skip("tshark is not installed (Debian: tshark)")
 	}
 	out, err := exec.CommandContext(t.Context(), tshark, "-r", name, "-T", "fields", "-e", "ip.src", "-e", "mqtt.msgtype", "-e", "mqtt.topic", "-e", "frame.comment", "-e", "tcp.flags.str").Output()
