@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,7 +20,7 @@ type Seen struct {
 	Bytes     []byte // of packets, and of notes what went out that is no packet
 	Text      string // of notes and ends
 	Rule      string // of notes: the rule that did it
-	Lost      uint64 // packets of all connections that were left out before this
+	Lost      uint64 // what was left out before this, of all connections
 }
 
 // SeenKind is what was seen.
@@ -44,7 +45,8 @@ type Sink interface {
 // TapConfig are the options of a Tap.
 type TapConfig struct {
 	Sink Sink
-	// Bytes is how much may wait for the sink. 0: 4 MiB.
+	// Bytes is how much may wait for the sink. 0: 4 MiB. What no traffic can wait for,
+	// notes and new connections, is left out beyond four times as much.
 	Bytes int
 	// Wait has traffic wait for a sink that is too slow. Otherwise packets are left
 	// out of what it gets, and counted in Seen.Lost.
@@ -72,7 +74,8 @@ type Tap struct {
 	err     error
 	open    map[uint64]*Conn
 
-	done chan struct{}
+	taken atomic.Uint64 // by the sink
+	done  chan struct{}
 }
 
 // batch is a row of Seen, whose Bytes lie behind each other.
@@ -80,9 +83,13 @@ type batch struct {
 	all   []Seen
 	sizes []int
 	bytes []byte
+	text  int // bytes of texts
 }
 
-const tapBytes = 4 << 20
+const (
+	tapBytes = 4 << 20
+	tapSpare = 4 // times Bytes
+)
 
 // NewTap starts a goroutine that ends with Close.
 func NewTap(cfg TapConfig) *Tap {
@@ -99,32 +106,41 @@ func NewTap(cfg TapConfig) *Tap {
 // ErrStuck is what Close returns for a sink that takes nothing.
 var ErrStuck = errors.New("what was to be written is taken by nobody")
 
-// stuck is how long a sink that traffic does not wait for may take for the rest.
-const stuck = 2 * time.Second
+// How long a sink may take for the rest in the end: one that traffic does not wait
+// for, and one that it does wait for until it takes the next.
+const (
+	stuck     = 2 * time.Second
+	stuckNext = 10 * time.Second
+)
 
-// Close waits until the sink has taken everything, and returns its error. For a sink
-// that traffic does not wait for it does not wait long, either.
+// Close waits until the sink has taken everything, and returns its error. It does not
+// wait long for a sink that takes nothing, nor for one that traffic does not wait for.
 func (t *Tap) Close() error {
 	t.mu.Lock()
 	t.closed = true
 	t.more.Signal()
 	t.room.Broadcast()
 	t.mu.Unlock()
-	var late <-chan time.Time
-	if !t.cfg.Wait {
-		timer := time.NewTimer(stuck)
-		defer timer.Stop()
-		late = timer.C
+	patience := stuck
+	if t.cfg.Wait {
+		patience = stuckNext
 	}
-	select {
-	case <-t.done:
-		return t.err
-	case <-late:
-		return ErrStuck
+	timer := time.NewTicker(patience)
+	defer timer.Stop()
+	for {
+		taken := t.taken.Load()
+		select {
+		case <-t.done:
+			return t.err
+		case <-timer.C:
+			if !t.cfg.Wait || t.taken.Load() == taken {
+				return ErrStuck
+			}
+		}
 	}
 }
 
-// Lost is how many packets have been left out so far.
+// Lost is how much has been left out so far.
 func (t *Tap) Lost() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -136,7 +152,11 @@ func (t *Tap) Note(s Seen, connection uint64) {
 	s.Kind = SeenNote
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.Conn = t.open[connection]; s.Conn != nil {
+	switch s.Conn = t.open[connection]; {
+	case s.Conn == nil:
+	case t.full(tapSpare):
+		t.lost++
+	default:
 		t.put(s)
 	}
 }
@@ -150,13 +170,17 @@ func (t *Tap) put(s Seen) {
 	t.waiting.all = append(t.waiting.all, s)
 	t.waiting.sizes = append(t.waiting.sizes, len(s.Bytes))
 	t.waiting.bytes = append(t.waiting.bytes, s.Bytes...)
+	t.waiting.text += len(s.Text)
 	t.more.Signal()
 }
 
 // seenBytes is what a Seen takes up beside its bytes, about.
 const seenBytes = 160
 
-func (b *batch) size() int { return len(b.bytes) + seenBytes*len(b.all) }
+func (b *batch) size() int { return len(b.bytes) + b.text + seenBytes*len(b.all) }
+
+// full tells whether more than that many times Bytes wait. The caller holds the mutex.
+func (t *Tap) full(times int) bool { return t.waiting.size() > times*t.cfg.Bytes }
 
 // packet is put for packets, which wait for room or are left out.
 func (t *Tap) packet(ctx context.Context, c *Conn, f *Frame) {
@@ -165,7 +189,10 @@ func (t *Tap) packet(ctx context.Context, c *Conn, f *Frame) {
 	defer t.mu.Unlock()
 	t.number++
 	number := t.number
-	for t.waiting.size() > t.cfg.Bytes && t.err == nil && !t.closed {
+	if t.cfg.Wait && t.full(1) {
+		defer context.AfterFunc(ctx, t.wake)()
+	}
+	for t.full(1) && t.err == nil && !t.closed {
 		if !t.cfg.Wait {
 			t.lost++
 			return
@@ -178,6 +205,13 @@ func (t *Tap) packet(ctx context.Context, c *Conn, f *Frame) {
 	t.put(Seen{Kind: SeenPacket, Conn: c, At: now, Number: number, Direction: f.Direction, Bytes: f.Bytes})
 }
 
+// wake has those who wait for room look again.
+func (t *Tap) wake() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.room.Broadcast()
+}
+
 func (t *Tap) run() {
 	defer close(t.done)
 	var b batch
@@ -186,7 +220,7 @@ func (t *Tap) run() {
 		for len(t.waiting.all) == 0 && !t.closed {
 			t.more.Wait()
 		}
-		b, t.waiting = t.waiting, batch{b.all[:0], b.sizes[:0], b.bytes[:0]}
+		b, t.waiting = t.waiting, batch{b.all[:0], b.sizes[:0], b.bytes[:0], 0}
 		last := t.closed && len(b.all) == 0
 		t.room.Broadcast()
 		t.mu.Unlock()
@@ -215,6 +249,7 @@ func (t *Tap) hand(b *batch) error {
 		if err := t.cfg.Sink.Take(s); err != nil {
 			return err
 		}
+		t.taken.Add(1)
 	}
 	t.mu.Lock()
 	idle := len(t.waiting.all) == 0
@@ -231,9 +266,13 @@ func (t *Tap) Open(c *Conn) (Stage, error) {
 		return nil, nil //nolint:nilnil // no stage for this connection
 	}
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.full(tapSpare) {
+		t.lost++
+		return nil, nil //nolint:nilnil // no stage for this connection
+	}
 	t.open[c.Number] = c
 	t.put(Seen{Kind: SeenOpened, Conn: c, At: time.Now()})
-	t.mu.Unlock()
 	return &tapStage{t, c}, nil
 }
 
