@@ -2,7 +2,6 @@ package proxy_test
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -46,32 +45,32 @@ func TestMessagesArriveByTheProxy(t *testing.T) {
 
 func TestStopWhileConnectionsBegin(t *testing.T) {
 	broker := proxytest.Broker(t)
+	connect, _ := mqtt.Connect{Version: mqtt.V311, CleanStart: true}.Append(nil, mqtt.V311)
 	for range 20 {
 		e, stop := proxytest.Run(t, broker, nil)
+		address := e.Listeners()[0].Addr().String()
 		var clients sync.WaitGroup
-		ready := make(chan struct{}, 8)
-		for i := range cap(ready) {
-			clients.Go(func() {
-				for first := true; ; first = false {
-					nc, err := net.Dial("tcp", e.Listeners()[0].Addr().String())
+		answered := make(chan struct{}, 1)
+		for range 8 {
+			clients.Go(func() { // one connection after the other, until there is no proxy
+				for {
+					nc, err := net.Dial("tcp", address)
 					if err != nil {
 						return
 					}
-					b, _ := mqtt.Connect{Version: mqtt.V311, ClientID: fmt.Sprint("c", i), CleanStart: true}.Append(nil, mqtt.V311)
-					_, _ = nc.Write(b)
-					_ = nc.SetDeadline(time.Now().Add(proxytest.Limit))
-					if !first { // the first one stays until the end
-						_ = nc.Close()
-						continue
-					}
 					defer nc.Close()
+					_ = nc.SetDeadline(time.Now().Add(proxytest.Limit))
+					_, _ = nc.Write(connect)
 					_, _ = io.ReadFull(nc, make([]byte, 4))
-					ready <- struct{}{}
+					select {
+					case answered <- struct{}{}:
+					default:
+					}
 				}
 			})
 		}
-		for range cap(ready) {
-			<-ready
+		for range 3 {
+			<-answered
 		}
 		stop()
 		clients.Wait()
