@@ -129,7 +129,13 @@ func scenarios() []bench.Spec {
 func dissectors() ([]dissect.Dissector, error) {
 	frames, err := dissect.Frames()
 	return append([]dissect.Dissector{
-		dissect.MQTT{}, dissect.EMQTCP{}, dissect.IOTText{}, dissect.MQTTSN{}, dissect.MQTTSN{Draft: true},
-		dissect.COAP{}, dissect.COAP{Over: dissect.OverTCP}, dissect.COAP{Over: dissect.OverWebSocket},
+		dissect.MQTT{},
+		dissect.EMQTCP{},
+		dissect.IOTText{},
+		dissect.MQTTSN{},
+		dissect.MQTTSN{Draft: true},
+		dissect.COAP{},
+		dissect.COAP{Over: dissect.OverTCP},
+		dissect.COAP{Over: dissect.OverWebSocket},
 	}, frames...), err
 }
