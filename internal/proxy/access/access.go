@@ -27,7 +27,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/iotctl/iotctl/internal/auth"
 	"github.com/iotctl/iotctl/internal/auth/aclfile"
@@ -159,6 +158,15 @@ func (s *stage) decide(a action, topic string) verdict {
 	return verdict{s.f.file.Authorize(context.Background(), &s.id, act, topic) == auth.Allow, "file"}
 }
 
+// decideName asks about a topic name, and about the one that a broker may find in it.
+func (s *stage) decideName(a action, topic string) verdict {
+	v := s.decide(a, topic)
+	if wrap, inner := proxy.Wrapped(topic); wrap != "" && v.allow {
+		v = s.decide(a, inner)
+	}
+	return v
+}
+
 // Handle implements proxy.Stage.
 func (s *stage) Handle(_ context.Context, f proxy.Frame, emit func(proxy.Frame) error) error {
 	switch f.Header.Type {
@@ -188,7 +196,7 @@ func (s *stage) connect(f proxy.Frame, emit func(proxy.Frame) error) error {
 		return proxy.Broken(f.Direction, err)
 	}
 	if c.Will != nil {
-		if v := s.decide(publish, c.Will.Topic); !v.allow {
+		if v := s.decideName(publish, c.Will.Topic); !v.allow {
 			s.conn.Metrics.Refused("access", v.rule)
 			return refuse(v)
 		}
@@ -210,7 +218,7 @@ func (s *stage) publish(f proxy.Frame, emit func(proxy.Frame) error) error {
 	if f.Direction == proxy.ToClient {
 		act = receive
 	}
-	if v := s.decide(act, string(p.Topic)); !v.allow {
+	if v := s.decideName(act, string(p.Topic)); !v.allow {
 		return s.refuse(v, act, settled, &p, emit, f.Direction)
 	}
 	if p.QoS == 2 {
@@ -266,9 +274,7 @@ func (s *stage) subscribe(f proxy.Frame, emit func(proxy.Frame) error) error {
 			codes[i] = mqtt.TopicFilterInvalid
 			continue
 		}
-		if rest := strings.TrimPrefix(inner, "$queue/"); rest != "" { // some brokers share these, too
-			inner = rest
-		}
+		_, inner = proxy.Wrapped(inner)
 		if v := s.decide(subscribe, inner); !v.allow {
 			s.conn.Metrics.Refused("access", v.rule)
 			codes[i] = mqtt.NotAuthorized

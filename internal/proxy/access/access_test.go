@@ -166,6 +166,17 @@ func TestMessagesAreRefusedInTheirVersion(t *testing.T) {
 	})
 }
 
+// Some brokers publish "$delayed/5/no/a" as "no/a".
+func TestTopicsWithinOthersAreRefused(t *testing.T) {
+	client, broker := join(t, some, mqtt.V5)
+	client.Send(mqtt.Publish{Topic: []byte("$delayed/5/no/a"), QoS: 1, PacketID: 1})
+	expect(t, client, mqtt.Puback{PacketID: 1, Code: mqtt.NotAuthorized})
+	client.Send(mqtt.Subscribe{PacketID: 2, Filters: []mqtt.Subscription{{Filter: "$exclusive/no/a"}}})
+	expect(t, client, mqtt.Suback{PacketID: 2, Codes: []mqtt.ReasonCode{mqtt.NotAuthorized}})
+	client.Send(mqtt.Publish{Topic: []byte("$delayed/5/yes")})
+	expect(t, broker, mqtt.Publish{Topic: []byte("$delayed/5/yes")})
+}
+
 func TestSubscriptionsAreRefusedOneByOne(t *testing.T) {
 	for v, code := range map[mqtt.Version]mqtt.ReasonCode{mqtt.V311: 0x80, mqtt.V5: mqtt.NotAuthorized} {
 		t.Run(v.String(), func(t *testing.T) {

@@ -5,7 +5,8 @@
 // The client sees its own names of topics, and the broker its own: the client's
 // publishes, will, response topics, subscriptions and unsubscriptions are turned into
 // the broker's, and what the broker delivers into the client's. Topics that begin
-// with "$" are the same on both sides, and "$share/group/" stays in front.
+// with "$" are the same on both sides, and "$share/group/" stays in front, as do
+// "$queue/", "$exclusive/" and "$delayed/seconds/".
 //
 // What has no name on the other side is refused, never sent under a wrong one: a
 // message with code 0x90, a filter with 0x8F. A client of 3.x is told that all is

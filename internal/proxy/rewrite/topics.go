@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/iotctl/iotctl/internal/proxy"
 	"github.com/iotctl/iotctl/internal/router"
 )
 
@@ -30,6 +31,9 @@ func newTopics(p *plan, n names) (*topics, error) {
 	if t.strip, err = expand(c.Strip, n, level); err != nil {
 		return nil, err
 	}
+	if own(t.prefix) || own(t.strip) { // as of a client that calls itself "$share"
+		return nil, errors.New(`the name begins with "$" and cannot be in front of topics`)
+	}
 	for _, m := range p.maps {
 		there, err := m.there.compile(n)
 		if err != nil {
@@ -48,9 +52,10 @@ func newTopics(p *plan, n names) (*topics, error) {
 func own(topic string) bool { return strings.HasPrefix(topic, "$") }
 
 // toServer is the broker's name of a topic.
-func (t *topics) toServer(topic string) (string, error) {
+func (t *topics) toServer(name string) (string, error) {
+	wrap, topic := proxy.Wrapped(name)
 	if t == nil || own(topic) {
-		return topic, nil
+		return name, nil
 	}
 	topic, ok := strings.CutPrefix(topic, t.strip)
 	if !ok || topic == "" {
@@ -60,13 +65,14 @@ func (t *topics) toServer(topic string) (string, error) {
 	if own(topic) {
 		return "", errName
 	}
-	return valid(t.prefix + topic)
+	return valid(wrap + t.prefix + topic)
 }
 
 // toClient is the client's name of a topic.
-func (t *topics) toClient(topic string) (string, error) {
+func (t *topics) toClient(name string) (string, error) {
+	wrap, topic := proxy.Wrapped(name)
 	if t == nil || own(topic) {
-		return topic, nil
+		return name, nil
 	}
 	topic, ok := strings.CutPrefix(topic, t.prefix)
 	if !ok || topic == "" {
@@ -76,7 +82,7 @@ func (t *topics) toClient(topic string) (string, error) {
 	if own(topic) {
 		return "", errName
 	}
-	return valid(t.strip + topic)
+	return valid(wrap + t.strip + topic)
 }
 
 func apply(list []*expression, topic string) string {
@@ -97,14 +103,15 @@ func valid(topic string) (string, error) {
 
 // filter is the broker's form of a topic filter.
 func (t *topics) filter(filter string) (string, error) {
-	group, inner, shared, err := router.SplitShared(filter)
-	if err != nil || router.ValidateFilter(filter) != nil {
+	if router.ValidateFilter(filter) != nil {
 		return "", errFilter
 	}
+	wrap, inner := proxy.Wrapped(filter)
 	if t == nil || own(inner) {
 		return filter, nil
 	}
-	if inner, err = t.without(inner); err != nil {
+	inner, err := t.without(inner)
+	if err != nil {
 		return "", err
 	}
 	for _, e := range t.there {
@@ -120,10 +127,7 @@ func (t *topics) filter(filter string) (string, error) {
 	if own(inner) {
 		return "", errFilter
 	}
-	inner = t.prefix + inner
-	if shared {
-		inner = "$share/" + group + "/" + inner
-	}
+	inner = wrap + t.prefix + inner
 	if router.ValidateFilter(inner) != nil {
 		return "", errFilter
 	}

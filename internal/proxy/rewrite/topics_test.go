@@ -29,6 +29,8 @@ func TestTopicsGoThereAndBack(t *testing.T) {
 		{"prefix", Topics{Prefix: "tenants/%u/"}, "a/b", "tenants/ann/a/b"},
 		{"prefix of a topic with an empty level", Topics{Prefix: "p/"}, "/a", "p//a"},
 		{"prefix spares the broker's own", Topics{Prefix: "p/"}, "$SYS/x", "$SYS/x"},
+		{"prefix within a topic that some brokers unwrap", Topics{Prefix: "p/"}, "$delayed/5/x", "$delayed/5/p/x"},
+		{"strip within such a topic", Topics{Strip: "s/"}, "$queue/s/x", "$queue/x"},
 		{"prefix that is not there", Topics{Prefix: "p/"}, "", "q/a"},
 		{"prefix alone", Topics{Prefix: "p/"}, "", "p/"},
 		{"strip", Topics{Strip: "site/%c/"}, "site/dev1/a", "a"},
@@ -64,6 +66,19 @@ func TestTopicsGoThereAndBack(t *testing.T) {
 	}
 }
 
+// With the prefix "%c/", a client that calls itself "$share" would get everything.
+func TestNamesThatBeginWithADollarAreNoPrefix(t *testing.T) {
+	for _, c := range []Topics{{Prefix: "%c/"}, {Prefix: "%u/x/"}, {Strip: "%c/"}} {
+		p, err := Config{Topics: c}.compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := newTopics(p, names{"$share", "$SYS"}); err == nil {
+			t.Errorf("%+v is taken", c)
+		}
+	}
+}
+
 func TestFilters(t *testing.T) {
 	prefix := Topics{Prefix: "p/q/"}
 	strip := Topics{Strip: "old/x/"}
@@ -77,6 +92,9 @@ func TestFilters(t *testing.T) {
 		filter, want string // "": refused
 	}{
 		{prefix, "#", "p/q/#"},
+		{prefix, "$queue/#", "$queue/p/q/#"},
+		{prefix, "$exclusive/a", "$exclusive/p/q/a"},
+		{prefix, "$share/g/$queue/a", "$share/g/$queue/p/q/a"},
 		{prefix, "+/a", "p/q/+/a"},
 		{prefix, "$share/g/a/#", "$share/g/p/q/a/#"},
 		{prefix, "$SYS/#", "$SYS/#"},
