@@ -88,21 +88,44 @@ func (m *match) delay(a *Action) error {
 	if a.Jitter > 0 {
 		d += time.Duration(m.chance.Int64N(2*int64(a.Jitter)+1)) - a.Jitter
 	}
-	if a.Overtake {
+	switch {
+	case !a.Overtake:
+		m.report("by %v; those behind it wait", d)
+	case m.overtaken(d):
 		m.report("by %v; those behind it overtake", d)
-		later := m.later()
-		m.st.begin(func() {
-			if m.rule.wait(m.st.ctx, max(d, 1)) == nil {
-				_ = later.goOn(later.frame) // the end of the connection
-			}
-		})
 		return nil
+	default:
+		m.report("by %v; more than %d bytes are, so those behind it wait", d, maxHeldBytes)
 	}
-	m.report("by %v; those behind it wait", d)
 	if err := m.rule.wait(m.ctx, max(d, 1)); err != nil {
 		return err
 	}
 	return m.goOn(m.frame)
+}
+
+// overtaken passes the packet on after d, beside Handle. false: too much waits so already.
+func (m *match) overtaken(d time.Duration) bool {
+	st, n := m.st, weight(&m.frame)
+	st.mu.Lock()
+	full := st.bytes+n > maxHeldBytes
+	if !full {
+		st.bytes += n
+	}
+	st.mu.Unlock()
+	if full {
+		return false
+	}
+	later := m.later()
+	st.begin(func() {
+		err := m.rule.wait(st.ctx, max(d, 1))
+		st.mu.Lock()
+		st.bytes -= n
+		st.mu.Unlock()
+		if err == nil {
+			_ = later.goOn(later.frame) // the end of the connection
+		}
+	})
+	return true
 }
 
 // dup passes on copies behind the packet. Rules do not look at copies.

@@ -7,8 +7,15 @@ import (
 	"github.com/iotctl/iotctl/internal/proxy"
 )
 
-// maxHeldBytes is how much a connection holds; then the direction waits.
-const maxHeldBytes = 1 << 20
+// maxHeldBytes is how much a connection keeps of what is held or overtaken; then the
+// direction waits. frameBytes is what a packet takes up beside its own bytes, about.
+const (
+	maxHeldBytes = 1 << 20
+	frameBytes   = 512
+)
+
+// weight is what a packet counts of maxHeldBytes.
+func weight(f *proxy.Frame) int { return len(f.Bytes) + frameBytes }
 
 // heldFrame is a packet that waits for its release.
 type heldFrame struct {
@@ -22,8 +29,8 @@ func (m *match) hold() error {
 	h := &heldFrame{match: later, free: make(chan struct{})}
 	st := m.st
 	st.mu.Lock()
-	full := st.bytes+len(h.frame.Bytes) > maxHeldBytes
-	st.bytes += len(h.frame.Bytes)
+	st.bytes += weight(&h.frame)
+	full := st.bytes > maxHeldBytes
 	st.held = append(st.held, h)
 	st.mu.Unlock()
 	if full {
@@ -43,6 +50,9 @@ func (m *match) hold() error {
 			}
 		})
 	}
+	if m.rule.isGone() { // perhaps too late for what its end releases
+		st.let(h)
+	}
 	if !full {
 		return nil
 	}
@@ -59,7 +69,7 @@ func (st *stage) let(h *heldFrame) bool {
 	i := slices.Index(st.held, h)
 	if i >= 0 {
 		st.held = slices.Delete(st.held, i, i+1)
-		st.bytes -= len(h.frame.Bytes)
+		st.bytes -= weight(&h.frame)
 	}
 	st.mu.Unlock()
 	if i < 0 {
@@ -143,7 +153,7 @@ func (m *match) reorder(a *Action) error {
 		})
 	}
 	r.frames = append(r.frames, later)
-	r.bytes += len(later.frame.Bytes)
+	r.bytes += weight(&later.frame)
 	n := len(r.frames)
 	full := n >= a.Count || r.bytes > maxHeldBytes
 	if full {

@@ -96,3 +96,24 @@ func TestRulesComeAndGo(t *testing.T) {
 		t.Error(w.acts())
 	}
 }
+
+// TestARuleThatGoesHoldsNothing has a packet that is on its way through the rules be
+// held when its rule has gone already.
+func TestARuleThatGoesHoldsNothing(t *testing.T) {
+	set := NewSet(Options{Live: true})
+	w := &wire{t: t, v: mqtt.V5}
+	w.join(set, "a")
+	addRules(t, set, "pings: hold @ s2c PINGRESP")
+	p := passage{st: w.stage.(*stage), ctx: w.ctx, emit: w.emit, rules: *set.rules.Load()}
+	if err := set.Remove("pings"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := proxy.NewFrame(proxy.ToClient, []byte{0xd0, 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.run(0, f, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.went(proxy.ToClient, "PINGRESP")
+}

@@ -137,3 +137,29 @@ func TestThrottleTakesItsTime(t *testing.T) {
 		w.end()
 	})
 }
+
+// TestHowMuchIsOvertakenHasAnEnd has packets wait a second beside the connection, until that is too much.
+func TestHowMuchIsOvertakenHasAnEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(t, "a", mqtt.V5, "delay 1s reorder @ s2c PUBLISH")
+		p := publish(0, 0)
+		p.Payload = make([]byte, maxHeldBytes/4)
+		begin := time.Now()
+		if err := w.broker(p, p, p); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("what is overtaken holds the others up for %v", took)
+		}
+		if err := w.broker(p); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took != time.Second {
+			t.Errorf("the last went on after %v", took)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		w.went(proxy.ToClient, slices.Repeat([]string{line(p)}, 4)...)
+		w.end()
+	})
+}
