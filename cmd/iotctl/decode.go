@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,7 +26,7 @@ type decodeOptions struct {
 	port                       uint16
 
 	filter string
-	follow int
+	follow string
 	count  int
 
 	hex, list, ladder, tree, stats, diff, json, html bool
@@ -81,6 +82,7 @@ when a packet is not complete.`,
 		Example: `  iotctl decode 10 0c 00 04 4d 51 54 54 04 02 00 3c 00 00
   iotctl decode @session.pcapng
   iotctl decode session.pcapng --filter 'PUBLISH topic=sensors/#' --json
+  iotctl decode session.pcapng --follow sensor-7 --html > sensor-7.html
   tcpdump -i lo -U -w - port 1883 | iotctl decode -`,
 		GroupID: groupTools,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -104,7 +106,7 @@ func (o *decodeOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.keylog, "keylog", "", "a `file` of TLS secrets, as SSLKEYLOGFILE makes them")
 
 	f.StringVar(&o.filter, "filter", "", "show only packets of which this `expression` is true")
-	f.IntVar(&o.follow, "follow", 0, "show only the stream of this `number`")
+	f.StringVar(&o.follow, "follow", "", "show only the stream of this number, or this `client`; * and ? stand for others")
 	f.IntVar(&o.count, "count", 0, "end after this `number` of packets")
 
 	f.BoolVar(&o.hex, "hex", false, "show annotated hex, as for a single packet")
@@ -115,7 +117,7 @@ func (o *decodeOptions) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.stats, "stats", false, "show statistics: types, sizes, how long answers took, problems")
 	f.BoolVar(&o.diff, "diff", false, "compare two packets, field by field")
 	f.BoolVar(&o.json, "json", false, "print a JSON object for each packet (iotctl encode reads it)")
-	f.BoolVar(&o.html, "html", false, "print a page on which bytes and fields point at each other")
+	f.BoolVar(&o.html, "html", false, "print a page (HTML) on which bytes and fields point at each other")
 
 	f.BoolVar(&o.secrets, "secrets", false, "show passwords and the like")
 	f.BoolVar(&o.hexOffsets, "hex-offsets", false, "count bytes in hex")
@@ -218,6 +220,22 @@ func (o *decodeOptions) expression() (*selector.Expr, error) {
 		return nil, fail(exitUsage, fmt.Errorf("--filter: %w", err), "iotctl decode --help")
 	}
 	return e, nil
+}
+
+// followed is --follow: the number of a stream, 0 for any, or which clients are meant,
+// nil for all of them.
+func (o *decodeOptions) followed() (stream int, client *selector.Expr, err error) {
+	if o.follow == "" {
+		return 0, nil, nil
+	}
+	if n, err := strconv.Atoi(o.follow); err == nil {
+		if n < 1 {
+			return 0, nil, usagef("--follow: streams are counted from 1")
+		}
+		return n, nil, nil
+	}
+	client, err = clientsLike(o.follow)
+	return 0, client, err
 }
 
 // direction is --from.

@@ -51,7 +51,7 @@ func (s *decodeSink) notes(all []string) {
 
 // Note implements decode.Sink.
 func (s *decodeSink) Note(n *decode.Note) error {
-	if s.o.follow > 0 && n.Stream != nil && n.Stream.Number != s.o.follow {
+	if s.stream > 0 && n.Stream != nil && n.Stream.Number != s.stream {
 		return nil
 	}
 	switch n.Kind {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -28,6 +29,9 @@ type decodeSink struct {
 	style display.Style
 
 	filter  *selector.Expr
+	types   []string       // that the filter names, and no packet has had
+	stream  int            // of --follow, 0: any
+	client  *selector.Expr // of --follow, nil: any
 	subject display.Subject
 
 	list    display.List
@@ -66,6 +70,10 @@ func newDecodeSink(t *terminal, o *decodeOptions, inputs []decodeInput) (*decode
 	if s.filter, err = o.expression(); err != nil {
 		return nil, err
 	}
+	s.types = s.filter.Types()
+	if s.stream, s.client, err = o.followed(); err != nil {
+		return nil, err
+	}
 	s.subject.Secrets = o.secrets
 	s.list = display.List{Style: s.style, Bare: !slices.ContainsFunc(inputs, mayBeCapture)}
 	s.ladder = display.Ladder{Style: s.style}
@@ -98,7 +106,7 @@ func (s *decodeSink) quick() bool {
 	if s.shape != shapeList && s.shape != shapeLadder && s.shape != shapeStats {
 		return false
 	}
-	return !slices.ContainsFunc(s.filter.Names(), func(n string) bool { return !display.Quick(n) })
+	return s.client == nil && !slices.ContainsFunc(s.filter.Names(), func(n string) bool { return !display.Quick(n) })
 }
 
 // Packet implements decode.Sink.
@@ -107,13 +115,7 @@ func (s *decodeSink) Packet(p *decode.Packet) error {
 	if s.list.Start.IsZero() {
 		s.list.Start, s.ladder.Start, s.subject.Start = p.Time, p.Time, p.Time
 	}
-	if s.o.follow > 0 && (p.Stream == nil || p.Stream.Number != s.o.follow) {
-		return nil
-	}
-	if s.shape == shapeFields || s.o.filter != "" {
-		s.subject.Of(p)
-	}
-	if s.o.filter != "" && !s.filter.Match(&s.subject) {
+	if !s.chosen(p) {
 		return nil
 	}
 	s.shown++
@@ -125,6 +127,20 @@ func (s *decodeSink) Packet(p *decode.Packet) error {
 		return errEnough
 	}
 	return nil
+}
+
+// chosen asks --follow and --filter about p.
+func (s *decodeSink) chosen(p *decode.Packet) bool {
+	if s.stream > 0 && (p.Stream == nil || p.Stream.Number != s.stream) {
+		return false
+	}
+	if s.shape == shapeFields || s.o.filter != "" || s.client != nil {
+		s.subject.Of(p)
+	}
+	if len(s.types) > 0 {
+		s.types = slices.DeleteFunc(s.types, func(t string) bool { return strings.EqualFold(t, p.Type) })
+	}
+	return (s.client == nil || s.client.Match(&s.subject)) && (s.o.filter == "" || s.filter.Match(&s.subject))
 }
 
 func (s *decodeSink) fail(err error) error {
@@ -283,7 +299,7 @@ func (s *decodeSink) verdict() error {
 		return fail(exitIncomplete, errors.New(""))
 	case s.seen == 0:
 		return s.nothing()
-	case s.shown == 0 && (s.o.filter != "" || s.o.follow > 0):
+	case s.shown == 0 && (s.o.filter != "" || s.o.follow != ""):
 		s.tell(fmt.Sprintf("none of %s is chosen", counted(s.seen, "packet")))
 	}
 	return nil
@@ -291,14 +307,25 @@ func (s *decodeSink) verdict() error {
 
 // unknown tells of names that mean nothing, when that is why nothing was shown.
 func (s *decodeSink) unknown() {
+	if s.o.quiet {
+		return
+	}
 	names := s.o.fields
 	if s.shown == 0 {
 		names = append(slices.Clip(names), s.filter.Names()...)
+		for _, t := range s.types {
+			s.t.hintf("no packet has the type %s: iotctl decode --stats shows what types there are", display.Safe(strconv.Quote(t)))
+		}
 	}
 	for _, n := range s.subject.Missing(names) {
-		if !display.Quick(n) && !s.o.quiet {
-			s.t.hintf("no packet has %s: iotctl decode --tree shows what fields there are", display.Safe(strconv.Quote(n)))
+		if display.Quick(n) {
+			continue
 		}
+		text := display.Safe(strconv.Quote(n)) + ": iotctl decode --tree shows what fields there are"
+		if short, ok := strings.CutPrefix(n, "mqtt."); ok {
+			text += ", " + display.Safe(strconv.Quote(short)) + " perhaps"
+		}
+		s.t.hintf("no packet has %s", text)
 	}
 }
 

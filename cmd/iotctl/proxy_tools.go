@@ -274,6 +274,9 @@ func (p *proxyTools) openLog() error {
 		if err != nil {
 			return selectorFailure("--filter", err)
 		}
+		if n := fault.UnknownType(e); n != "" {
+			return fail(exitUsage, fmt.Errorf("--filter: no packet of MQTT is called %q", n), "iotctl help faults")
+		}
 		cfg.Filter = e
 	}
 	keep, err := followed(p.follow)
@@ -304,17 +307,26 @@ func (c *clientOnly) Lookup(name string) []selector.Value {
 	return nil
 }
 
-// followed is which connections belong to a pattern of clients.
-func followed(pattern string) (func(*proxy.Conn) bool, error) {
-	if pattern == "" {
-		return nil, nil //nolint:nilnil // all of them
-	}
+// clientsLike is the expression of --follow about clients.
+func clientsLike(pattern string) (*selector.Expr, error) {
 	e, err := selector.Parse("client=" + strconv.Quote(pattern))
 	if err == nil && strings.ContainsAny(pattern, "*?[") {
 		e, err = selector.Parse("client=" + pattern)
 	}
 	if err != nil {
 		return nil, selectorFailure("--follow", err)
+	}
+	return e, nil
+}
+
+// followed is which connections belong to a pattern of clients.
+func followed(pattern string) (func(*proxy.Conn) bool, error) {
+	if pattern == "" {
+		return nil, nil //nolint:nilnil // all of them
+	}
+	e, err := clientsLike(pattern)
+	if err != nil {
+		return nil, err
 	}
 	return func(c *proxy.Conn) bool {
 		return e.Match(&clientOnly{[1]selector.Value{selector.Text(c.ClientID)}})

@@ -243,9 +243,9 @@ func TestList(t *testing.T) {
 	}
 	want := `
       #       time  stream  from             packet
-      1      0.000       1  :52658 →          CONNECT     client ana
+      1      0.000       1  :52658 →         CONNECT     client ana
       2      0.100       1         ← :1883   CONNACK     accepted  (answers 1, 100 ms)
-      3      0.200       1  :52658 →          PUBLISH     q1 id 9 a 1 B h
+      3      0.200       1  :52658 →         PUBLISH     q1 id 9 a 1 B h
       4      0.300       1         ← :1883   PUBACK      id 9  (answers 3, 100 ms)
 !     5      0.400       1         ← :1883   PUBACK      id 10  there is no PUBLISH with packet id 10 that it answers
 `

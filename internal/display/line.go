@@ -13,8 +13,8 @@ import (
 // List shows each packet on a line:
 //
 //	    #      time  stream  from            packet
-//	    1     0.108       1  :52658 →        CONNECT client "ana"
-//	~   2     0.150       1         ← :1883  PUBACK id 11                (answers 1, 1.0 ms)
+//	    1     0.108       1  :52658 →         CONNECT client "ana"
+//	~   2     0.150       1         ← :1883   PUBACK id 11                (answers 1, 1.0 ms)
 //
 // It may be used for the packets of several connections, by one goroutine at a time.
 type List struct {
@@ -214,7 +214,7 @@ func appendOrigin(dst []byte, s *decode.Stream, dir dissect.Direction) []byte {
 	switch dir {
 	case dissect.FromClient:
 		dst = appendPort(dst, s.Client)
-		return append(dst, " →        "...)
+		return append(dst, " →       "...)
 	case dissect.FromServer:
 		dst = append(appendBlanks(dst, portWidth+1), "← "...)
 		return appendPort(dst, s.Server)

@@ -28,7 +28,7 @@ type Subject struct {
 	p      *decode.Packet
 	known  map[*decode.Stream]*identity
 	values []selector.Value
-	found  map[string]bool
+	found  map[string]bool // by what was asked for: whether a packet has had it
 	one    [1]string
 	bare   bool // without what values are called
 }
@@ -103,18 +103,21 @@ func Quick(name string) bool {
 // Lookup implements selector.Subject.
 func (s *Subject) Lookup(name string) []selector.Value {
 	values := s.look(name)
-	if len(values) > 0 && !s.found[name] {
+	if found, asked := s.found[name]; !asked || !found && len(values) > 0 {
 		if s.found == nil {
 			s.found = map[string]bool{}
 		}
-		s.found[name] = true
+		s.found[name] = len(values) > 0
 	}
 	return values
 }
 
-// Missing lists those of names that no packet has had.
+// Missing lists those of names that were asked for, and that no packet has had.
 func (s *Subject) Missing(names []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return s.found[n] })
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool {
+		found, asked := s.found[n]
+		return found || !asked
+	})
 }
 
 func (s *Subject) look(name string) []selector.Value {

@@ -56,6 +56,7 @@ func Parse(text string) (*Expr, error) {
 	e.root = root
 	slices.Sort(p.names)
 	e.names = slices.Compact(p.names)
+	e.types = p.types
 	return e, nil
 }
 
@@ -63,6 +64,7 @@ type parser struct {
 	text  string
 	at    int
 	names []string
+	types []string
 }
 
 func (p *parser) fail(at int, hint, format string, a ...any) error {
@@ -243,8 +245,16 @@ func (p *parser) bare(word string, start int) (node, error) {
 
 // typed is the term for a word that needs no name.
 func (p *parser) typed(name, word string) node {
-	p.names = append(p.names, name)
+	p.name(name, word)
 	return &comparison{name: name, op: equals, with: newLiteral(name, word, true)}
+}
+
+// name notes that name is asked for, and is to be value, "" if that is not known.
+func (p *parser) name(name, value string) {
+	p.names = append(p.names, name)
+	if name == NameType && value != "" && !strings.ContainsAny(value, "*?[") {
+		p.types = append(p.types, value)
+	}
 }
 
 // comparison is what follows a name: an operator of n bytes, and a value.
@@ -260,7 +270,11 @@ func (p *parser) comparison(name string, op operator, n int) (node, error) {
 	case value == "" && !quoted:
 		return nil, p.fail(at, name+sign+`""`, "%s%s needs a value", name, sign)
 	}
-	p.names = append(p.names, name)
+	if op == equals || sign == "!=" {
+		p.name(name, value)
+	} else {
+		p.name(name, "")
+	}
 	c := &comparison{name: name, op: op, with: newLiteral(name, value, quoted)}
 	if sign == "~" || sign == "!~" {
 		if c.with.pattern, err = regexp.Compile(value); err != nil {

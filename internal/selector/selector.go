@@ -58,6 +58,7 @@ type Expr struct {
 	text  string
 	root  node
 	names []string
+	types []string
 }
 
 // Match reports whether s is meant. The empty expression means everything.
@@ -65,6 +66,10 @@ func (e *Expr) Match(s Subject) bool { return e.root == nil || e.root.match(s) }
 
 // Names lists what the expression asks for, sorted, each once.
 func (e *Expr) Names() []string { return slices.Clone(e.names) }
+
+// Types lists the types that the expression names, as they are written, without those
+// that have wildcards.
+func (e *Expr) Types() []string { return slices.Clone(e.types) }
 
 // String is the text that the expression was parsed from.
 func (e *Expr) String() string { return e.text }

@@ -289,3 +289,23 @@ func FuzzParse(f *testing.F) {
 		e.Match(s)
 	})
 }
+
+func TestTypesThatAnExpressionNames(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		want []string
+	}{
+		{"PUBLSH topic=a", []string{"PUBLSH"}},
+		{"not (publish or type=pubak)", []string{"publish", "pubak"}},
+		{"type!=PINGREQ type=PUB* type~^P type qos=1 s2c", []string{"PINGREQ"}},
+		{"", nil},
+	} {
+		e, err := Parse(tt.text)
+		if err != nil {
+			t.Fatal(tt.text, err)
+		}
+		if got := e.Types(); !slices.Equal(got, tt.want) {
+			t.Errorf("%q: types %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}

@@ -126,6 +126,10 @@ func (r *Rule) parseWhere(text string, words []word) *Mistake {
 		column := first + utf8.RuneCountInString(r.Where[:max(strings.Index(strings.ToLower(r.Where), n), 0)])
 		return mistakef(column, nearest(n, append(slices.Clone(ofConnection), ofPacket...)), "nothing in MQTT is called %q", n)
 	}
+	if n := UnknownType(e); n != "" {
+		column := first + utf8.RuneCountInString(r.Where[:max(strings.Index(r.Where, n), 0)])
+		return mistakef(column, nearest(strings.ToUpper(n), typeNames()), "no packet of MQTT is called %q", n)
+	}
 	r.where = e
 	r.sides, r.types = reach(e)
 	return nil

@@ -95,6 +95,8 @@ func TestMistakesOfARuleNameColumnAndRemedy(t *testing.T) {
 		{"drop @ s2c / seed=3", "column 14: seed= without p="},
 		{"drop @ s2c / nth=1 nth=2", "column 20: nth is there twice"},
 		{"drop @ s2c @ c2s", `column 12: a second "@"`},
+		{"drop @ s2c PUBAK", `column 12: no packet of MQTT is called "PUBAK"; did you mean "PUBACK"?`},
+		{"drop @ type=pingrsp", `column 13: no packet of MQTT is called "pingrsp"; did you mean "PINGRESP"?`},
 		{"drop @ topc=a", `column 8: nothing in MQTT is called "topc"; did you mean "topic"?`},
 		{"drop @ s2c qos=", "column 16: qos= needs a value"},
 		{"drop @ s2c / at=x", `column 17: "x" is no duration`},

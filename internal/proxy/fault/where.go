@@ -89,6 +89,26 @@ func unknownName(e *selector.Expr) string {
 	return ""
 }
 
+// UnknownType finds the first type that no packet of MQTT has, "" if there is none.
+func UnknownType(e *selector.Expr) string {
+	names := typeNames()
+	for _, t := range e.Types() {
+		if !slices.Contains(names, strings.ToUpper(t)) {
+			return t
+		}
+	}
+	return ""
+}
+
+// typeNames are the types of MQTT.
+func typeNames() []string {
+	var names []string
+	for t := mqtt.TypeConnect; t <= mqtt.TypeAuth; t++ {
+		names = append(names, t.String())
+	}
+	return names
+}
+
 // withoutPacket tells whether an expression asks for the connection only.
 func withoutPacket(e *selector.Expr) bool {
 	return e == nil || !slices.ContainsFunc(e.Names(), func(n string) bool { return !slices.Contains(ofConnection, n) })
