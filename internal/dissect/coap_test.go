@@ -381,3 +381,23 @@ func TestCOAPPartsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// Instances within instances, which nobody may send, are not opened without end.
+func TestTLVWithinTLVIsBounded(t *testing.T) {
+	value := []byte{0xc1, 0, 1}
+	for range 5000 {
+		value = append([]byte{0x10, 0, byte(len(value) >> 8), byte(len(value))}, value...)
+	}
+	b := append(unhex(t, "60450001 c22d16 ff"), value...)
+	p, n, err := dissecttest.Dissect(t, dissect.COAP{}, b, &dissect.Stream{Whole: true})
+	var depth func([]dissect.Field) int
+	depth = func(fields []dissect.Field) (most int) {
+		for i := range fields {
+			most = max(most, 1+depth(fields[i].Kids))
+		}
+		return most
+	}
+	if d := depth(p.Fields); err != nil || n != len(b) || d > 10 {
+		t.Errorf("%d of %d bytes, %v, fields %d deep", n, len(b), err, d)
+	}
+}

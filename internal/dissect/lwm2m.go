@@ -17,6 +17,7 @@ type tlvWalk struct {
 	about    coapAbout
 	problems []Problem
 	parts    int
+	depth    int // of containers
 	values   int
 	last     string // the only value, for the summary
 }
@@ -102,12 +103,14 @@ func (t *tlvWalk) element(off int, e lwm2m.TLV, path lwm2m.Path) []Field {
 	if e.LengthBytes > 0 {
 		all = append(all, Field{Name: "length", Kind: Length, Off: off + 1 + e.IDBytes, Len: e.LengthBytes, Value: uint64(len(e.Value)), Form: Unsigned, Of: value})
 	}
-	if e.Kind.Container() && inner.Depth < deepest {
+	if e.Kind.Container() && t.depth < deepest {
 		f := Field{Name: "contents", Kind: Structure, Off: value.Off, Len: value.Len}
 		if t.about.lwm2m {
 			f.Note = inner.String()
 		}
+		t.depth++
 		f.Kids = t.elements(value.Off, value.Off+value.Len, inner, &e.Kind)
+		t.depth--
 		return append(all, f)
 	}
 	return append(all, t.leaf(value, e, inner, r, known))
