@@ -67,7 +67,7 @@ func (e *Engine) decide(l *level, force bool) error {
 		return e.passOver(l, sure)
 	}
 	best := all[0]
-	if best.c <= dissect.Possible && !best.home && l.foreigner() {
+	if (best.c <= dissect.Possible || best.c <= dissect.Likely && l.words()) && !best.home && l.foreigner() {
 		return e.passOver(l, true)
 	}
 	switch {
@@ -194,6 +194,16 @@ func (l *level) otherwise(other reading) string {
 func (l *level) foreigner() bool {
 	for i := range l.heads {
 		if dissect.Foreign(l.heads[i].bytes) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// words reports whether l begins with text, as protocols of lines do.
+func (l *level) words() bool {
+	for i := range l.heads {
+		if text(l.heads[i].bytes) {
 			return true
 		}
 	}

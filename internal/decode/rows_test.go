@@ -365,3 +365,11 @@ func TestEveryRowIsTested(t *testing.T) {
 		}
 	}
 }
+
+// TestPastedTextOfOthers: the words of HTTP are a CoAP message without a fault, too.
+func TestPastedTextOfOthers(t *testing.T) {
+	c := paste(t, Options{}, []byte("GET / HTTP/1.1\n"))
+	if s := c.noted(Foreign); len(s) != 1 || !strings.HasPrefix(s[0], "this is HTTP") || len(c.packets) != 0 {
+		t.Errorf("%q\n%s", s, c)
+	}
+}
