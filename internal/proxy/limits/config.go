@@ -29,7 +29,8 @@ const (
 type Config struct {
 	// ConnectionsPerAddress is how many connections an address may have at a time.
 	ConnectionsPerAddress int
-	// ConnectRate is of all CONNECT packets together, as in 100/s.
+	// ConnectRate is of all CONNECT packets together, as in 100/s. One that would be
+	// delayed for more than 20 seconds is refused.
 	ConnectRate Rate
 	// ConnectRatePerAddress is of those from one address.
 	ConnectRatePerAddress Rate

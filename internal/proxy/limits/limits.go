@@ -71,12 +71,6 @@ func (f *Factory) admit(s *stage) error {
 			return err
 		}
 	}
-	switch {
-	case f.all != nil && f.c.ConnectRate.Over == Disconnect && !f.all.Allow(now, 1):
-		return s.tooOften("connect-rate")
-	case s.connects != nil && f.c.ConnectRatePerAddress.Over == Disconnect && !s.connects.Allow(now, 1):
-		return s.tooOften("connect-rate-per-address")
-	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package limits
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -235,7 +236,7 @@ func frame(t *testing.T, d proxy.Direction, p mqtt.Packet, v mqtt.Version) proxy
 func TestDelayKeepsToTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := alone(t, Config{
-			ConnectRate: Rate{Rate: rate("1/1m")},
+			ConnectRate: Rate{Rate: rate("1/15s")},
 			Publish:     Flow{Messages: Rate{Rate: rate("2/1s")}, Bytes: Rate{Rate: rate("100/1s")}},
 		}, mqtt.V311)
 		began := time.Now()
@@ -248,7 +249,7 @@ func TestDelayKeepsToTheRate(t *testing.T) {
 			return time.Since(began).Round(10 * time.Millisecond)
 		}
 		connect := mqtt.Connect{ClientID: "c", CleanStart: true}
-		for i, want := range []time.Duration{0, time.Minute} {
+		for i, want := range []time.Duration{0, 15 * time.Second} {
 			if got := send(connect); got != want {
 				t.Errorf("CONNECT %d after %v, want %v", i, got, want)
 			}
@@ -269,6 +270,57 @@ func TestDelayKeepsToTheRate(t *testing.T) {
 			t.Errorf("%v after a packet of 305 bytes at 100 bytes a second", got)
 		}
 	})
+}
+
+// Whose client has given up must not use up the turns of others.
+func TestACONNECTDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := alone(t, Config{ConnectRate: Rate{Rate: rate("1/1h")}}, mqtt.V5)
+		began := time.Now()
+		connect := frame(t, proxy.ToServer, mqtt.Connect{ClientID: "c", CleanStart: true}, mqtt.V5)
+		var passed []mqtt.Type
+		emit := func(f proxy.Frame) error { passed = append(passed, f.Header.Type); return nil }
+		if err := s.Handle(t.Context(), connect, emit); err != nil {
+			t.Fatal(err)
+		}
+		var end *proxy.End
+		if err := s.Handle(t.Context(), connect, emit); !errors.As(err, &end) || time.Since(began) != maxConnectWait {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		if diff := cmp.Diff([]mqtt.Type{mqtt.TypeConnect, mqtt.TypeConnack}, passed); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestAnAddressThatComesTooOftenTakesNoTurnsFromOthers(t *testing.T) {
+	for _, over := range []string{Disconnect, Delay} {
+		synctest.Test(t, func(t *testing.T) {
+			f, err := New(Config{
+				ConnectRate:           Rate{Rate: rate("10/1h"), Over: Disconnect},
+				ConnectRatePerAddress: Rate{Rate: rate("1/1h"), Over: over},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			come := func(from string) error {
+				c := &proxy.Conn{Version: mqtt.V5, Metrics: &proxy.Metrics{}}
+				c.Client.Remote = netip.MustParseAddrPort(from + ":1")
+				s, err := f.Open(c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				connect := frame(t, proxy.ToServer, mqtt.Connect{ClientID: "c", CleanStart: true}, mqtt.V5)
+				return s.Handle(t.Context(), connect, func(proxy.Frame) error { return nil })
+			}
+			for range 20 {
+				_ = come("192.0.2.1")
+			}
+			if err := come("192.0.2.2"); err != nil {
+				t.Errorf("%s: %v", over, err)
+			}
+		})
+	}
 }
 
 func TestTimeThatAMessageIsHeldBackCountsAgainstItsExpiry(t *testing.T) {

@@ -88,20 +88,40 @@ func (s *stage) Handle(ctx context.Context, f proxy.Frame, emit func(proxy.Frame
 	return s.answered(&f, emit)
 }
 
-// connect waits for the CONNECT's turn.
+// maxConnectWait bounds how long a CONNECT waits for its turn. Clients wait about as
+// long for the answer: those that have gone must not use up the turns of others.
+const maxConnectWait = 20 * time.Second
+
+// connect waits for the CONNECT's turn: at its address first, so that one which comes
+// too often takes no turns from others.
 func (s *stage) connect(ctx context.Context) error {
 	if err := s.f.admit(s); err != nil {
 		return err
 	}
-	if c := s.f.c.ConnectRate; s.f.all != nil && c.Over != Disconnect {
-		if err := wait(ctx, s.f.all, 1); err != nil {
-			return err
+	if err := s.turn(ctx, s.connects, s.f.c.ConnectRatePerAddress.Over, "connect-rate-per-address"); err != nil {
+		return err
+	}
+	return s.turn(ctx, s.f.all, s.f.c.ConnectRate.Over, "connect-rate")
+}
+
+// turn takes a token for a CONNECT; b may be nil.
+func (s *stage) turn(ctx context.Context, b *transport.Bucket, over, limit string) error {
+	switch {
+	case b == nil:
+		return nil
+	case over == Disconnect:
+		if !b.Allow(time.Now(), 1) {
+			return s.tooOften(limit)
 		}
+		return nil
 	}
-	if c := s.f.c.ConnectRatePerAddress; s.connects != nil && c.Over != Disconnect {
-		return wait(ctx, s.connects, 1)
+	patient, cancel := context.WithTimeout(ctx, maxConnectWait)
+	defer cancel()
+	err := wait(patient, b, 1)
+	if err != nil && ctx.Err() == nil {
+		return s.tooOften(limit)
 	}
-	return nil
+	return err
 }
 
 // wait takes n tokens, and waits until there are some.
