@@ -23,7 +23,6 @@ func (s *session) openMQTT(ctx context.Context) error {
 		return err
 	}
 	st := s.state
-	st.pumps = [2]*pump{newPump(s, ToServer), newPump(s, ToClient)}
 	_ = s.client.SetReadDeadline(time.Time{})
 	if err := s.pass(ctx, f, 0); err != nil {
 		return err
@@ -115,6 +114,7 @@ func (s *session) greet(packet []byte) (Frame, error) {
 	}
 	s.clientID = p.ClientID
 	s.setIdle(p.KeepAlive)
+	s.state.pumps = [2]*pump{newPump(s, ToServer), newPump(s, ToClient)} // stages may use their powers at once
 	return f, s.openStages(&p)
 }
 

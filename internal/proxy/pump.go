@@ -78,8 +78,12 @@ func (p *pump) half() error {
 	if sink.conn() == nil {
 		return nil
 	}
-	p.s.state.half[p.dir].Store(time.Now().UnixNano())
+	st := p.s.state
+	st.half[p.dir].Store(time.Now().UnixNano())
 	_ = sink.conn().SetReadDeadline(time.Now().Add(p.s.e.cfg.HalfClosed))
+	if st.ctx.Err() != nil { // that was to be interrupted, and must not wait now
+		p.s.interrupt(st)
+	}
 	if err := sink.closeWrite(); err != nil {
 		return &End{Why: "network", Err: err}
 	}

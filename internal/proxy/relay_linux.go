@@ -504,7 +504,7 @@ func (lk *link) check() {
 	if cfg.Transparent {
 		quiet = min(quiet, now-lk.half[ToClient].last)
 	}
-	if lk.s.idle > 0 && quiet > lk.s.idle && !lk.half[ToServer].waits() {
+	if h := &lk.half[ToServer]; lk.s.idle > 0 && quiet > lk.s.idle && !h.waits() && !h.eof {
 		e := &End{Why: "keepalive", Err: fmt.Errorf("nothing came from the client for %s", lk.s.idle), Client: mqtt.KeepAliveTimeout}
 		if cfg.Transparent {
 			e = &End{Why: "idle", Err: fmt.Errorf("nothing came for %s", lk.s.idle)}

@@ -137,20 +137,34 @@ func (k *sink) push(b []byte) {
 		k.fail(err)
 		return
 	}
-	b = b[n:]
-	m, limit := k.s.e.m, k.s.e.cfg.SendTimeout
-	start := time.Now()
-	if k.s.state.ctx.Err() == nil && k.deadline.Sub(start) < limit/2 {
-		k.deadline = start.Add(limit)
-		_ = k.nc.SetWriteDeadline(k.deadline)
-	}
+	m, start := k.s.e.m, time.Now()
 	m.stalled[k.dir].Add(1)
-	_, err = k.nc.Write(b)
+	for b = b[n:]; len(b) > 0 && err == nil; b = b[n:] {
+		k.arm()
+		n, err = k.nc.Write(b[:min(len(b), patientBytes)])
+	}
 	m.stalled[k.dir].Add(-1)
 	if time.Since(start) > stallTime {
 		m.stalls[k.dir].Add(1)
 	}
 	k.fail(err)
+}
+
+// patientBytes is how much the other side has to take within the time-out.
+const patientBytes = 16 << 10
+
+// arm moves the write deadline, but not for every write: it may lie up to an eighth of
+// its span too early.
+func (k *sink) arm() {
+	now, limit, ctx := time.Now(), k.s.e.cfg.SendTimeout, k.s.state.ctx
+	if ctx.Err() != nil || k.deadline.Sub(now) >= limit-limit/8 {
+		return
+	}
+	k.deadline = now.Add(limit)
+	_ = k.nc.SetWriteDeadline(k.deadline)
+	if ctx.Err() != nil { // or it takes the place of the one that interrupts
+		_ = k.nc.SetWriteDeadline(now.Add(farewellTime))
+	}
 }
 
 // stallTime is how long a write takes at least that counts as a stall.
