@@ -25,7 +25,8 @@ type Exchanges struct {
 	Map bool
 
 	mu         sync.Mutex
-	most       int // see Raise
+	most       int  // see Raise
+	lasting    bool // see Raise
 	bySender   map[uint16]*exchange
 	byReceiver map[uint16]*exchange
 	next       uint16
@@ -54,7 +55,7 @@ type Forward struct {
 	PacketID uint16
 	Keep     bool // it does not go on
 	Answer   Ack  // to the sender; Type 0: none
-	Lowered  bool // it should have been raised and could not be
+	Lowered  bool // it should have been raised, or higher, and could not be
 }
 
 func (x *Exchanges) change(qos uint8) uint8 {
@@ -65,11 +66,13 @@ func (x *Exchanges) change(qos uint8) uint8 {
 }
 
 // Raise says how many messages that come with QoS 0 may be on their way with another
-// at a time; the others stay at QoS 0. At first it is none.
-func (x *Exchanges) Raise(most int) {
+// at a time; the others stay at QoS 0. At first it is none. If the receiver's session
+// outlives the connection, they get QoS 1 at most: nobody would complete an exchange of
+// QoS 2, and later the receiver would take another message for a duplicate.
+func (x *Exchanges) Raise(most int, lasting bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.most = most
+	x.most, x.lasting = most, lasting
 }
 
 // Publish is asked about each message.
@@ -78,6 +81,10 @@ func (x *Exchanges) Publish(p *mqtt.Publish) (Forward, error) {
 	same := Forward{QoS: p.QoS, Dup: p.Dup, PacketID: p.PacketID}
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	once := x.lasting && p.QoS == 0 && to == 2
+	if once {
+		to = 1
+	}
 	if e := x.bySender[p.PacketID]; p.QoS > 0 && e != nil {
 		if e.from == p.QoS {
 			return e.again(), nil
@@ -92,7 +99,7 @@ func (x *Exchanges) Publish(p *mqtt.Publish) (Forward, error) {
 		return same, nil
 	}
 	e := &exchange{sender: p.PacketID, from: p.QoS, to: to}
-	f := Forward{QoS: to, Dup: p.Dup && to > 0}
+	f := Forward{QoS: to, Dup: p.Dup && to > 0, Lowered: once}
 	if to > 0 {
 		var err error
 		if e.receiver, err = x.allocate(p.PacketID); err != nil {

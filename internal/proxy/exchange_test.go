@@ -220,7 +220,7 @@ func TestNoMessageIsLostByExchanges(t *testing.T) {
 						x: &Exchanges{Change: func(q uint8) uint8 { return min(max(q, low), high) }, Map: low > 0},
 					}
 					if low > 0 {
-						w.x.Raise(8)
+						w.x.Raise(8, false)
 					}
 					repeats := seed%2 == 0 // a sender of 5.0 sends nothing twice
 					for range 2000 {
@@ -262,7 +262,7 @@ func FuzzExchanges(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, low, high uint8) {
 		low, high = low%3, high%3
 		x := &Exchanges{Change: func(q uint8) uint8 { return min(max(q, low), high) }, Map: low > 0}
-		x.Raise(4)
+		x.Raise(4, false)
 		for ; len(b) >= 2; b = b[2:] {
 			id := uint16(b[1])%16 + 1
 			if b[0]&1 != 0 {

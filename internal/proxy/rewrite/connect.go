@@ -107,6 +107,8 @@ func (s *stage) session(c *mqtt.Connect) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.Properties, s.expiry = s.cap(c.Properties)
+	expiry, _ := c.Properties.Uint32(mqtt.PropSessionExpiryInterval)
+	s.lasting = expiry > 0 || c.Version < mqtt.V5 && !c.CleanStart
 	s.maxBytes[proxy.ToClient] = maximumPacketSize(c.Properties)
 	if s.exchanges[proxy.ToClient].Map {
 		share := s.raise(proxy.ToClient, receiveMaximum(c.Properties))

@@ -30,6 +30,7 @@ type stage struct {
 	topics         *topics
 	userProperties []userProperty
 	ping           bool // the broker wants to hear more often than the client speaks
+	lasting        bool // the session outlives the connection
 
 	mu       sync.Mutex
 	made     string  // the client identifier in the place of an empty one
@@ -117,7 +118,11 @@ func (s *stage) publish(f proxy.Frame, emit func(proxy.Frame) error) error {
 	s.mu.Lock()
 	most := s.maxBytes[d]
 	s.mu.Unlock()
-	if most > 0 && p.Size(s.conn.Version) > most { // [MQTT-3.1.2-24] [MQTT-3.2.2-15]
+	size := p.Size(s.conn.Version)
+	if p.QoS == 0 && m.MinQoS > 0 {
+		size += 2 // for the packet identifier
+	}
+	if most > 0 && size > most { // [MQTT-3.1.2-24] [MQTT-3.2.2-15]
 		return s.refuse(&in, d, errLarge, emit)
 	}
 	if p.QoS == 2 {
@@ -223,7 +228,7 @@ func (s *stage) ack(f proxy.Frame, emit func(proxy.Frame) error) error {
 // QoS 1 and 2 and those that get it here; it returns the sender's share.
 func (s *stage) raise(d proxy.Direction, receive uint16) uint16 {
 	own := min(maxRaised, receive/2)
-	s.exchanges[d].Raise(int(own))
+	s.exchanges[d].Raise(int(own), s.lasting)
 	return receive - own
 }
 

@@ -263,6 +263,35 @@ func TestQoSForcedTo2CompletesTheExchange(t *testing.T) {
 	expect(t, client, mqtt.Puback{PacketID: 7})
 }
 
+// A broker that keeps an exchange of QoS 2 over a reconnect would take another message
+// with its identifier for a duplicate.
+func TestQoSForcedTo2LeavesNoExchangesInSessionsThatLast(t *testing.T) {
+	connect := sensor
+	connect.CleanStart = false
+	client, broker, _, _ := join(t, Config{Publish: Message{MinQoS: 2}, Deliver: Message{MinQoS: 2}}, mqtt.V311, connect, mqtt.Connack{})
+	client.Send(mqtt.Publish{Topic: []byte("a")})
+	if p, ok := broker.Next().(mqtt.Publish); !ok || p.QoS != 1 {
+		t.Fatalf("%+v", p)
+	}
+	client.Send(mqtt.Publish{Topic: []byte("a"), QoS: 1, PacketID: 7}) // sent again by the client, if need be
+	expect(t, broker, mqtt.Publish{Topic: []byte("a"), QoS: 2, PacketID: 7})
+	broker.Send(mqtt.Publish{Topic: []byte("a")})
+	if p, ok := client.Next().(mqtt.Publish); !ok || p.QoS != 1 {
+		t.Fatalf("%+v", p)
+	}
+}
+
+func TestPacketIdentifiersCountAgainstTheLargestPacket(t *testing.T) {
+	m := mqtt.Publish{Topic: []byte("a"), Payload: []byte("as large as the broker takes")}
+	limit := mqtt.Properties{}.AppendUint32(mqtt.PropMaximumPacketSize, uint32(m.Size(mqtt.V5)))
+	client, broker, _, _ := join(t, Config{Publish: Message{MinQoS: 1}}, mqtt.V5, sensor, mqtt.Connack{Properties: limit})
+	client.Send(m)
+	client.Send(mqtt.Publish{Topic: []byte("b")})
+	if p, ok := broker.Next().(mqtt.Publish); !ok || string(p.Topic) != "b" {
+		t.Fatalf("%+v", p)
+	}
+}
+
 func TestRetain(t *testing.T) {
 	c := Config{Publish: Message{Retain: "strip"}, Deliver: Message{Retain: "force"}}
 	connect := sensor
