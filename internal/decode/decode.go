@@ -103,6 +103,9 @@ type Options struct {
 	Stream bool
 	// Held is how many bytes may wait for what their stream or its version is; 0: 1 MiB.
 	Held int
+	// Patience is how long anything may wait for that, by the capture's clock; 0: for
+	// ever. Who looks on while a capture is made does not want to wait.
+	Patience time.Duration
 	// Streams is how many may be open at a time; 0: 100,000. Beyond it, those that
 	// have been silent for longest are given up.
 	Streams int

@@ -241,6 +241,31 @@ func (e *Engine) deliver(l *level, p *piece) error {
 	if e.held > e.o.Held || len(e.queue) > mostEvents {
 		return e.Flush()
 	}
+	if e.o.Patience > 0 {
+		return e.hurry(p.time)
+	}
+	return nil
+}
+
+// hurry decides what has held up the rest for too long.
+func (e *Engine) hurry(now time.Time) error {
+	for i := 0; i < len(e.queue); {
+		ev := &e.queue[i]
+		if ev.level == nil || ev.level.state != undecided {
+			i++
+			continue
+		}
+		if now.Sub(ev.piece.time) <= e.o.Patience {
+			return nil
+		}
+		if err := e.decide(ev.level, true); err != nil {
+			return err
+		}
+		if err := e.replay(); err != nil {
+			return err
+		}
+		i = 0
+	}
 	return nil
 }
 

@@ -148,6 +148,25 @@ func TestFlushLetsGo(t *testing.T) {
 	}
 }
 
+// TestPatienceEnds: while others go on talking, too, nothing waits for ever.
+func TestPatienceEnds(t *testing.T) {
+	e, c := engine(t, Options{Patience: 3 * time.Millisecond})
+	silent := newTalk(t, e, 1)
+	silent.flow.Joined = true
+	busy := newTalk(t, e, 2)
+	silent.client(unhex(t, "c000"))
+	busy.client(unhex(t, "101000044d5154540402003c000474657374"))
+	if len(c.packets) > 0 {
+		t.Errorf("what comes later does not wait:\n%s", c)
+	}
+	for range 4 {
+		busy.client(unhex(t, "c000"))
+	}
+	if len(c.packets) != 6 || len(c.noted(Versioned)) != 1 {
+		t.Errorf("after 5 ms:\n%s", c)
+	}
+}
+
 // TestWaitingIsBounded: a stream that never tells its version does not hold others
 // back for ever.
 func TestWaitingIsBounded(t *testing.T) {
