@@ -231,3 +231,30 @@ func TestFileIsAskedWhereNoRuleSpeaks(t *testing.T) {
 	client.Send(mqtt.Publish{Topic: []byte("up/c2"), QoS: 1, PacketID: 9})
 	expect(t, client, mqtt.Puback{PacketID: 9, Code: mqtt.NotAuthorized})
 }
+
+func TestTheFileIsReadAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "acl")
+	write := func(rules string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(rules), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("pattern write old\n")
+	f, err := New(Config{File: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := proxytest.Start(t, proxytest.Broker(t), func(c *proxy.Config) { c.Stages = []proxy.Factory{f} })
+	client := proxytest.Connect(t, proxytest.URL(e), mqtt.V5, "c1")
+	client.Send(mqtt.Publish{Topic: []byte("new"), QoS: 1, PacketID: 1})
+	expect(t, client, mqtt.Puback{PacketID: 1, Code: mqtt.NotAuthorized})
+	write("pattern write new\n")
+	if err := e.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	client.Send(mqtt.Publish{Topic: []byte("new"), QoS: 1, PacketID: 2})
+	expect(t, client, mqtt.Puback{PacketID: 2, Code: mqtt.NoMatchingSubscribers})
+	client.Send(mqtt.Publish{Topic: []byte("old"), QoS: 1, PacketID: 3})
+	expect(t, client, mqtt.Puback{PacketID: 3, Code: mqtt.NotAuthorized})
+}

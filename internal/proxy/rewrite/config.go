@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
@@ -247,7 +248,7 @@ func (c Credentials) password() ([]byte, error) {
 // Factory changes the packets of each connection.
 type Factory struct {
 	plan
-	password []byte
+	password atomic.Pointer[[]byte] // of the broker; points to nil: the client's
 }
 
 // New makes a factory; nil if c changes nothing. It reads the password.
@@ -257,7 +258,7 @@ func New(c Config) (*Factory, error) {
 		return nil, err
 	}
 	f := &Factory{plan: *p}
-	if f.password, err = c.Credentials.password(); err != nil {
+	if err := f.Reload(); err != nil {
 		return nil, err
 	}
 	none := c.Topics.Prefix == "" && c.Topics.Strip == "" && len(p.maps) == 0 && c.ClientID == "" &&
@@ -267,6 +268,16 @@ func New(c Config) (*Factory, error) {
 		return nil, nil
 	}
 	return f, nil
+}
+
+// Reload reads the password again, for connections to come. Where that fails the
+// present one stays in use.
+func (f *Factory) Reload() error {
+	password, err := f.c.Credentials.password()
+	if err == nil {
+		f.password.Store(&password)
+	}
+	return err
 }
 
 // Open implements proxy.Factory.

@@ -75,8 +75,8 @@ func (s *stage) identify(c *mqtt.Connect, n names) (err error) {
 			return err
 		}
 	}
-	if s.f.password != nil {
-		c.HasPassword, c.Password = true, s.f.password
+	if password := *s.f.password.Load(); password != nil {
+		c.HasPassword, c.Password = true, password
 		if c.Version < mqtt.V5 { // [MQTT3-3.1.2-22]
 			c.HasUsername = true
 		}

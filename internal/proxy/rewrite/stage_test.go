@@ -182,6 +182,41 @@ func TestClientIdentifiersAndCredentials(t *testing.T) {
 	}
 }
 
+func TestPasswordsAreReadAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	write := func(password string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("old")
+	f, err := New(Config{Credentials: Credentials{PasswordFile: file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := proxytest.Listen(t, "mqtt://127.0.0.1:0", transport.ListenConfig{})
+	e := proxytest.Start(t, l.URL(), func(c *proxy.Config) { c.Stages = []proxy.Factory{f} })
+	shown := func() string {
+		client := proxytest.Dial(t, proxytest.URL(e), mqtt.V5)
+		client.Send(sensor)
+		_, c := l.Welcome(mqtt.V5)
+		return string(c.Password)
+	}
+	before := shown()
+	write("new")
+	if err := e.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	after := shown()
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Reload(); err == nil || before != "old" || after != "new" || shown() != "new" {
+		t.Errorf("%q, then %q, %v", before, after, err)
+	}
+}
+
 func TestQoSCapped(t *testing.T) {
 	one, zero := uint8(1), uint8(0)
 	c := Config{Publish: Message{MaxQoS: &one}, Deliver: Message{MaxQoS: &zero}}
