@@ -61,8 +61,8 @@ func (t *topics) toServer(name string) (string, error) {
 	if !ok || topic == "" {
 		return "", errName
 	}
-	topic = apply(t.there, topic)
-	if own(topic) {
+	topic, ok = apply(t.there, t.back, topic)
+	if !ok || own(topic) {
 		return "", errName
 	}
 	return valid(wrap + t.prefix + topic)
@@ -78,20 +78,28 @@ func (t *topics) toClient(name string) (string, error) {
 	if !ok || topic == "" {
 		return "", errName
 	}
-	topic = apply(t.back, topic)
-	if own(topic) {
+	topic, ok = apply(t.back, t.there, topic)
+	if !ok || own(topic) {
 		return "", errName
 	}
 	return valid(wrap + t.strip + topic)
 }
 
-func apply(list []*expression, topic string) string {
-	for _, e := range list {
+// apply maps a topic by the first expression that is about it. A topic that none is
+// about stays as it is, and has no name on the other side if one of the way back is
+// about it there: that name is another topic's.
+func apply(there, back []*expression, topic string) (mapped string, ok bool) {
+	for _, e := range there {
 		if mapped, ok := e.name(topic); ok {
-			return mapped
+			return mapped, true
 		}
 	}
-	return topic
+	for _, e := range back {
+		if e.re.MatchString(topic) {
+			return "", false
+		}
+	}
+	return topic, true
 }
 
 func valid(topic string) (string, error) {
@@ -114,15 +122,8 @@ func (t *topics) filter(filter string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, e := range t.there {
-		mapped, ok, err := e.filter(inner)
-		if err != nil {
-			return "", err
-		}
-		if ok {
-			inner = mapped
-			break
-		}
+	if inner, err = t.mapped(inner); err != nil {
+		return "", err
 	}
 	if own(inner) {
 		return "", errFilter
@@ -132,6 +133,21 @@ func (t *topics) filter(filter string) (string, error) {
 		return "", errFilter
 	}
 	return inner, nil
+}
+
+// mapped is apply for a filter.
+func (t *topics) mapped(filter string) (string, error) {
+	for _, e := range t.there {
+		if mapped, ok, err := e.filter(filter); err != nil || ok {
+			return mapped, err
+		}
+	}
+	for _, e := range t.back {
+		if e.re.MatchString(filter) { // all of them, of a filter with wildcards
+			return "", errFilter
+		}
+	}
+	return filter, nil
 }
 
 // without takes strip, of which each level may be met by a wildcard, from the front

@@ -39,6 +39,9 @@ func TestTopicsGoThereAndBack(t *testing.T) {
 		{"strip and prefix", Topics{Strip: "old/", Prefix: "new/"}, "old/a", "new/a"},
 		{"map", Topics{Map: []Mapping{{From: "^a/(.*)$", To: "b/$1"}}}, "a/x/y", "b/x/y"},
 		{"map leaves the rest alone", Topics{Map: []Mapping{{From: "^a/(.*)$", To: "b/$1"}}}, "c/x", "c/x"},
+		{"map leaves no room for the broker's names at the client", Topics{Map: []Mapping{{From: "^a/(.*)$", To: "b/$1"}}}, "b/x", ""},
+		{"map leaves no room for the client's names at the broker", Topics{Map: []Mapping{{From: "^a/(.*)$", To: "b/$1"}}}, "", "a/x"},
+		{"map that swaps two names", Topics{Map: []Mapping{{From: "a/(.*)", To: "b/$1"}, {From: "b/(.*)", To: "a/$1"}}}, "b/x", "a/x"},
 		{"map swaps levels", Topics{Map: []Mapping{{From: "([^/]+)/dev/([^/]+)", To: "dev/$2/of/$1"}}}, "x/dev/y", "dev/y/of/x"},
 		{"map with names", Topics{Map: []Mapping{{From: "me/(.*)", To: "clients/%c/$1"}}}, "me/x", "clients/dev1/x"},
 		{"map with a line break", Topics{Map: []Mapping{{From: "a/(.*)", To: "b/$1"}}}, "a/x\ny", "b/x\ny"},
@@ -91,6 +94,8 @@ func TestFilters(t *testing.T) {
 		c            Topics
 		filter, want string // "": refused
 	}{
+		{mapped, "temp/kitchen", ""}, // what it matches would come as site/kitchen/temp
+		{mapped, "low/#", ""},
 		{prefix, "#", "p/q/#"},
 		{prefix, "$queue/#", "$queue/p/q/#"},
 		{prefix, "$exclusive/a", "$exclusive/p/q/a"},
