@@ -127,10 +127,10 @@ faults.
 
 Everything else is in a configuration file: see iotctl help proxy-config.
 
-SIGHUP reads the certificates again. SIGTERM and SIGINT close the listeners, and
-the connections when --drain has passed; the second one at once. Nothing is said
-for clients then: to the broker it looks as if their link had died, so it
-publishes their wills.`,
+SIGHUP reads certificates, the password for brokers and the access file again.
+SIGTERM and SIGINT close the listeners, and the connections when --drain has
+passed; the second one at once. Nothing is said for clients then: to the broker
+it looks as if their link had died, so it publishes their wills.`,
 		Example: `  iotctl proxy --listen mqtt://127.0.0.1:1884 --to mqtt://127.0.0.1:1883
   iotctl proxy --listen mqtts://0.0.0.0:8883 --cert cert.pem --key key.pem --to mqtt://127.0.0.1:1883
   iotctl proxy --listen ws://127.0.0.1:8083/mqtt --to mqtts://broker.example:8883
@@ -252,9 +252,9 @@ func (o *proxyOptions) serve(ctx context.Context, run *proxyRun, cfg proxy.Confi
 			switch {
 			case s == syscall.SIGHUP:
 				if err := e.Reload(); err != nil {
-					cfg.Logger.Error("certificates are not read again", "err", err)
+					cfg.Logger.Error("certificates and files are not read again", "err", err)
 				} else {
-					cfg.Logger.Info("certificates were read again")
+					cfg.Logger.Info("certificates and files were read again")
 				}
 			case stopping:
 				e.Cut()
