@@ -30,6 +30,9 @@ const maxPasted = 256 << 20
 // idle is after how long without input what waits is shown as well as can be.
 const idle = 300 * time.Millisecond
 
+// patience is how long a stream that is not known holds up the others, if they go on.
+const patience = time.Second
+
 // decodeInputs finds out what the arguments mean. Bytes that stand in arguments of
 // their own, as when nobody quoted them, are one text.
 func decodeInputs(args []string) ([]decodeInput, error) {
@@ -166,13 +169,14 @@ func (d *decoding) all(ctx context.Context, inputs []decodeInput) error {
 }
 
 // engine is what reads: it is made when it is known how packets are shown.
-func (d *decoding) engine() (*decode.Engine, error) {
+func (d *decoding) engine(patience time.Duration) (*decode.Engine, error) {
 	if d.e != nil {
 		return d.e, nil
 	}
 	o := d.o
 	e, err := decode.New(decode.Options{
 		Dissectors: d.dissectors, As: o.as, Lines: d.sink.quick(), Stream: o.stream, From: d.from, Port: o.port, Keys: d.keys,
+		Patience: patience,
 	}, d.sink)
 	var mistake *decode.Error
 	if errors.As(err, &mistake) {
@@ -260,7 +264,11 @@ func (d *decoding) capture(name string, r io.Reader) error {
 		return unreadable(name, err)
 	}
 	d.sink.listing()
-	if _, err := d.engine(); err != nil {
+	wait := patience
+	if d.file {
+		wait = 0 // all of it is there
+	}
+	if _, err := d.engine(wait); err != nil {
 		return err
 	}
 	err = d.chunks(c, func() { d.sink.capturing(c.Describe()) })
@@ -332,7 +340,7 @@ func (d *decoding) paste(name string, text []byte) error {
 		return unreadable(name, err)
 	}
 	d.sink.pasting(&p)
-	e, err := d.engine()
+	e, err := d.engine(0)
 	if err != nil {
 		return err
 	}

@@ -103,9 +103,11 @@ type Options struct {
 	Stream bool
 	// Held is how many bytes may wait for what their stream or its version is; 0: 1 MiB.
 	Held int
-	// Patience is how long anything may wait for that, by the capture's clock; 0: for
-	// ever. Who looks on while a capture is made does not want to wait.
+	// Patience is how long anything may wait for that while others go on, 0: for ever,
+	// and Now the clock for it; nil: the system's. It is for who looks on while a
+	// capture is made.
 	Patience time.Duration
+	Now      func() time.Time
 	// Streams is how many may be open at a time; 0: 100,000. Beyond it, those that
 	// have been silent for longest are given up.
 	Streams int
@@ -119,6 +121,9 @@ const (
 func (o Options) withDefaults() Options {
 	o.Held = cmp.Or(o.Held, defaultHeld)
 	o.Streams = cmp.Or(o.Streams, defaultStreams)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return o
 }
 

@@ -64,6 +64,7 @@ type event struct {
 	level *level // nil for a note
 	piece piece
 	note  *Note
+	since time.Time // zero without Options.Patience
 }
 
 // mostEvents may wait.
@@ -242,20 +243,21 @@ func (e *Engine) deliver(l *level, p *piece) error {
 		return e.Flush()
 	}
 	if e.o.Patience > 0 {
-		return e.hurry(p.time)
+		return e.hurry()
 	}
 	return nil
 }
 
 // hurry decides what has held up the rest for too long.
-func (e *Engine) hurry(now time.Time) error {
+func (e *Engine) hurry() error {
+	late := e.o.Now().Add(-e.o.Patience)
 	for i := 0; i < len(e.queue); {
 		ev := &e.queue[i]
 		if ev.level == nil || ev.level.state != undecided {
 			i++
 			continue
 		}
-		if now.Sub(ev.piece.time) <= e.o.Patience {
+		if !ev.since.Before(late) {
 			return nil
 		}
 		if err := e.decide(ev.level, true); err != nil {
@@ -277,6 +279,9 @@ func (p *piece) clone() piece {
 
 // wait puts ev at the end of the queue.
 func (e *Engine) wait(ev event) {
+	if e.o.Patience > 0 && ev.since.IsZero() {
+		ev.since = e.o.Now()
+	}
 	e.queue = append(e.queue, ev)
 	e.held += len(ev.piece.bytes)
 }

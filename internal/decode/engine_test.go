@@ -150,20 +150,21 @@ func TestFlushLetsGo(t *testing.T) {
 
 // TestPatienceEnds: while others go on talking, too, nothing waits for ever.
 func TestPatienceEnds(t *testing.T) {
-	e, c := engine(t, Options{Patience: 3 * time.Millisecond})
-	silent := newTalk(t, e, 1)
+	now := time.Unix(0, 0)
+	e, c := engine(t, Options{Patience: time.Second, Now: func() time.Time { return now }})
+	silent, busy := newTalk(t, e, 1), newTalk(t, e, 2)
 	silent.flow.Joined = true
-	busy := newTalk(t, e, 2)
 	silent.client(unhex(t, "c000"))
 	busy.client(unhex(t, "101000044d5154540402003c000474657374"))
+	now = now.Add(time.Second)
+	busy.client(unhex(t, "c000"))
 	if len(c.packets) > 0 {
 		t.Errorf("what comes later does not wait:\n%s", c)
 	}
-	for range 4 {
-		busy.client(unhex(t, "c000"))
-	}
-	if len(c.packets) != 6 || len(c.noted(Versioned)) != 1 {
-		t.Errorf("after 5 ms:\n%s", c)
+	now = now.Add(time.Millisecond)
+	busy.client(unhex(t, "c000"))
+	if len(c.packets) != 4 || len(c.noted(Versioned)) != 1 {
+		t.Errorf("after more than a second:\n%s", c)
 	}
 }
 
