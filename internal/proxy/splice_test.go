@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,10 +25,7 @@ func TestBulkPassesTransparentProxy(t *testing.T) {
 			e := proxytest.Start(t, l.URL(), func(c *proxy.Config) { c.Transparent, c.Splice = true, mode })
 			c := proxytest.Dial(t, proxytest.URL(e), mqtt.V311)
 			s := l.Next(mqtt.V311)
-			data := make([]byte, 24<<20)
-			for i := range data {
-				data[i] = byte(rand.Uint32())
-			}
+			data := noise(24 << 20)
 			send := func(p *proxytest.Peer) error {
 				_, err := p.Write(data)
 				if err == nil {

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -68,6 +69,15 @@ func TestEveryByteArrivesBetweenAnyTwoTransports(t *testing.T) {
 	}
 }
 
+// noise is n bytes of chance.
+func noise(n int) []byte {
+	var seed [32]byte
+	binary.NativeEndian.PutUint64(seed[:], rand.Uint64())
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8(seed).Read(b)
+	return b
+}
+
 // everyByte sends messages to itself by way of a broker, and compares them.
 func everyByte(t *testing.T, url string, v mqtt.Version) {
 	t.Helper()
@@ -79,10 +89,7 @@ func everyByte(t *testing.T, url string, v mqtt.Version) {
 	}
 	sizes := []int{0, 1, 100, 127, 128, 16 << 10, 70_000, rand.IntN(1 << 20), 1<<20 - 100}
 	for i, size := range sizes {
-		payload := make([]byte, size)
-		for j := range payload {
-			payload[j] = byte(rand.Uint32())
-		}
+		payload := noise(size)
 		qos := uint8(i % 3)
 		p := mqtt.Publish{Topic: []byte(topic), QoS: qos, Payload: payload}
 		if qos > 0 {

@@ -319,6 +319,13 @@ func TestClosingEndsReadingAndLeavesTimeForLastWords(t *testing.T) {
 			t.Error(err)
 		}
 		eventually(t, "the socket is closed", func() bool { return errors.Is(l.WriteBatch(last), net.ErrClosed) })
+		eventually(t, "the port is free", func() bool { // a little after the end of writing
+			c, err := net.ListenPacket("udp", l.Addr().String())
+			if err == nil {
+				_ = c.Close()
+			}
+			return err == nil
+		})
 		again := packets(t, l.URL(), ListenConfig{}, single)
 		send(t, to(t, again, "127.0.0.1"), "next")
 		readAll(t, again, NewDatagrams(1, 100), 1)

@@ -75,6 +75,7 @@ type Peer struct {
 	version mqtt.Version
 	client  bool
 	b       []byte // read and not used
+	room    []byte // for one read
 }
 
 // Dial connects a client.
@@ -101,7 +102,7 @@ func Connect(t testing.TB, url string, v mqtt.Version, clientID string) *Peer {
 func newPeer(t testing.TB, nc transport.Conn, v mqtt.Version, client bool) *Peer {
 	t.Cleanup(func() { _ = nc.Close() })
 	_ = nc.SetDeadline(time.Now().Add(Limit))
-	return &Peer{Conn: nc, t: t, version: v, client: client}
+	return &Peer{Conn: nc, t: t, version: v, client: client, room: make([]byte, 64<<10)}
 }
 
 // Listener takes the place of a broker.
@@ -190,9 +191,8 @@ func (p *Peer) Read1() (mqtt.Packet, error) {
 		if !errors.Is(err, mqtt.ErrShort) {
 			return nil, fmt.Errorf("%x: %w", p.b[:min(len(p.b), 32)], err)
 		}
-		b := make([]byte, 64<<10)
-		n, err = p.Read(b)
-		p.b = append(p.b, b[:n]...)
+		n, err = p.Read(p.room)
+		p.b = append(p.b, p.room[:n]...)
 		if err != nil && n == 0 {
 			return nil, err
 		}
