@@ -1,5 +1,5 @@
-// Package child builds and runs the program for measurements that want it in a
-// process of its own.
+// Package child is what commands that measure share: they build the program, and run
+// it in processes of its own.
 package child
 
 import (
@@ -7,11 +7,35 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 )
+
+// Main is all of a command that measures, after its flags: measure writes to standard
+// output until it is done or interrupted. Its error ends the process with 1.
+func Main(name string, measure func(ctx context.Context, out io.Writer) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := measure(ctx, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
+}
+
+// Program returns path, or, if that is empty, that of a program which it builds in dir.
+func Program(ctx context.Context, path, dir string) (string, error) {
+	if path != "" {
+		return path, nil
+	}
+	path = filepath.Join(dir, "iotctl")
+	return path, Build(ctx, path)
+}
 
 // Build makes the program as releases do.
 func Build(ctx context.Context, path string) error {

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/child"
@@ -115,17 +114,3 @@ func version(ctx context.Context, program string) string {
 
 // spareFiles are descriptors of a process beside those of its connections.
 const spareFiles = 100
-
-// raiseFiles lets the programs started from here open as many files as they
-// may. The runtime would give them the limit that this process was started with.
-func raiseFiles() (int, error) {
-	var l syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
-		return 0, err
-	}
-	l.Cur = l.Max
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
-		return 0, err
-	}
-	return int(min(l.Cur, 1<<20)), nil
-}

@@ -30,7 +30,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -85,14 +84,11 @@ func (o *options) compare(ctx context.Context, out io.Writer) (met bool, err err
 		return false, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if o.iotctl == "" {
-		o.iotctl = filepath.Join(dir, "iotctl")
-		if err := child.Build(ctx, o.iotctl); err != nil {
-			return false, err
-		}
+	if o.iotctl, err = child.Program(ctx, o.iotctl, dir); err != nil {
+		return false, err
 	}
 	t := table{out: out}
-	files, err := raiseFiles()
+	files, err := child.RaiseFiles()
 	if err != nil {
 		return false, err
 	}

@@ -23,8 +23,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -42,13 +40,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "pairs of runs for each rate; a one-shot gets eight times as many")
 	flag.DurationVar(&o.run, "run", 600*time.Millisecond, "how long one run for a rate should take")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := o.compare(ctx, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "compare:", err)
-		stop()
-		os.Exit(1)
-	}
+	child.Main("compare", o.compare)
 }
 
 type options struct {
@@ -77,11 +69,8 @@ func (o *options) compare(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if o.iotctl == "" {
-		o.iotctl = filepath.Join(dir, "iotctl")
-		if err := child.Build(ctx, o.iotctl); err != nil {
-			return err
-		}
+	if o.iotctl, err = child.Program(ctx, o.iotctl, dir); err != nil {
+		return err
 	}
 	if _, err := fmt.Fprintf(out, "%-10s%-7s%-4s%-9s%14s%14s%8s   %s\n", "broker", "MQTT", "QoS", "", "mosquitto's", "iotctl's", "ratio", "of the pairs"); err != nil {
 		return err

@@ -27,7 +27,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"time"
 
@@ -45,13 +44,7 @@ func main() {
 	flag.IntVar(&o.perSegment, "per-segment", 1, "how many a segment has")
 	flag.IntVar(&o.runs, "runs", 2, "how often each reads it")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := o.measure(ctx, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "decode:", err)
-		stop()
-		os.Exit(1)
-	}
+	child.Main("decode", o.measure)
 }
 
 type options struct {
@@ -74,11 +67,8 @@ func (o options) measure(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if o.iotctl == "" {
-		o.iotctl = filepath.Join(dir, "iotctl")
-		if err := child.Build(ctx, o.iotctl); err != nil {
-			return err
-		}
+	if o.iotctl, err = child.Program(ctx, o.iotctl, dir); err != nil {
+		return err
 	}
 	file := filepath.Join(dir, "published.pcapng")
 	packets, frames, err := write(file, o.packets, max(o.perSegment, 1))

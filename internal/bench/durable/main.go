@@ -22,7 +22,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"time"
@@ -39,13 +38,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "pairs of runs for the clean sessions, runs for the others")
 	flag.DurationVar(&o.run, "run", 3*time.Second, "how long a run takes")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := o.measure(ctx, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "durable:", err)
-		stop()
-		os.Exit(1)
-	}
+	child.Main("durable", o.measure)
 }
 
 type options struct {
@@ -61,11 +54,8 @@ func (o options) measure(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if o.iotctl == "" {
-		o.iotctl = filepath.Join(dir, "iotctl")
-		if err := child.Build(ctx, o.iotctl); err != nil {
-			return err
-		}
+	if o.iotctl, err = child.Program(ctx, o.iotctl, dir); err != nil {
+		return err
 	}
 	fmt.Fprintf(out, "%-22s %10s %10s %10s %14s\n", "", "msgs/s", "p50", "p99", "bytes/message")
 	for _, kind := range []sessions{online, offline} {

@@ -27,7 +27,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"time"
 
@@ -44,13 +43,7 @@ func main() {
 	flag.DurationVar(&o.settle, "settle", 15*time.Second, "how long they sleep before the memory is read")
 	flag.DurationVar(&o.run, "run", 10*time.Second, "how long is published")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := o.measure(ctx, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "mqttsn:", err)
-		stop()
-		os.Exit(1)
-	}
+	child.Main("mqttsn", o.measure)
 }
 
 type options struct {
@@ -75,11 +68,8 @@ func (o options) measure(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if o.iotctl == "" {
-		o.iotctl = filepath.Join(dir, "iotctl")
-		if err := child.Build(ctx, o.iotctl); err != nil {
-			return err
-		}
+	if o.iotctl, err = child.Program(ctx, o.iotctl, dir); err != nil {
+		return err
 	}
 	missed := false
 	line := func(name string, met bool, format string, a ...any) {

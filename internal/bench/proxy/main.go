@@ -31,16 +31,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/bench"
 	"github.com/iotctl/iotctl/internal/child"
-	"github.com/iotctl/iotctl/internal/transport"
 )
 
 func main() {
@@ -54,13 +50,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each is repeated")
 	flag.StringVar(&o.only, "only", "", "only this load: rate, most, large or idle")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := o.measure(ctx, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "proxy:", err)
-		stop()
-		os.Exit(1)
-	}
+	child.Main("proxy", o.measure)
 }
 
 type options struct {
@@ -141,15 +131,12 @@ func (o *options) measure(ctx context.Context, out io.Writer) error {
 
 // prepare builds the program and says what is compared.
 func (o *options) prepare(ctx context.Context, dir string, out io.Writer) error {
-	files, err := raiseFiles()
+	files, err := child.RaiseFiles()
 	if err != nil {
 		return err
 	}
-	if o.iotctl == "" {
-		o.iotctl = filepath.Join(dir, "iotctl")
-		if err := child.Build(ctx, o.iotctl); err != nil {
-			return err
-		}
+	if o.iotctl, err = child.Program(ctx, o.iotctl, dir); err != nil {
+		return err
 	}
 	text, err := exec.CommandContext(ctx, o.haproxy, "-v").Output()
 	if err != nil {
@@ -163,19 +150,6 @@ func (o *options) prepare(ctx context.Context, dir string, out io.Writer) error 
 		o.idle = most
 	}
 	return nil
-}
-
-// raiseFiles lets the programs started from here open as many files as they may.
-func raiseFiles() (int, error) {
-	var l syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
-		return 0, err
-	}
-	l.Cur = l.Max
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
-		return 0, err
-	}
-	return int(min(l.Cur, 1<<20)), nil
 }
 
 // once runs one load by one way.
@@ -289,6 +263,3 @@ func (o *options) measureIdle(ctx context.Context, dir string, t *table) error {
 	}
 	return nil
 }
-
-// parse reads a URL of a program that has just printed it.
-func parse(url string) (transport.Endpoint, error) { return transport.Parse(url, nil) }

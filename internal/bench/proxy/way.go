@@ -77,7 +77,7 @@ func (o *options) start(dir string, w way) (*setup, error) {
 	default:
 	}
 	if err == nil {
-		s.entry, err = parse(url)
+		s.entry, err = transport.Parse(url, nil)
 	}
 	return s, err
 }
