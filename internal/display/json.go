@@ -80,21 +80,27 @@ func (o object) key(name string) object {
 func (o object) text(name, s string) object      { return appendJSON(o.key(name), s) }
 func (o object) int(name string, n int64) object { return strconv.AppendInt(o.key(name), n, 10) }
 
-// origin is where p was found.
-func (o object) origin(p *decode.Packet) object {
-	s := p.Stream
+// when is what packets and notes have in common: their stream, who has sent, and when.
+func (o object) when(s *decode.Stream, from dissect.Direction, at time.Time) object {
 	if s != nil && s.Number > 0 {
 		o = o.int("stream", int64(s.Number))
 	}
-	switch p.Direction {
+	switch from {
 	case dissect.FromClient:
 		o = o.text("from", "client")
 	case dissect.FromServer:
 		o = o.text("from", "server")
 	}
-	if !p.Time.IsZero() {
-		o = append(p.Time.UTC().AppendFormat(append(o.key("time"), '"'), time.RFC3339Nano), '"')
+	if !at.IsZero() {
+		o = append(at.UTC().AppendFormat(append(o.key("time"), '"'), time.RFC3339Nano), '"')
 	}
+	return o
+}
+
+// origin is where p was found.
+func (o object) origin(p *decode.Packet) object {
+	s := p.Stream
+	o = o.when(s, p.Direction, p.Time)
 	o = o.int("offset", p.Offset)
 	if len(p.Frames) > 0 {
 		o = append(o.key("frames"), '[')
@@ -315,18 +321,7 @@ func appendUnit(dst []byte, u rune) []byte {
 // NoteJSON appends n as an object on one line: note is its kind.
 func NoteJSON(dst []byte, n *decode.Note) []byte {
 	o := object(append(dst, '{')).text("note", n.Kind.String())
-	if n.Stream != nil && n.Stream.Number > 0 {
-		o = o.int("stream", int64(n.Stream.Number))
-	}
-	switch n.Direction {
-	case dissect.FromClient:
-		o = o.text("from", "client")
-	case dissect.FromServer:
-		o = o.text("from", "server")
-	}
-	if !n.Time.IsZero() {
-		o = append(n.Time.UTC().AppendFormat(append(o.key("time"), '"'), time.RFC3339Nano), '"')
-	}
+	o = o.when(n.Stream, n.Direction, n.Time)
 	o = o.text("text", n.Text)
 	if n.Hint != "" {
 		o = o.text("hint", n.Hint)
