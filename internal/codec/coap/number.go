@@ -68,10 +68,6 @@ const (
 	FormatBlock // a uint of number, more and size: RFC 7959 §2.2
 )
 
-func (f Format) String() string {
-	return [...]string{"opaque", "empty", "uint", "string", "block"}[f]
-}
-
 // Definition is what the registry says of an option.
 type Definition struct {
 	Name       string
