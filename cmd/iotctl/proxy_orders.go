@@ -26,7 +26,11 @@ func (p *proxyTools) serveControl(ctx context.Context, e *proxy.Engine, c *contr
 	}
 	l, err := control.Listen(ctx, p.control, token)
 	if err != nil {
-		return fail(exitFailed, fmt.Errorf("--control: %w", err), "--control 127.0.0.1:0, or --control-token-file FILE")
+		hint := "--control 127.0.0.1:0 takes a free port"
+		if errors.Is(err, control.ErrNoToken) {
+			hint = "--control 127.0.0.1:0 is for this machine alone; --control-token-file FILE lets others ask"
+		}
+		return fail(exitFailed, fmt.Errorf("--control: %w", err), hint)
 	}
 	where := "http://" + l.Addr().String()
 	if l.Addr().Network() == "unix" {
@@ -68,7 +72,7 @@ func (o orders) Release(name string, count int) (int, error) {
 
 func found(err error) error {
 	if errors.Is(err, fault.ErrNoRule) {
-		return errors.Join(err, control.ErrNotFound)
+		return fmt.Errorf("%w: %w", control.ErrNotFound, err)
 	}
 	return err
 }

@@ -54,7 +54,7 @@ func (o *replayOptions) flags(f *pflag.FlagSet) {
 	f.IntVar(&o.loop, "loop", 1, "play it this `number` of times")
 	f.IntVar(&o.copies, "copies", 1, "play this `number` of each session at a time")
 	f.StringVar(&o.clientID, "client-id", "", "`template` of client identifiers: {client} as recorded, {n} of the copy, {loop} (default {client}, with copies {client}-{n})")
-	f.DurationVar(&o.patience, "wait", 5*time.Second, "how `long` to wait for an answer that does not come")
+	f.DurationVar(&o.patience, "wait", 5*time.Second, "the `time` to wait for an answer that does not come")
 	f.StringVar(&o.passwordFile, "password-file", "", "log in with the password in this `file` where the recording has none")
 }
 
@@ -166,6 +166,7 @@ func runProxyReplay(ctx context.Context, t *terminal, file string, o *replayOpti
 	if err != nil {
 		return err
 	}
+	opt.Forget = o.out == ""
 	rec, err := readRecording(t, file)
 	if err != nil {
 		return err
@@ -204,6 +205,8 @@ func replayFailure(t *terminal, res *record.Result, err error) error {
 	switch {
 	case err != nil && !errors.Is(err, context.Canceled):
 		return err
+	case len(res.Failed) == 0 && err != nil:
+		return fail(exitFailed, errors.New("stopped before its end"))
 	case len(res.Failed) == 0:
 		return nil
 	case errors.As(errors.Join(res.Failed...), &dial):
@@ -259,7 +262,12 @@ func (o *replayOptions) stage(ctx context.Context, t *terminal, rec *record.Reco
 		})
 	}
 	wg.Wait()
-	return b.Result(), nil
+	if n := b.Left(); n > 0 {
+		err = fail(exitFailed, fmt.Errorf("nobody came for %s of %d", counted(n, "session"), len(rec.Sessions)))
+	} else {
+		err = nil
+	}
+	return b.Result(), err
 }
 
 // readRecording reads a recording or a capture; - is standard input.
@@ -276,7 +284,7 @@ func readRecording(t *terminal, name string) (*record.Recording, error) {
 	rec, err := record.Load(in)
 	switch {
 	case errors.Is(err, record.ErrNoRecording):
-		return nil, fail(exitMalformed, fmt.Errorf("%s: %w, nor a capture", name, err), "iotctl proxy --record FILE makes one")
+		return nil, fail(exitMalformed, fmt.Errorf("%s: neither a recording of iotctl proxy nor a capture", name), "iotctl proxy --record FILE makes one")
 	case err != nil:
 		return nil, fail(exitMalformed, fmt.Errorf("%s: %w", name, err))
 	case len(rec.Sessions) == 0:

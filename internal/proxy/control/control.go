@@ -73,6 +73,9 @@ type Mistake interface {
 	Remedy() string
 }
 
+// ErrNoToken is that of Listen at an address that needs a token.
+var ErrNoToken = errors.New("there is no token")
+
 // Listen opens host:port, or unix:///path.
 func Listen(ctx context.Context, address string, token string) (net.Listener, error) {
 	var lc net.ListenConfig
@@ -93,7 +96,7 @@ func Listen(ctx context.Context, address string, token string) (net.Listener, er
 	}
 	if token == "" && !isLoopback(l.Addr()) {
 		_ = l.Close()
-		return nil, fmt.Errorf("%s can be reached from other machines, and there is no token", l.Addr())
+		return nil, fmt.Errorf("%s can be reached from other machines, and %w", l.Addr(), ErrNoToken)
 	}
 	return l, nil
 }
@@ -109,9 +112,13 @@ func Serve(ctx context.Context, l net.Listener, c Config) error {
 		Handler: Handler(c, l.Addr()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { defer close(closed); _ = srv.Close() })
+	err := srv.Serve(l)
+	if !stop() {
+		<-closed
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
@@ -131,6 +138,14 @@ func Handler(c Config, at net.Addr) http.Handler {
 	mux.HandleFunc("POST /v1/brokers/drain", s.drain)
 	mux.HandleFunc("GET /v1/counters", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, c.Connections.Counters()) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+			other := &http.Request{Method: m, URL: r.URL, Host: r.Host}
+			if _, pattern := mux.Handler(other); pattern != "/" {
+				w.Header().Set("Allow", m)
+				refuse(w, http.StatusMethodNotAllowed, r.Method+" is not for "+strconv.Quote(r.URL.Path), pattern)
+				return
+			}
+		}
 		refuse(w, http.StatusNotFound, "nothing is at "+strconv.Quote(r.URL.Path), "GET /v1/connections, /v1/rules, /v1/brokers, /v1/counters")
 	})
 	return guard(mux, c.Token, at)
@@ -150,7 +165,7 @@ func guard(next http.Handler, token string, at net.Addr) http.Handler {
 			refuse(w, http.StatusForbidden, fmt.Sprintf("%q is not the address of this server", r.Host), "ask http://"+at.String())
 		case token != "" && (!ok || subtle.ConstantTimeCompare(got[:], want[:]) != 1):
 			refuse(w, http.StatusUnauthorized, "no token, or another one", "Authorization: Bearer TOKEN")
-		case r.Method != http.MethodGet && !isJSON(r):
+		case r.Method != http.MethodGet && r.Method != http.MethodDelete && !isJSON(r):
 			refuse(w, http.StatusUnsupportedMediaType, "the body is to be JSON", "Content-Type: application/json")
 		default:
 			next.ServeHTTP(w, r)
@@ -283,11 +298,23 @@ const maxBody = 64 << 10
 func read(w http.ResponseWriter, r *http.Request, v any) bool {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil && !errors.Is(err, io.EOF) {
-		refuse(w, http.StatusBadRequest, "the body: "+err.Error(), "")
-		return false
+	err := d.Decode(v)
+	if err == nil {
+		if _, err = d.Token(); err == nil {
+			err = errors.New("there is more behind the object")
+		}
 	}
-	return true
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF):
+		return true
+	case errors.As(err, &kind) && kind.Field == "":
+		err = fmt.Errorf("%s in place of an object", kind.Value)
+	case errors.As(err, &kind):
+		err = fmt.Errorf("%s cannot be %s", kind.Field, kind.Value)
+	}
+	refuse(w, http.StatusBadRequest, "the body: "+err.Error(), "")
+	return false
 }
 
 func failed(w http.ResponseWriter, err error) {

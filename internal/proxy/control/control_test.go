@@ -148,7 +148,7 @@ func TestControlOfARunningProxy(t *testing.T) {
 	a.want("POST", "/v1/rules", `{"rule":"drop @ s2c PUBACK"}`, 201, `{"name":"1"}`)
 	a.want("GET", "/v1/rules", "", 200, "drop @ s2c PUBACK")
 	a.want("DELETE", "/v1/rules/1", "", 200, "{}")
-	a.want("DELETE", "/v1/rules/1", "", 404, "no rule")
+	a.want("DELETE", "/v1/rules/1", "", 404, "no rule", func(r *http.Request) { r.Header.Del("Content-Type") }) // as curl -X DELETE asks
 	a.want("POST", "/v1/rules", `{"rule":""}`, 400, `"error":"column 1: no action","hint":"drop @ s2c"`)
 	a.want("POST", "/v1/release", `{"count":3}`, 200, `{"released":3}`)
 	a.want("POST", "/v1/release", "", 200, `{"released":-1}`)
@@ -172,6 +172,11 @@ func TestPagesOfBrowsersAreRefused(t *testing.T) {
 	a.want("POST", "/v1/rules", `{"rule":"drop"}`, 415, "JSON", header("Content-Type", "text/plain"))
 	a.want("POST", "/v1/rules", `{"rule":"drop"}`, 415, "JSON", func(r *http.Request) { r.Header.Del("Content-Type") })
 	a.want("POST", "/v1/rules", `{"rule":"drop","x":1}`, 400, "unknown field")
+	a.want("POST", "/v1/rules", `{"rule":"drop"} {"rule":"dup"}`, 400, "more behind the object")
+	a.want("POST", "/v1/rules", `["drop"]`, 400, "array in place of an object")
+	a.want("POST", "/v1/rules", `{"rule":7}`, 400, "rule cannot be number")
+	a.want("PUT", "/v1/rules", `{"rule":"drop"}`, 405, `PUT is not for \"/v1/rules\"`)
+	a.want("DELETE", "/v1/rules/none", "", 404, "no rule", func(r *http.Request) { r.Header.Del("Content-Type") })
 	a.want("POST", "/v1/rules", `{"rule":"`+strings.Repeat("x", maxBody)+`"}`, 400, "too large")
 }
 

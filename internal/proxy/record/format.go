@@ -170,6 +170,23 @@ var ErrNoRecording = errors.New("not a recording of iotctl proxy")
 // maxLine is how long a line may be, in bytes: two digits per byte of a packet.
 const maxLine = 40 << 20
 
+// maxBytes is how much a recording may have when it is read: it is kept in memory.
+// packetBytes is what a packet takes up beside its own bytes, about.
+const (
+	maxBytes    room = 1 << 30
+	packetBytes      = 128
+)
+
+// room is how many bytes may still come.
+type room int
+
+func (r *room) take(n int) error {
+	if *r -= room(n + packetBytes); *r < 0 {
+		return fmt.Errorf("more than %d MiB of packets", maxBytes>>20)
+	}
+	return nil
+}
+
 // Read reads a recording. A last line that was cut off, since its writer was, is left
 // out.
 func Read(r io.Reader) (*Recording, error) {
@@ -182,7 +199,7 @@ func Read(r io.Reader) (*Recording, error) {
 	if rec.Format != format {
 		return nil, fmt.Errorf("the recording has format %d, and this program reads %d", rec.Format, format)
 	}
-	reader := reader{rec: rec, open: map[uint64]*Session{}}
+	reader := reader{rec: rec, open: map[uint64]*Session{}, room: maxBytes}
 	var last error
 	for number := 2; in.Scan(); number++ {
 		if last != nil {
@@ -199,10 +216,14 @@ type reader struct {
 	rec     *Recording
 	open    map[uint64]*Session
 	packets int
+	room    room
 }
 
 func (r *reader) line(b []byte) error {
 	var l line
+	if err := r.room.take(len(b) / 2); err != nil {
+		return err
+	}
 	if err := json.Unmarshal(b, &l); err != nil {
 		return err
 	}

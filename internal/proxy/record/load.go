@@ -32,7 +32,9 @@ func Load(r io.Reader) (*Recording, error) {
 
 // fromCapture takes the sessions of MQTT that begin with their CONNECT.
 func fromCapture(c *capture.Reader) (*Recording, error) {
-	sink := &importer{rec: &Recording{Header: Header{Format: format, Program: "capture", Secrets: true}}, open: map[*decode.Stream]*Session{}}
+	sink := &importer{
+		rec: &Recording{Header: Header{Format: format, Program: "capture", Secrets: true}}, open: map[*decode.Stream]*Session{}, room: maxBytes,
+	}
 	e, err := decode.New(decode.Options{Dissectors: []dissect.Dissector{dissect.MQTT{}}}, sink)
 	if err != nil {
 		return nil, err
@@ -61,6 +63,7 @@ type importer struct {
 	rec     *Recording
 	open    map[*decode.Stream]*Session
 	packets int
+	room    room
 }
 
 // Packet implements decode.Sink.
@@ -81,6 +84,9 @@ func (i *importer) Packet(p *decode.Packet) error {
 	d := proxy.ToServer
 	if p.Direction == dissect.FromServer {
 		d = proxy.ToClient
+	}
+	if err := i.room.take(len(p.Bytes)); err != nil {
+		return err
 	}
 	s.Packets = append(s.Packets, Packet{At: at, Direction: d, Bytes: bytes.Clone(p.Bytes), Order: i.packets})
 	i.packets++

@@ -32,6 +32,8 @@ type Options struct {
 	Patience time.Duration
 	// Password is for CONNECTs whose own was taken out of the recording; nil: none.
 	Password []byte
+	// Forget leaves Result.Now without sessions: what happens is not kept.
+	Forget bool
 	// Dial opens a connection to the broker.
 	Dial func(ctx context.Context) (net.Conn, error)
 }
@@ -167,7 +169,9 @@ func (p *player) enter(ctx context.Context) error {
 
 func (r *Result) add(p *player, err error) {
 	r.Sessions++
-	r.Now.Sessions = append(r.Now.Sessions, p.live)
+	if !p.opt.Forget {
+		r.Now.Sessions = append(r.Now.Sessions, p.live)
+	}
 	if err != nil && p.endsEarly() {
 		r.Failed = append(r.Failed, fmt.Errorf("client %q: %w", p.live.ClientID, err))
 	}
