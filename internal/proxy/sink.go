@@ -54,6 +54,12 @@ func (k *sink) add(b []byte) error {
 	if k.err != nil {
 		return k.err
 	}
+	if len(b) >= gatherBytes {
+		if err := k.flushLocked(); err != nil {
+			return err
+		}
+		return k.send(b) // a second copy would take as much room as the packet
+	}
 	if k.out == nil {
 		k.out = (*gathered.Get().(*[]byte))[:0]
 	}
