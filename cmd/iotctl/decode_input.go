@@ -188,6 +188,9 @@ func (d *decoding) engine(patience time.Duration) (*decode.Engine, error) {
 
 // input reads one input.
 func (d *decoding) input(ctx context.Context, in decodeInput) error {
+	if in.text != nil && d.o.in == formCapture {
+		return fail(exitUsage, errors.New("--in capture reads files and standard input, and there are bytes"), "iotctl decode --in capture FILE")
+	}
 	if in.text != nil {
 		return d.paste(in.name, in.text)
 	}
@@ -327,12 +330,15 @@ func (d *decoding) paste(name string, text []byte) error {
 	p, err := capture.PasteSplit(text, d.o.in, split)
 	var wrong *capture.PasteError
 	if errors.As(err, &wrong) {
-		hint := wrong.Hint
+		hint := strings.Replace(wrong.Hint, "forms are ", "forms are "+formCapture+", ", 1)
+		if len(bytes.TrimSpace(text)) == 0 {
+			hint = "iotctl decode 'c0 00', iotctl decode FILE, or bytes on standard input"
+		}
 		if hint == "" && d.o.in != "" {
 			hint = "leave --in out, and the form is found out"
 		}
 		if hint == "" {
-			hint = "iotctl decode --in FORM, one of " + strings.Join(capture.Forms(), ", ")
+			hint = "iotctl decode --in FORM, one of " + formCapture + ", " + strings.Join(capture.Forms(), ", ")
 		}
 		return unreadable(name, err, hint)
 	}

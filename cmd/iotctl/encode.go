@@ -63,7 +63,7 @@ func runEncode(t *terminal, o *encodeOptions, args []string) error {
 	if len(args) > 0 && args[0] != "-" {
 		f, err := os.Open(args[0])
 		if err != nil {
-			return fail(exitUsage, err)
+			return fail(exitUsage, err, "iotctl encode reads the JSON that iotctl decode --json --secrets prints, from a file or standard input")
 		}
 		defer f.Close()
 		in, name = f, args[0]

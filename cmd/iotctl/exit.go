@@ -125,6 +125,7 @@ func usageFromCobra(cmd *cobra.Command, err error) error {
 		return err
 	}
 	msg, rest, _ := strings.Cut(err.Error(), "\n")
+	msg = withoutStrconv(msg)
 	var hints []string
 	for _, s := range strings.Fields(strings.TrimPrefix(strings.TrimSpace(rest), "Did you mean this?")) {
 		hints = append(hints, fmt.Sprintf("did you mean %q?", s))
@@ -133,6 +134,20 @@ func usageFromCobra(cmd *cobra.Command, err error) error {
 		hints = append(hints, fmt.Sprintf("%s --help", cmd.CommandPath()))
 	}
 	return fail(exitUsage, errors.New(msg), hints...)
+}
+
+// withoutStrconv says in words why a value of a flag is no number.
+func withoutStrconv(msg string) string {
+	front, what, ok := strings.Cut(msg, ": strconv.Parse")
+	switch {
+	case !ok:
+		return msg
+	case strings.HasSuffix(what, "value out of range"):
+		return front + ": out of range"
+	case strings.HasPrefix(what, "Bool"):
+		return front + ": neither true nor false"
+	}
+	return front + ": not a number"
 }
 
 // newExitCodes is a help topic: a command without a run function.

@@ -183,23 +183,23 @@ it looks as if their link had died, so it publishes their wills.`,
 func runProxy(ctx context.Context, t *terminal, o *proxyOptions, parts []proxyPart) error {
 	cfg, err := o.load()
 	if err != nil {
-		return explainProxy(t, err)
+		return explainProxy(t, exitUsage, err)
 	}
 	cfg.Logger = serve.NewLogger(t.err, o.file.Log.Format, slog.Level(o.file.Log.Level))
 	run := &proxyRun{ctx: ctx, t: t, file: &o.file, config: &cfg, check: o.testConfig}
 	for _, p := range parts {
 		stages, err := p.open(run)
 		if err != nil {
-			return errors.Join(explainProxy(t, err), run.end())
+			return errors.Join(explainProxy(t, exitUsage, err), run.end())
 		}
 		cfg.Stages = append(cfg.Stages, stages...)
 	}
 	if err := cfg.Validate(); err != nil {
-		return errors.Join(explainProxy(t, err), run.end())
+		return errors.Join(explainProxy(t, exitUsage, err), run.end())
 	}
 	if o.testConfig {
 		if err := cfg.Check(); err != nil {
-			return errors.Join(explainProxy(t, err), run.end())
+			return errors.Join(explainProxy(t, exitUsage, err), run.end())
 		}
 		t.notef("the configuration is valid")
 		return run.end()
@@ -214,12 +214,12 @@ func (o *proxyOptions) serve(ctx context.Context, run *proxyRun, cfg proxy.Confi
 	cfg.Metrics = &proxy.Metrics{}
 	e, err := proxy.New(ctx, cfg)
 	if err != nil {
-		return explainProxy(t, err)
+		return explainProxy(t, exitFailed, err)
 	}
 	if o.file.Metrics != "" {
 		stop, err := serveMetrics(ctx, cfg.Logger, o.file.Metrics, e)
 		if err != nil {
-			return explainProxy(t, err)
+			return explainProxy(t, exitFailed, err)
 		}
 		defer stop()
 	}
@@ -235,7 +235,7 @@ func (o *proxyOptions) serve(ctx context.Context, run *proxyRun, cfg proxy.Confi
 	defer stop()
 	for _, begin := range run.start {
 		if err := begin(ctx, e); err != nil {
-			return explainProxy(t, err)
+			return explainProxy(t, exitFailed, err)
 		}
 	}
 	signals := make(chan os.Signal, 4)
@@ -329,23 +329,30 @@ func serveMetrics(ctx context.Context, log *slog.Logger, address string, e *prox
 }
 
 // explainProxy prints all of several errors but the last, and adds what to type.
-func explainProxy(t *terminal, err error) error {
+func explainProxy(t *terminal, code exitCode, err error) error {
 	var own *failure
 	if err == nil || errors.As(err, &own) {
 		return err
-	}
-	code := exitFailed
-	var list serve.Problems
-	if errors.As(err, &list) {
-		code = exitUsage
 	}
 	all := joinedIn(err)
 	for _, e := range all[:len(all)-1] {
 		t.errorf("%s", e)
 	}
-	var hints []string
-	if errors.Is(err, syscall.EADDRINUSE) {
-		hints = append(hints, "another program listens there; --listen mqtt://127.0.0.1:0 takes a free port")
+	return fail(code, all[len(all)-1], proxyHints(err)...)
+}
+
+// proxyHints says what to type instead.
+func proxyHints(err error) []string {
+	text := err.Error()
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE) && strings.HasPrefix(text, "metrics: "):
+		return []string{"another program listens there; --metrics 127.0.0.1:0 takes a free port"}
+	case errors.Is(err, syscall.EADDRINUSE):
+		return []string{"another program listens there; --listen mqtt://127.0.0.1:0 takes a free port"}
+	case strings.Contains(text, ".tls.cert: no certificate file is named"):
+		return []string{"--cert FILE --key FILE"}
+	case strings.Contains(text, "not a URL"):
+		return []string{"iotctl proxy --listen mqtt://127.0.0.1:1884 --to mqtt://127.0.0.1:1883"}
 	}
-	return fail(code, all[len(all)-1], hints...)
+	return nil
 }

@@ -54,7 +54,7 @@ difference unless --late is given.`,
 		},
 	}
 	o.flags(cmd.Flags())
-	cmd.Flags().DurationVar(&o.late, "late", 0, "an answer that takes this much `longer` than recorded is a difference")
+	cmd.Flags().DurationVar(&o.late, "late", 0, "an answer that takes this much longer than recorded, as a `time`, is a difference")
 	cmd.Flags().StringVar(&o.by, "by", "broker", "compare what this `side` says: broker or clients")
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print a JSON object")
 	cmd.Flags().StringVarP(&o.out, "out", "o", "", "with --to: write down what happens to this `file`")

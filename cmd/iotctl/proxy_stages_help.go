@@ -2,7 +2,8 @@ package main
 
 // proxyStagesHelp describes the sections of the proxy's configuration file that change
 // and refuse packets. They act in this order on what clients send.
-const proxyStagesHelp = `WHO MAY DO WHAT
+const proxyStagesHelp = `
+WHO MAY DO WHAT
 
   access:
     rules:                  # the first that speaks of it decides

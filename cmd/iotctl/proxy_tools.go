@@ -60,6 +60,8 @@ type proxyTools struct {
 	control      string
 	controlToken string
 
+	configuredFaults bool // faults are those of the file
+
 	run     *proxyRun
 	set     *fault.Set
 	taps    []*proxy.Tap
@@ -128,7 +130,7 @@ func (p *proxyTools) open(r *proxyRun) ([]proxy.Factory, error) {
 func (p *proxyTools) configured() {
 	f := p.file
 	if p.faults == nil {
-		p.faults = f.Faults.Rules
+		p.faults, p.configuredFaults = f.Faults.Rules, true
 	}
 	if p.seed == "" && f.Faults.Seed != nil {
 		p.seed = strconv.FormatUint(uint64(*f.Faults.Seed), 10)
@@ -171,10 +173,14 @@ func (p *proxyTools) check() error {
 // rules reads the rules of the command line and the scenario.
 func (p *proxyTools) rules() ([]*fault.Rule, *fault.Scenario, error) {
 	var all []*fault.Rule
-	for _, text := range p.faults {
+	for i, text := range p.faults {
 		r, err := fault.ParseRule(text)
 		if err != nil {
-			return nil, nil, ruleFailure("--fault", text, err)
+			what := "--fault"
+			if p.configuredFaults {
+				what = fmt.Sprintf("faults.rules[%d]", i)
+			}
+			return nil, nil, ruleFailure(what, text, err)
 		}
 		all = append(all, r)
 	}

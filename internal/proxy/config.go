@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/transport"
@@ -246,5 +247,5 @@ func named(v *uint8, names []string, b []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is none of %q", b, names)
+	return fmt.Errorf("%q is none of %s", b, strings.Join(names, ", "))
 }

@@ -91,6 +91,9 @@ func yamlMistake(err error) error {
 			m.Line, m.Text = n, what
 		}
 	}
+	if strings.Contains(text, "cannot start any token") {
+		m.Hint = "blanks indent lines, tabs do not; a text with @ or % in front stands in quotes"
+	}
 	return m
 }
 
