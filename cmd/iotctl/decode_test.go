@@ -23,7 +23,7 @@ type liveDecode struct {
 	ended chan error
 }
 
-func startDecode(t *testing.T, ctx context.Context, o decodeOptions) *liveDecode {
+func startDecode(ctx context.Context, t *testing.T, o decodeOptions) *liveDecode {
 	t.Helper()
 	inReader, in := io.Pipe()
 	out, outWriter := io.Pipe()
@@ -87,7 +87,7 @@ func (r *recording) next(t *testing.T, from dissect.Direction, digits string) []
 
 func TestDecodeShowsAPacketBeforeTheNextOneComes(t *testing.T) {
 	r := newRecording(t)
-	l := startDecode(t, t.Context(), decodeOptions{})
+	l := startDecode(t.Context(), t, decodeOptions{})
 	send := func(b []byte) {
 		t.Helper()
 		if _, err := l.in.Write(b); err != nil {
@@ -110,7 +110,7 @@ func TestDecodeShowsAPacketBeforeTheNextOneComes(t *testing.T) {
 // Without a CONNECT it has to wait with the version, but not for ever.
 func TestDecodeGuessesTheVersionWhenNothingComesForAWhile(t *testing.T) {
 	r := newRecording(t)
-	l := startDecode(t, t.Context(), decodeOptions{})
+	l := startDecode(t.Context(), t, decodeOptions{})
 	if _, err := l.in.Write(r.next(t, dissect.FromClient, "40020001")); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestDecodeGuessesTheVersionWhenNothingComesForAWhile(t *testing.T) {
 func TestDecodeShowsWhatItHasAtCtrlC(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	r := newRecording(t)
-	l := startDecode(t, ctx, decodeOptions{html: true})
+	l := startDecode(ctx, t, decodeOptions{html: true})
 	if _, err := l.in.Write(r.next(t, dissect.FromClient, "100f00044d5154540402003c0003616e61")); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestDecodeShowsWhatItHasAtCtrlC(t *testing.T) {
 // A closed standard output ends it quietly.
 func TestDecodeEndsWithItsReader(t *testing.T) {
 	r := newRecording(t)
-	l := startDecode(t, t.Context(), decodeOptions{})
+	l := startDecode(t.Context(), t, decodeOptions{})
 	if _, err := l.in.Write(r.next(t, dissect.FromClient, "100f00044d5154540402003c0003616e61")); err != nil {
 		t.Fatal(err)
 	}

@@ -90,9 +90,9 @@ func TestProxyConfigHasEveryKey(t *testing.T) {
 // A mistake in the file has its line, and all mistakes are told at once.
 func TestProxyConfigTellsTheLineOfEachMistake(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "p.yaml")
-	text := "listen: [{url: 'mqtt://127.0.0.1:0'}]\nto: [{url: 'mqtt://127.0.0.1:1883'}]\ntransparant: true\n"
+	text := "listen: [{url: 'mqtt://127.0.0.1:0'}]\nto: [{url: 'mqtt://127.0.0.1:1883'}]\nfarewel: true\n"
 	for _, tc := range []struct{ text, want string }{
-		{text, "p.yaml:3: transparant: unknown key; did you mean transparent?"},
+		{text, "p.yaml:3: farewel: unknown key; did you mean farewell?"},
 		{"listen: [{url: 'mqtt://127.0.0.1:0'}]\nto:\n  - url: mqtt://127.0.0.1:1883\n    local_address: [here]\n", `p.yaml:4: to[0].local_address[0]: "here" is no IP address`},
 		{"listen: [{url: 'mqtt://127.0.0.1:0'}]\nto: [{url: 'mqtt://127.0.0.1:1883'}]\nhealth: {mode: guess}\n", "p.yaml:3: health.mode: "},
 		{"listen: [{url: 'mqtt://127.0.0.1:0'}]\nto: [{url: 'mqtt://127.0.0.1:1883'}]\nsend_proxy: 3\ndial_timeout: -1s\n", "p.yaml:4: dial_timeout: -1s is negative"},

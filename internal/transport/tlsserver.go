@@ -240,7 +240,7 @@ func (s *tlsServer) accept(c *conn) error {
 		if err != nil {
 			return &Error{Op: "tls", Target: c.RemoteAddr().String(), Problem: err.Error(), Err: err}
 		}
-		defer f.Close() //nolint:errcheck // each line was written by itself
+		defer f.Close() // each line was written by itself
 		cfg = cfg.Clone()
 		cfg.KeyLogWriter = f
 	}
