@@ -6,8 +6,8 @@
 // is: what is done, where, and when. [Rule] is that sentence, [Set] the rules of a
 // running proxy, [Scenario] a file of them with steps in time.
 //
-// To add an action: a line in actions (action.go), and a function of that name's
-// kind in apply.go, release.go or ending.go.
+// To add an action: a line in actions (action.go), a case in apply.go, and a line in
+// the table of exchange_test.go.
 //
 // # Promises
 //
