@@ -176,8 +176,23 @@ it looks as if their link had died, so it publishes their wills.`,
 			p.flags(f)
 		}
 	}
+	completeProxy(cmd)
 	cmd.AddCommand(newProxyCheck(), newProxyReplay(), newProxyDiff())
 	return cmd
+}
+
+// completeProxy tells shells the words that flags take.
+func completeProxy(cmd *cobra.Command) {
+	for flag, words := range map[string][]string{
+		"balance":    {"hash", "least"},
+		"health":     {"off", "tcp", "connect", "ping"},
+		"splice":     {"auto", "always", "never"},
+		"send-proxy": {"v1", "v2"},
+		"log-level":  {"debug", "info", "warn", "error"},
+		"log-format": {"text", "json"},
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	}
 }
 
 func runProxy(ctx context.Context, t *terminal, o *proxyOptions, parts []proxyPart) error {
