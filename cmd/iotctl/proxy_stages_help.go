@@ -41,9 +41,10 @@ LIMITS
     deliver:                # what a client gets
       messages: {rate: 1000/s}
 
-over is delay, drop or disconnect. What is dropped is acknowledged: with 0x97 to
-clients of 5.0, as if all were well to others and to the broker. Connections end with
-0x96 (rate), 0x95 (size) or 0x93 (in flight), and are refused with 0x97 or 0x9F.
+over is delay, drop or disconnect; a CONNECT waits for 20s at most. What is dropped is
+acknowledged: with 0x97 to clients of 5.0, as if all were well to others and to the
+broker. Connections end with 0x96 (rate), 0x95 (size) or 0x93 (in flight), and are
+refused with 0x97 or 0x9F.
 
 REWRITING
 
@@ -65,13 +66,16 @@ REWRITING
 
 Topics are changed both ways: in PUBLISH, wills, response topics, SUBSCRIBE and
 UNSUBSCRIBE. Those that begin with $ are the same on both sides; $share/group/ stays
-in front. The way back of an expression follows from it where its groups are like
-(.*), (.+) and ([^/]+); otherwise give back and back_to. What has no name on the other
-side is refused: a message with 0x90, a filter with 0x8F (3.x: 0x80), among them
-filters with wildcards that an expression is about in part.
+in front, as do $queue/, $exclusive/ and $delayed/seconds/. The way back of an
+expression follows from it where its groups are like (.*), (.+) and ([^/]+); otherwise
+give back and back_to. What has no name on the other side is refused: a message with
+0x90, a filter with 0x8F (3.x: 0x80), among them filters with wildcards that an
+expression is about in part, and what would come back under another name.
 
-Where the QoS changes, the proxy completes the exchanges with both sides. The password
-comes from password_file or the environment.
+Where the QoS changes, the proxy completes the exchanges with both sides; what comes with
+QoS 0 gets 1 at most where the session outlives the connection. The password comes from
+password_file or the environment. Where it takes the place of the client's, nobody checks
+the names that the client gives: %u and %c are then what anybody may say.
 
 TRANSLATION
 
