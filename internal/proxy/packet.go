@@ -145,3 +145,33 @@ func Refuse(emit func(Frame) error, v mqtt.Version, err error) error {
 	told.Client = 0
 	return &told
 }
+
+// Success is the answer of a receiver of p with which all is well, nil if p has none.
+func Success(p mqtt.Packet) mqtt.Packet {
+	switch p := p.(type) {
+	case mqtt.Publish:
+		switch p.QoS {
+		case 1:
+			return mqtt.Puback{PacketID: p.PacketID}
+		case 2:
+			return mqtt.Pubrec{PacketID: p.PacketID}
+		}
+	case mqtt.Pubrec:
+		if p.Code < 0x80 {
+			return mqtt.Pubrel{PacketID: p.PacketID}
+		}
+	case mqtt.Pubrel:
+		return mqtt.Pubcomp{PacketID: p.PacketID}
+	case mqtt.Subscribe:
+		s := mqtt.Suback{PacketID: p.PacketID}
+		for _, f := range p.Filters {
+			s.Codes = append(s.Codes, mqtt.ReasonCode(min(f.QoS, 2)))
+		}
+		return s
+	case mqtt.Unsubscribe:
+		return mqtt.Unsuback{PacketID: p.PacketID, Codes: make([]mqtt.ReasonCode, len(p.Filters))}
+	case mqtt.Pingreq:
+		return mqtt.Pingresp{}
+	}
+	return nil
+}

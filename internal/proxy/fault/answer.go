@@ -72,35 +72,3 @@ func reasonOf(code mqtt.ReasonCode) mqtt.ReasonCode {
 	}
 	return code
 }
-
-// success is the answer that says that p has arrived, nil if it has none.
-func success(p mqtt.Packet) mqtt.Packet {
-	switch p := p.(type) {
-	case mqtt.Publish:
-		switch p.QoS {
-		case 1:
-			return mqtt.Puback{PacketID: p.PacketID}
-		case 2:
-			return mqtt.Pubrec{PacketID: p.PacketID}
-		}
-	case mqtt.Pubrel:
-		return mqtt.Pubcomp{PacketID: p.PacketID}
-	case mqtt.Pubrec:
-		return mqtt.Pubrel{PacketID: p.PacketID}
-	case mqtt.Subscribe:
-		s := mqtt.Suback{PacketID: p.PacketID}
-		for _, f := range p.Filters {
-			s.Codes = append(s.Codes, mqtt.ReasonCode(min(f.QoS, 2)))
-		}
-		return s
-	case mqtt.Unsubscribe:
-		u := mqtt.Unsuback{PacketID: p.PacketID}
-		for range p.Filters {
-			u.Codes = append(u.Codes, mqtt.Success)
-		}
-		return u
-	case mqtt.Pingreq:
-		return mqtt.Pingresp{}
-	}
-	return nil
-}

@@ -276,7 +276,7 @@ func (m *match) lie() error {
 		m.report("not possible: CONNECT is answered by the broker")
 		return m.goOn(m.frame)
 	}
-	answer := success(p)
+	answer := proxy.Success(p)
 	if answer == nil {
 		m.report("not passed on; %v has no answer", p.Type())
 		return nil
@@ -303,6 +303,9 @@ func (m *match) end(action string) error {
 		return m.goOn(m.frame)
 	}
 	if m.rule.rule.When.Side == After {
+		if action == "close" || action == "reset" {
+			m.st.ending.Store(true) // an answer to the packet would race with the end
+		}
 		if err := m.goOn(m.frame); err != nil {
 			return err
 		}

@@ -284,7 +284,7 @@ func (p *player) receive(b []byte) error {
 	if step >= 0 || known {
 		return nil
 	}
-	answer := success(packet)
+	answer := proxy.Success(packet)
 	if answer == nil {
 		return nil
 	}

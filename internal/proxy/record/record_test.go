@@ -68,7 +68,7 @@ func talk(t *testing.T, url string, v mqtt.Version) {
 					answered = true
 					continue
 				}
-				sub.Send(success(p))
+				sub.Send(proxy.Success(p))
 				answered = p.QoS == 1
 			case mqtt.Pubrel:
 				sub.Send(mqtt.Pubcomp{PacketID: p.PacketID})
@@ -308,7 +308,7 @@ func TestPacketIdentifiersAreMapped(t *testing.T) {
 	url := answering(t, mqtt.V311, func(p mqtt.Packet) []mqtt.Packet {
 		switch p := p.(type) {
 		case mqtt.Publish:
-			out := []mqtt.Packet{success(p)}
+			out := []mqtt.Packet{proxy.Success(p)}
 			if string(p.Topic) == "t/1" {
 				out = append(out, mqtt.Publish{Topic: []byte("t/1"), QoS: 1, PacketID: 501, Payload: []byte("x")},
 					mqtt.Publish{Topic: []byte("t/0"), QoS: 1, PacketID: 502, Payload: []byte("x")})
@@ -320,7 +320,7 @@ func TestPacketIdentifiersAreMapped(t *testing.T) {
 		case mqtt.Connect:
 			return []mqtt.Packet{mqtt.Connack{}}
 		}
-		return []mqtt.Packet{success(p)}
+		return []mqtt.Packet{proxy.Success(p)}
 	})
 	res, err := Play(t.Context(), rec, fast(url))
 	if err != nil || len(res.Failed) > 0 {

@@ -226,36 +226,6 @@ func codes(p mqtt.Packet) []mqtt.ReasonCode {
 	return nil
 }
 
-// success answers p as somebody would who knows nothing more.
-func success(p mqtt.Packet) mqtt.Packet {
-	switch p := p.(type) {
-	case mqtt.Publish:
-		switch p.QoS {
-		case 1:
-			return mqtt.Puback{PacketID: p.PacketID}
-		case 2:
-			return mqtt.Pubrec{PacketID: p.PacketID}
-		}
-	case mqtt.Pubrec:
-		if p.Code < 0x80 {
-			return mqtt.Pubrel{PacketID: p.PacketID}
-		}
-	case mqtt.Pubrel:
-		return mqtt.Pubcomp{PacketID: p.PacketID}
-	case mqtt.Subscribe:
-		s := mqtt.Suback{PacketID: p.PacketID}
-		for _, f := range p.Filters {
-			s.Codes = append(s.Codes, mqtt.ReasonCode(min(f.QoS, 2)))
-		}
-		return s
-	case mqtt.Unsubscribe:
-		return mqtt.Unsuback{PacketID: p.PacketID, Codes: make([]mqtt.ReasonCode, len(p.Filters))}
-	case mqtt.Pingreq:
-		return mqtt.Pingresp{}
-	}
-	return nil
-}
-
 // resolver gives publications with an alias their topic.
 type resolver map[uint16][]byte
 
