@@ -27,7 +27,7 @@ func (s *session) openMQTT(ctx context.Context) error {
 	if err := s.pass(ctx, f, 0); err != nil {
 		return err
 	}
-	if err := s.flush(); err != nil {
+	if err := st.pumps[ToServer].flush(); err != nil {
 		return err
 	}
 	if err := s.awaitAnswer(ctx, early != nil); err != nil {

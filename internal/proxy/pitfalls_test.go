@@ -406,6 +406,19 @@ func TestSideThatDoesNotReadHoldsUpTheOther(t *testing.T) {
 	}
 }
 
+func TestSideThatDoesNotReadIsHeardNevertheless(t *testing.T) {
+	onBothWays(t, func(t *testing.T, change func(*proxy.Config)) {
+		c, s := pair(t, mqtt.V311, change)
+		fill(t, s)
+		for i := range 5 {
+			c.Send(mqtt.Publish{Topic: []byte("t"), Payload: []byte{byte(i)}})
+			if p, ok := s.Next().(mqtt.Publish); !ok || p.Payload[0] != byte(i) {
+				t.Fatalf("message %d: %+v", i, p)
+			}
+		}
+	})
+}
+
 func TestSideThatTakesNothingEndsTheConnection(t *testing.T) {
 	onBothWays(t, func(t *testing.T, change func(*proxy.Config)) {
 		c, s := pair(t, mqtt.V311, with(change, func(c *proxy.Config) { c.SendTimeout = 100 * time.Millisecond }))

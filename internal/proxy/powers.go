@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/transport"
@@ -29,7 +30,7 @@ func (p powers) Inject(from Stage, f Frame) error {
 		p.s.end(endOf(err))
 		return err
 	}
-	return p.s.flush()
+	return errors.Join(st.sinks[f.Direction].flush(), st.sinks[f.Direction.Back()].flushOther())
 }
 
 // Write implements Powers.

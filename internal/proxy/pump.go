@@ -250,6 +250,7 @@ func (p *pump) frames(ctx context.Context, data []byte) error {
 		data = p.partial
 	}
 	done := 0
+	s.state.sinks[p.dir].begin()
 	if len(data) >= p.want {
 		p.want = 0
 		for done < len(data) {
@@ -265,13 +266,13 @@ func (p *pump) frames(ctx context.Context, data []byte) error {
 				err = s.pass(ctx, Frame{Direction: p.dir, Header: h, Bytes: data[done : done+n : done+n]}, p.dir.entry(len(s.state.stages)))
 			}
 			if err != nil {
-				return errors.Join(err, s.flush())
+				return errors.Join(err, p.flush())
 			}
 			done += n
 		}
 	}
 	p.keep(data[done:])
-	return s.flush()
+	return p.flush()
 }
 
 // keep copies what is left of an incomplete packet out of the read buffer.
@@ -294,9 +295,10 @@ func (d Direction) entry(n int) int {
 	return n - 1
 }
 
-// flush writes what both directions have gathered.
-func (s *session) flush() error {
-	return errors.Join(s.state.sinks[ToServer].flush(), s.state.sinks[ToClient].flush())
+// flush writes what the pump has gathered, for both directions.
+func (p *pump) flush() error {
+	st := p.s.state
+	return errors.Join(st.sinks[p.dir].finish(), st.sinks[p.dir.Back()].flushOther())
 }
 
 // gate holds a direction up.

@@ -3,7 +3,9 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/transport"
@@ -24,6 +26,8 @@ type sink struct {
 	slice    int
 	pause    time.Duration
 	ended    bool
+	busy     bool        // the pump of this direction gathers, and will flush
+	gathers  atomic.Bool // out is not nil
 }
 
 // gatherBytes is how much is gathered before it is written; keptBytes how large a
@@ -62,6 +66,7 @@ func (k *sink) add(b []byte) error {
 	}
 	if k.out == nil {
 		k.out = (*gathered.Get().(*[]byte))[:0]
+		k.gathers.Store(true)
 	}
 	if k.out = append(k.out, b...); len(k.out) >= gatherBytes {
 		return k.flushLocked()
@@ -76,12 +81,44 @@ func (k *sink) flush() error {
 	return k.flushLocked()
 }
 
+// begin and finish frame what the pump of this direction gathers; finish writes it.
+func (k *sink) begin() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.busy = true
+}
+
+func (k *sink) finish() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.busy = false
+	return k.flushLocked()
+}
+
+// flushOther is flush for the pump of the other direction, which must not wait for a
+// side that does not read what this direction's own pump has for it.
+func (k *sink) flushOther() error {
+	for k.gathers.Load() { // false as soon as somebody writes it
+		if !k.mu.TryLock() {
+			runtime.Gosched()
+			continue
+		}
+		defer k.mu.Unlock()
+		if k.busy {
+			return nil
+		}
+		return k.flushLocked()
+	}
+	return nil
+}
+
 func (k *sink) flushLocked() error {
 	if k.out == nil {
 		return k.err
 	}
 	out := k.out
 	k.out = nil
+	k.gathers.Store(false)
 	err := k.send(out)
 	if cap(out) <= keptBytes {
 		gathered.Put(&out)
