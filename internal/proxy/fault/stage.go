@@ -25,6 +25,7 @@ type stage struct {
 	cancel  context.CancelFunc
 
 	black   atomic.Int64 // until then nothing passes, in Unix nanoseconds
+	ending  atomic.Bool  // what comes now comes too late
 	packets [2]atomic.Int64
 
 	mu      sync.Mutex
@@ -86,6 +87,9 @@ type group struct{ passed bool }
 // Handle implements proxy.Stage.
 func (st *stage) Handle(ctx context.Context, f proxy.Frame, emit func(proxy.Frame) error) error {
 	st.packets[f.Direction].Add(1)
+	if st.ending.Load() {
+		return nil
+	}
 	p := passage{st: st, ctx: ctx, emit: emit, rules: *st.set.rules.Load()}
 	st.mu.Lock()
 	topic := st.aliases[f.Direction].resolve(f, st.conn.Version)
