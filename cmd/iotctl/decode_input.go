@@ -346,6 +346,9 @@ func (d *decoding) paste(name string, text []byte) error {
 		return unreadable(name, err)
 	}
 	d.sink.pasting(&p)
+	if bytes.HasPrefix(text, []byte(`{"iotctl_recording":`)) {
+		d.sink.notes([]string{"this is a recording of iotctl proxy, and its packets are read as if each were alone: iotctl proxy diff and replay know its sessions, and --capture makes what decode reads as streams"})
+	}
 	e, err := d.engine(0)
 	if err != nil {
 		return err
