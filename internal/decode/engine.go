@@ -183,15 +183,20 @@ func (e *Engine) Flush() error {
 
 // settle decides all that waits of s, or of all streams for nil.
 func (e *Engine) settle(s *stream) error {
+	return e.force(func(ev *event) bool { return s == nil || ev.level.s == s })
+}
+
+// force decides the levels of all events of which which is true.
+func (e *Engine) force(which func(*event) bool) error {
 	for {
 		some := false
-		for i := 0; i < len(e.queue); i++ { // which grows by notes
-			l := e.queue[i].level
-			if l == nil || l.state != undecided || s != nil && l.s != s {
+		for i := 0; i < len(e.queue); i++ {
+			ev := &e.queue[i]
+			if ev.level == nil || ev.level.state != undecided || !which(ev) {
 				continue
 			}
 			some = true
-			if err := e.decide(l, true); err != nil {
+			if err := e.decide(ev.level, true); err != nil {
 				return err
 			}
 		}
@@ -230,7 +235,7 @@ func (e *Engine) deliver(l *level, p *piece) error {
 		if err := e.decide(l, false); err != nil {
 			return err
 		}
-		if l.state != undecided {
+		if l.state == wrapped || l.state != undecided && !e.blocked() {
 			return e.replay()
 		}
 	default:
@@ -251,24 +256,10 @@ func (e *Engine) deliver(l *level, p *piece) error {
 // hurry decides what has held up the rest for too long.
 func (e *Engine) hurry() error {
 	late := e.o.Now().Add(-e.o.Patience)
-	for i := 0; i < len(e.queue); {
-		ev := &e.queue[i]
-		if ev.level == nil || ev.level.state != undecided {
-			i++
-			continue
-		}
-		if !ev.since.Before(late) {
-			return nil
-		}
-		if err := e.decide(ev.level, true); err != nil {
-			return err
-		}
-		if err := e.replay(); err != nil {
-			return err
-		}
-		i = 0
+	if len(e.queue) == 0 || !e.queue[0].since.Before(late) {
+		return nil
 	}
-	return nil
+	return e.force(func(ev *event) bool { return ev.since.Before(late) })
 }
 
 func (p *piece) clone() piece {
@@ -282,8 +273,16 @@ func (e *Engine) wait(ev event) {
 	if e.o.Patience > 0 && ev.since.IsZero() {
 		ev.since = e.o.Now()
 	}
+	if ev.level != nil {
+		ev.level.waits++
+	}
 	e.queue = append(e.queue, ev)
 	e.held += len(ev.piece.bytes)
+}
+
+// blocked reports whether what is first in the queue has to go on waiting.
+func (e *Engine) blocked() bool {
+	return len(e.queue) > 0 && e.queue[0].level != nil && e.queue[0].level.state == undecided
 }
 
 // replay hands on what has waited for a level that is settled now.
@@ -292,16 +291,24 @@ func (e *Engine) replay() error {
 	e.queue, e.held = nil, 0
 	for i := range waited {
 		ev := &waited[i]
+		l := ev.level
+		if l != nil {
+			l.waits--
+		}
 		var err error
 		switch {
-		case ev.level != nil && ev.level.state == wrapped:
-			err = ev.level.wrap.take(e, &ev.piece)
-		case len(e.queue) > 0, ev.level != nil && ev.level.state == undecided:
+		case l != nil && l.state == wrapped:
+			if err = e.tell(l); err == nil {
+				err = l.wrap.take(e, &ev.piece)
+			}
+		case len(e.queue) > 0, l != nil && l.state == undecided:
 			e.wait(*ev)
-		case ev.level == nil:
+		case l == nil:
 			err = e.sink.Note(ev.note)
 		default:
-			err = ev.level.take(e, &ev.piece)
+			if err = e.tell(l); err == nil {
+				err = l.take(e, &ev.piece)
+			}
 		}
 		if err != nil {
 			return err
@@ -312,14 +319,24 @@ func (e *Engine) replay() error {
 
 // noteBefore hands n on before what waits for l.
 func (e *Engine) noteBefore(l *level, n Note) error {
-	for i := range e.queue {
-		if e.queue[i].level == l {
-			n.Frames = slices.Clone(n.Frames)
-			e.queue = slices.Insert(e.queue, i, event{note: &n})
-			return nil
+	if l.waits == 0 {
+		return e.note(n)
+	}
+	n.Frames = slices.Clone(n.Frames)
+	l.notes = append(l.notes, &n)
+	return nil
+}
+
+// tell hands on the notes of l.
+func (e *Engine) tell(l *level) error {
+	notes := l.notes
+	l.notes = nil
+	for _, n := range notes {
+		if err := e.note(*n); err != nil {
+			return err
 		}
 	}
-	return e.note(n)
+	return nil
 }
 
 // note hands n on in its turn.

@@ -13,6 +13,8 @@ type level struct {
 	heads    [3]head      // undecided
 	hold     *versionHold // undecided, but for the version of MQTT
 	wrap     wrapper      // wrapped
+	waits    int          // its events in the queue
+	notes    []*Note      // to be handed on before them
 	reader
 }
 
