@@ -158,8 +158,19 @@ func (e *Engine) byAge() []*capture.Flow {
 	return flows
 }
 
-// finish says that nothing more comes of s.
+// finish says that nothing more comes of s, and reads what has waited of it.
 func (e *Engine) finish(s *stream) error {
+	if err := e.ends(s); err != nil {
+		return err
+	}
+	if err := e.settle(s); err != nil {
+		return err
+	}
+	return e.note(Note{Kind: Ended, Stream: &s.Stream, Time: s.at})
+}
+
+// ends says that nothing more comes of s.
+func (e *Engine) ends(s *stream) error {
 	for _, dir := range []dissect.Direction{dissect.Unknown, dissect.FromClient, dissect.FromServer} {
 		if s.ended[dir] {
 			continue
@@ -169,10 +180,7 @@ func (e *Engine) finish(s *stream) error {
 			return err
 		}
 	}
-	if err := e.settle(s); err != nil {
-		return err
-	}
-	return e.note(Note{Kind: Ended, Stream: &s.Stream, Time: s.at})
+	return nil
 }
 
 // Flush reads what has waited for more to be known, as far as it can be: who reads
@@ -211,8 +219,17 @@ func (e *Engine) force(which func(*event) bool) error {
 
 // Close says that nothing more comes at all.
 func (e *Engine) Close() error {
-	for _, f := range e.byAge() {
-		if err := e.finish(e.flows[f]); err != nil {
+	flows := e.byAge()
+	for _, f := range flows {
+		if err := e.ends(e.flows[f]); err != nil {
+			return err
+		}
+	}
+	if err := e.Flush(); err != nil {
+		return err
+	}
+	for _, f := range flows {
+		if err := e.note(Note{Kind: Ended, Stream: &e.flows[f].Stream, Time: e.flows[f].at}); err != nil {
 			return err
 		}
 	}
