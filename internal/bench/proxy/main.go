@@ -170,8 +170,9 @@ func (o *options) once(ctx context.Context, dir string, w way, plan bench.Plan) 
 	if n := f.Counters.Received; n > 0 && f.Watch != nil {
 		r.cpu = float64(f.Watch.CPU) / 1e3 / float64(n)
 	}
-	e2e := f.Latency["e2e"]
-	r.p50, r.p99 = e2e.Quantile(.5), e2e.Quantile(.99)
+	if e2e := f.Latency["e2e"]; e2e != nil { // nil: nothing has arrived in so short a time
+		r.p50, r.p99 = e2e.Quantile(.5), e2e.Quantile(.99)
+	}
 	return r, nil
 }
 
