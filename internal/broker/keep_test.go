@@ -174,8 +174,8 @@ func TestTakeOverWaitsForWhatIsBeingKept(t *testing.T) {
 			applying.RUnlock()
 			return false
 		})
-		f.slow(nil)
 		slow <- outcome
+		close(slow) // all else is stored at once
 		if err := <-done; !errors.Is(err, outcome) {
 			t.Errorf("commit: %v", err)
 		}
