@@ -29,7 +29,7 @@ const module = "github.com/iotctl/iotctl"
 // layer do not see each other, nor do the packages within a family. message is
 // what all of them talk about.
 const layers = `
-	message
+	message spelling
 	router metrics codec
 	session dissect format selector
 	auth store transport capture

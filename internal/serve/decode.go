@@ -14,6 +14,8 @@ import (
 	"unicode"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/iotctl/iotctl/internal/spelling"
 )
 
 // File is the name of a file in settings. In a configuration file it is
@@ -75,7 +77,7 @@ func (d *decoder) unknown(key *yaml.Node, at string, ks keys) {
 	hint := ""
 	best := min(3, len(key.Value)/3+1) // letters of difference, or fewer in short keys
 	for _, k := range slices.Sorted(maps.Keys(ks)) {
-		n := distance(k, key.Value)
+		n := spelling.Distance(k, key.Value)
 		if n > 1 && sameLetters(k, key.Value) {
 			n = 1
 		}
@@ -320,26 +322,4 @@ func sameLetters(a, b string) bool {
 	slices.Sort(x)
 	slices.Sort(y)
 	return string(x) == string(y)
-}
-
-// distance is the number of letters to change, add or leave out to get from a
-// to b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = slices.Min([]int{change, row[j] + 1, diagonal + 1})
-		}
-	}
-	return row[len(b)]
 }

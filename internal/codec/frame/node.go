@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/iotctl/iotctl/internal/spelling"
 )
 
 // MaxSource is the most bytes of a definition.
@@ -196,26 +198,12 @@ func nearest(word string, candidates []string) string {
 	return best
 }
 
+// distance is that of two words; long ones are far from all others.
 func distance(a, b string) int {
 	if len(a) > 64 || len(b) > 64 {
 		return 64
 	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
+	return spelling.Distance(a, b)
 }
 
 // text reads a string; a number or boolean is refused, because YAML may have

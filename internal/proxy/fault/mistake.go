@@ -3,6 +3,8 @@ package fault
 import (
 	"fmt"
 	"strings"
+
+	"github.com/iotctl/iotctl/internal/spelling"
 )
 
 // Mistake is what is wrong with a rule or a scenario.
@@ -37,7 +39,7 @@ func mistakef(column int, hint, format string, a ...any) *Mistake {
 func nearest(word string, names []string) string {
 	best, least := "", len(word)/2+1
 	for _, n := range names {
-		if d := distance(word, n); d < least {
+		if d := spelling.Distance(word, n); d < least {
 			best, least = n, d
 		}
 	}
@@ -45,26 +47,4 @@ func nearest(word string, names []string) string {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	return "one of " + strings.Join(names, ", ")
-}
-
-// distance is how many characters are to be changed, put in or left out to make a
-// of b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
