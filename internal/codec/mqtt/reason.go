@@ -131,6 +131,24 @@ func (c ReasonCode) returnCode() ReasonCode {
 	return V3ServerUnavailable
 }
 
+// ReasonOf is the reason code of 5.0 that says what a return code of a 3.x CONNACK
+// does; false if c is none, which ParseConnack refuses.
+func ReasonOf(c ReasonCode) (ReasonCode, bool) {
+	if int(c) >= len(reasons) {
+		return c, false
+	}
+	return reasons[c], true
+}
+
+var reasons = [...]ReasonCode{
+	V3Accepted:                    Success,
+	V3UnacceptableProtocolVersion: UnsupportedProtocolVersion,
+	V3IdentifierRejected:          ClientIdentifierNotValid,
+	V3ServerUnavailable:           ServerUnavailable,
+	V3BadUserNameOrPassword:       BadUserNameOrPassword,
+	V3NotAuthorized:               NotAuthorized,
+}
+
 var returnCodes = [...]string{
 	"Connection accepted", "Unacceptable protocol version", "Identifier rejected",
 	"Server unavailable", "Bad user name or password", "Not authorized",

@@ -11,7 +11,9 @@ import (
 // instead, as the version would have it.
 func refusal(p mqtt.Packet, code mqtt.ReasonCode, v mqtt.Version) (answer mqtt.Packet, ends bool, why string) {
 	if v >= mqtt.V5 {
-		code = reasonOf(code)
+		if reason, ok := mqtt.ReasonOf(code); ok {
+			code = reason
+		}
 	}
 	switch p := p.(type) {
 	case mqtt.Connect:
@@ -54,21 +56,4 @@ func refusal(p mqtt.Packet, code mqtt.ReasonCode, v mqtt.Version) (answer mqtt.P
 		return mqtt.Disconnect{Code: code}, true, ""
 	}
 	return nil, true, fmt.Sprintf("MQTT %v has no refusal for %v: closed", v, p.Type())
-}
-
-// reasonOf is the reason code of 5.0 that is nearest to a return code of 3.x.
-func reasonOf(code mqtt.ReasonCode) mqtt.ReasonCode {
-	switch code {
-	case mqtt.V3UnacceptableProtocolVersion:
-		return mqtt.UnsupportedProtocolVersion
-	case mqtt.V3IdentifierRejected:
-		return mqtt.ClientIdentifierNotValid
-	case mqtt.V3ServerUnavailable:
-		return mqtt.ServerUnavailable
-	case mqtt.V3BadUserNameOrPassword:
-		return mqtt.BadUserNameOrPassword
-	case mqtt.V3NotAuthorized:
-		return mqtt.NotAuthorized
-	}
-	return code
 }

@@ -211,19 +211,8 @@ func readConnack(r io.Reader, v mqtt.Version) (mqtt.Connack, error) {
 
 // connackCode is what a return code of 3.x is called in 5.0.
 func connackCode(c mqtt.ReasonCode) mqtt.ReasonCode {
-	switch c {
-	case mqtt.V3Accepted:
-		return mqtt.Success
-	case mqtt.V3UnacceptableProtocolVersion:
-		return mqtt.UnsupportedProtocolVersion
-	case mqtt.V3IdentifierRejected:
-		return mqtt.ClientIdentifierNotValid
-	case mqtt.V3ServerUnavailable:
-		return mqtt.ServerUnavailable
-	case mqtt.V3BadUserNameOrPassword:
-		return mqtt.BadUserNameOrPassword
-	case mqtt.V3NotAuthorized:
-		return mqtt.NotAuthorized
+	if reason, ok := mqtt.ReasonOf(c); ok {
+		return reason
 	}
 	return mqtt.UnspecifiedError
 }
