@@ -79,12 +79,19 @@ listeners:
 	writeFile(t, dir, "acl", acl)
 	writeFile(t, dir, "iotctl.yaml", config)
 	cmd := exec.Command(program, "serve", "-c", filepath.Join(dir, "iotctl.yaml"), "--data", filepath.Join(dir, "data"), "--ports", "-")
+	b.open(t, cmd)
+	return b
+}
+
+// open runs a program that writes its open ports to standard output, and waits for
+// them: clients can connect then.
+func (b *broker) open(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	run(t, cmd)
-	// The list of open ports appears once clients can connect.
 	var ports []struct{ Transport, Address string }
 	if err := json.NewDecoder(out).Decode(&ports); err != nil {
 		t.Fatalf("open ports: %v", err)
@@ -96,7 +103,6 @@ listeners:
 		}
 		b.ports[p.Transport] = int(netip.MustParseAddrPort(p.Address).Port())
 	}
-	return b
 }
 
 // run starts a broker that ends with the test, and must do so orderly: the

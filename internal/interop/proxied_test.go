@@ -3,9 +3,7 @@
 package interop
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -36,22 +34,7 @@ log: {level: debug}
 %s`, dir, url, settings)
 	writeFile(t, dir, "proxy.yaml", config)
 	cmd := exec.Command(program, "proxy", "-c", filepath.Join(dir, "proxy.yaml"), "--ports", "-")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	run(t, cmd)
-	var ports []struct{ Transport, Address string }
-	if err := json.NewDecoder(out).Decode(&ports); err != nil {
-		t.Fatalf("open ports: %v", err)
-	}
-	for _, port := range ports {
-		if port.Transport == "unix" {
-			p.socket = port.Address
-			continue
-		}
-		p.ports[port.Transport] = int(netip.MustParseAddrPort(port.Address).Port())
-	}
+	p.open(t, cmd)
 	return p
 }
 
