@@ -15,20 +15,8 @@ import (
 	"testing"
 
 	"github.com/iotctl/iotctl/internal/dissect"
+	"github.com/iotctl/iotctl/internal/dissect/dissecttest"
 )
-
-// captures is where recordings are, which are not part of the repository.
-func captures(t testing.TB) string {
-	t.Helper()
-	dir := filepath.Join("..", "..", "..", "shared", "captures")
-	if d := os.Getenv("IOTCTL_CAPTURES"); d != "" {
-		dir = d
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no captures: %v", err)
-	}
-	return dir
-}
 
 type recordedSide struct {
 	Bytes  int
@@ -99,7 +87,7 @@ func openFile(t testing.TB, path string) *Reader {
 // TestStreamsOfCaptures compares every direction of every recorded TCP connection with
 // the digest of what another program has put together.
 func TestStreamsOfCaptures(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(captures(t), "*.streams.json"))
+	files, err := filepath.Glob(filepath.Join(dissecttest.Captures(t), "*.streams.json"))
 	if err != nil || len(files) < 20 {
 		t.Skipf("no captures: %d streams", len(files))
 	}
@@ -146,7 +134,7 @@ func TestStreamsOfCaptures(t *testing.T) {
 // TestLostSegments leaves one frame after another out of a recording: the bytes before
 // the gap come first, then the gap with its length, then the rest.
 func TestLostSegments(t *testing.T) {
-	path := filepath.Join(captures(t), "rec-tcp-v311-burst.pcapng")
+	path := filepath.Join(dissecttest.Captures(t), "rec-tcp-v311-burst.pcapng")
 	whole := collect(t, openFile(t, path))
 	var all []frame
 	r := openFile(t, path)

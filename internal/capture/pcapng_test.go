@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/iotctl/iotctl/internal/dissect/dissecttest"
 )
 
 // block makes a block of pcapng.
@@ -249,7 +251,7 @@ func TestWhatIsNoCapture(t *testing.T) {
 
 // TestFormsOfOneCapture reads a capture converted by other programs.
 func TestFormsOfOneCapture(t *testing.T) {
-	path := filepath.Join(captures(t), "rec-tcp-v5-rich.pcapng")
+	path := filepath.Join(dissecttest.Captures(t), "rec-tcp-v5-rich.pcapng")
 	want := collect(t, openFile(t, path))
 	for _, format := range []string{"pcap", "nsecpcap", "pcapng", "modpcap"} {
 		t.Run(format, func(t *testing.T) {

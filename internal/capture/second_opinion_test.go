@@ -13,12 +13,14 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
+
+	"github.com/iotctl/iotctl/internal/dissect/dissecttest"
 )
 
 // TestAnotherReaderAgrees reads every capture with another library, too: its frames,
 // their times, and the datagrams and segments in them.
 func TestAnotherReaderAgrees(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(captures(t), "*.pcap*"))
+	files, err := filepath.Glob(filepath.Join(dissecttest.Captures(t), "*.pcap*"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/iotctl/iotctl/internal/dissect"
+	"github.com/iotctl/iotctl/internal/dissect/dissecttest"
 )
 
 // said is what one side has sent at once.
@@ -324,7 +325,7 @@ func TestKeyLogLines(t *testing.T) {
 
 // TestRecordedTLS decrypts a recording with the secrets that are in it.
 func TestRecordedTLS(t *testing.T) {
-	path := filepath.Join(captures(t), "rec-tls12-v311.pcapng")
+	path := filepath.Join(dissecttest.Captures(t), "rec-tls12-v311.pcapng")
 	raw, err := os.ReadFile(path + ".streams.json")
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/iotctl/iotctl/internal/capture"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 	"github.com/iotctl/iotctl/internal/dissect"
+	"github.com/iotctl/iotctl/internal/dissect/dissecttest"
 )
 
 // silent takes all and keeps nothing.
@@ -178,7 +179,7 @@ func BenchmarkLines(b *testing.B) {
 
 func readAll(t testing.TB, r io.Reader) int {
 	s := new(silent)
-	e, err := New(Options{Dissectors: dissectors(t), Lines: true}, s)
+	e, err := New(Options{Dissectors: dissecttest.All(t), Lines: true}, s)
 	if err != nil {
 		t.Fatal(err)
 	}

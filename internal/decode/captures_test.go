@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/iotctl/iotctl/internal/capture"
-	"github.com/iotctl/iotctl/internal/dissect"
+	"github.com/iotctl/iotctl/internal/dissect/dissecttest"
 )
 
 // collected is a packet as a test looks at it.
@@ -68,29 +68,10 @@ func (c *collector) noted(kind NoteKind) (all []string) {
 
 func (c *collector) String() string { return strings.Join(c.events, "\n") }
 
-// dissectors are those of the program.
-func dissectors(t testing.TB) []dissect.Dissector {
-	t.Helper()
-	frames, err := dissect.Frames()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append([]dissect.Dissector{
-		dissect.MQTT{},
-		dissect.EMQTCP{},
-		dissect.IOTText{},
-		dissect.MQTTSN{},
-		dissect.MQTTSN{Draft: true},
-		dissect.COAP{},
-		dissect.COAP{Over: dissect.OverTCP},
-		dissect.COAP{Over: dissect.OverWebSocket},
-	}, frames...)
-}
-
 func engine(t testing.TB, o Options) (*Engine, *collector) {
 	t.Helper()
 	if o.Dissectors == nil {
-		o.Dissectors = dissectors(t)
+		o.Dissectors = dissecttest.All(t)
 	}
 	c := new(collector)
 	e, err := New(o, c)
@@ -129,19 +110,9 @@ func decodeFile(t testing.TB, r io.Reader, o Options) *collector {
 	return c
 }
 
-// captures is the directory of recordings that nobody here has made.
-func captures(t testing.TB) string {
-	t.Helper()
-	dir := filepath.Join("..", "..", "..", "shared", "captures")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no captures: %v", err)
-	}
-	return dir
-}
-
 func openCapture(t testing.TB, name string) io.Reader {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(captures(t), name))
+	b, err := os.ReadFile(filepath.Join(dissecttest.Captures(t), name))
 	if err != nil {
 		t.Fatal(err)
 	}

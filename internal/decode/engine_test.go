@@ -11,6 +11,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/capture"
 	"github.com/iotctl/iotctl/internal/dissect"
+	"github.com/iotctl/iotctl/internal/dissect/dissecttest"
 )
 
 // talk is a connection whose bytes a test hands to an engine.
@@ -266,7 +267,7 @@ func TestAs(t *testing.T) {
 	c.has(t, 0, "payload", "b")
 	c = paste(t, Options{As: "mqtt3.1.1"}, unhex(t, publish5))
 	c.has(t, 0, "payload", []byte("\x00b"))
-	_, err := New(Options{Dissectors: dissectors(t), As: "mqtt6"}, nil)
+	_, err := New(Options{Dissectors: dissecttest.All(t), As: "mqtt6"}, nil)
 	if bad := (*Error)(nil); !errors.As(err, &bad) || !strings.Contains(bad.Hint, "mqttsn") {
 		t.Errorf("%v", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/iotctl/iotctl/internal/capture"
 	"github.com/iotctl/iotctl/internal/dissect"
+	"github.com/iotctl/iotctl/internal/dissect/dissecttest"
 )
 
 // judge holds what an engine hands on to its contract.
@@ -65,7 +66,7 @@ func FuzzEngine(f *testing.F) {
 	seed([]byte(request), []byte(switched+"\r\n"), message(0x82, true, unhex(f, connect4)), message(0x82, false, unhex(f, connack4)))
 	seed([]byte(request), []byte(switched+"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"), message(0xc2, true, unhex(f, "6200")))
 	f.Add([]byte("\x23\x07\x07\x04\x04\x01\x00\x3ca"), true)
-	all := dissectors(f)
+	all := dissecttest.All(f)
 	f.Fuzz(func(t *testing.T, in []byte, lines bool) {
 		e, err := New(Options{Dissectors: all, Lines: lines, Held: 1 << 16, Streams: 2}, &judge{t: t})
 		if err != nil {
@@ -110,7 +111,7 @@ func FuzzFile(f *testing.F) {
 			f.Add(b)
 		}
 	}
-	all := dissectors(f)
+	all := dissecttest.All(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in, err := capture.Open(bytes.NewReader(b), capture.Options{})
 		if err != nil {
@@ -141,7 +142,7 @@ func FuzzPasted(f *testing.F) {
 	f.Add(unhex(f, "40020001"), uint8(0))
 	f.Add(unhex(f, "30ffffff7f61"), uint8(1))
 	f.Add(binary.BigEndian.AppendUint32(nil, 0x16030100), uint8(0))
-	all := dissectors(f)
+	all := dissecttest.All(f)
 	f.Fuzz(func(t *testing.T, b []byte, as uint8) {
 		o := Options{Dissectors: all}
 		if n := int(as); n > 0 && n <= len(all) {

@@ -13,12 +13,13 @@ import (
 	"testing"
 
 	"github.com/iotctl/iotctl/internal/dissect"
+	"github.com/iotctl/iotctl/internal/dissect/dissecttest"
 )
 
 // TestAgreesWithAnotherParser compares each packet of MQTT in the recordings with what
 // mqtt-packet has made of the same stream: where it stands, what it is, what it says.
 func TestAgreesWithAnotherParser(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(captures(t), "*.streams.json"))
+	files, err := filepath.Glob(filepath.Join(dissecttest.Captures(t), "*.streams.json"))
 	if err != nil || len(files) < 20 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
@@ -252,12 +253,12 @@ type byTshark struct {
 // TestAgreesWithTshark compares each packet in the recordings with what tshark has
 // made of it. What differs, and why, stands in deviations.
 func TestAgreesWithTshark(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(captures(t), "*.tshark.json"))
+	files, err := filepath.Glob(filepath.Join(dissecttest.Captures(t), "*.tshark.json"))
 	if err != nil || len(files) < 20 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
 	read := map[string]bool{}
-	for _, d := range dissectors(t) {
+	for _, d := range dissecttest.All(t) {
 		read[d.Name()] = true
 	}
 	for _, path := range files {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/iotctl/iotctl/internal/dissect"
+	"github.com/iotctl/iotctl/internal/dissect/dissecttest"
 )
 
 // tsharkProgram is the installed tshark; without it the test is skipped. The recordings
@@ -125,7 +126,7 @@ func TestTsharkOnRecordings(t *testing.T) {
 		"ipfixprobe-mqtt.pcap", "rec-sll.pcapng", "rec-tcp-v311-burst.pcapng", "rec-tcp-v311-rich.pcapng", "sv-mqtt-connect-rules.pcap",
 		"sv-mqtt31-pub-qos1.pcap", "sv-mqtt311-unsub-qos1.pcap", "sv-mqtt5-unsub-userpass.pcap", "var-onebyte-v311.pcap", "var-reorder-v311.pcap",
 	} {
-		t.Run(name, func(t *testing.T) { agree(t, filepath.Join(captures(t), name), 2) })
+		t.Run(name, func(t *testing.T) { agree(t, filepath.Join(dissecttest.Captures(t), name), 2) })
 	}
 }
 

@@ -20,16 +20,6 @@ import (
 	"github.com/iotctl/iotctl/internal/dissect/dissecttest"
 )
 
-// capturesDir returns the directory of the captures.
-func capturesDir(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join("..", "..", "..", "shared", "captures")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("no captures:", err)
-	}
-	return dir
-}
-
 // tsharkPacket is a frame as tshark reads it.
 type tsharkPacket struct {
 	Frame int
@@ -112,7 +102,7 @@ var coapWarnings = map[string]string{
 // Each message of the captures reads as tshark reads it: numbers, token, options,
 // payload, who answers what, and LwM2M TLV of the type that its resource has.
 func TestCOAPAgreesWithTshark(t *testing.T) {
-	dir, messages := capturesDir(t), 0
+	dir, messages := dissecttest.Captures(t), 0
 	for _, name := range []string{"ioppy-coap-core-01.pcap", "ioppy-coap-core-02.pcap", "microschc-leshan-a.pcapng", "rec-coap-libcoap.pcapng"} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(dir, name)

@@ -17,19 +17,6 @@ import (
 	"github.com/iotctl/iotctl/internal/dissect/dissecttest"
 )
 
-// captures is where recordings are, which are not part of the repository.
-func captures(t testing.TB) string {
-	t.Helper()
-	dir := filepath.Join("..", "..", "..", "shared", "captures")
-	if d := os.Getenv("IOTCTL_CAPTURES"); d != "" {
-		dir = d
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no captures: %v", err)
-	}
-	return dir
-}
-
 func readJSON(t testing.TB, path string, v any) {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -97,7 +84,7 @@ func recordings(t testing.TB, path string) [][]recorded {
 func plain(t testing.TB) []string {
 	t.Helper()
 	var all []string
-	files, _ := filepath.Glob(filepath.Join(captures(t), "*.streams.json"))
+	files, _ := filepath.Glob(filepath.Join(dissecttest.Captures(t), "*.streams.json"))
 	for _, path := range files {
 		path = strings.TrimSuffix(path, ".streams.json")
 		if name := filepath.Base(path); !strings.Contains(name, "-tls") && !strings.Contains(name, "-ws") {

@@ -25,7 +25,7 @@ func TestMQTTVectors(t *testing.T) {
 			Tshark struct{ PDUs, Expert []string }
 		}
 	}
-	readJSON(t, filepath.Join(captures(t), "mqtt-packet-vectors.json"), &file)
+	readJSON(t, filepath.Join(dissecttest.Captures(t), "mqtt-packet-vectors.json"), &file)
 	agreed := 0
 	for _, v := range file.Vectors {
 		st := &dissect.Stream{Version: max(v.Options.ProtocolVersion, 3), Joined: true}

@@ -275,7 +275,7 @@ func TestMQTTSNDraftConversation(t *testing.T) {
 
 // The recording of bisquitt reads as tshark reads it.
 func TestMQTTSNAgreesWithTshark(t *testing.T) {
-	path := filepath.Join(capturesDir(t), "rec-sn-bisquitt.pcapng")
+	path := filepath.Join(dissecttest.Captures(t), "rec-sn-bisquitt.pcapng")
 	all := datagrams(t, path, func(f *capture.Flow) dissect.Dissector {
 		if f.Server.Port() != 1886 {
 			return nil
