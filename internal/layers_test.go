@@ -31,10 +31,10 @@ const module = "github.com/iotctl/iotctl"
 const layers = `
 	message spelling
 	router metrics codec
-	session dissect format selector
+	session dissect format selector payload jq generate profile translate traffic
 	auth store transport capture
 	broker client decode
-	gateway bridge rules cluster admin child display
+	gateway bridge rules cluster admin child display recording doctor
 	serve bench proxy
 	cmd/iotctl
 `

@@ -23,7 +23,9 @@ type assignment struct {
 	origin string // "file:line" or an environment variable; "" for the command line
 }
 
-// clientCommand completes cmd, one of pub, sub and rr, with its options.
+// clientCommand completes cmd, one of the clients, with its options. A first
+// argument that is a URL is --url. Arguments behind it are for commands with
+// Args, as settings.operands; pub, sub and their like take none.
 func clientCommand(p program, cmd *cobra.Command, run func(context.Context, *settings, *terminal) error) *cobra.Command {
 	var given []assignment
 	cmd.GroupID = groupClient
@@ -38,15 +40,18 @@ func clientCommand(p program, cmd *cobra.Command, run func(context.Context, *set
 	}
 	cmd.SetUsageFunc(func(c *cobra.Command) error { return writeClientUsage(c.OutOrStderr(), c, p) })
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if url := findOption(optionsFor(p, false), "--url"); len(args) == 1 && strings.Contains(args[0], "://") {
-			given = append([]assignment{{option: url, value: args[0]}}, given...)
-		} else if len(args) > 0 {
+		if len(args) > 0 && strings.Contains(args[0], "://") {
+			given = append([]assignment{{option: findOption(optionsFor(p, false), "--url"), value: args[0]}}, given...)
+			args = args[1:]
+		}
+		if len(args) > 0 && cmd.Args == nil {
 			return fail(exitUsage, fmt.Errorf("unexpected argument %q", args[0]), "topics follow -t, messages -m: "+cmd.CommandPath()+" --help")
 		}
 		s, err := ownSettings(p, given)
 		if err != nil {
 			return err
 		}
+		s.operands = args
 		err = run(cmd.Context(), s, newTerminal(cmd))
 		if s.quiet && err != nil {
 			return fail(codeOf(err), errors.New(""))
@@ -144,7 +149,7 @@ func foldProperties(args []string) []string {
 	if at >= len(args) {
 		return args
 	}
-	p, ok := map[string]program{"pub": progPub, "sub": progSub, "rr": progRR}[args[at]]
+	p, ok := programOf(args[at])
 	if !ok {
 		return args
 	}

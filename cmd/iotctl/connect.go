@@ -234,7 +234,7 @@ func (s *settings) wrongPortHints() []string {
 	e := s.endpoint()
 	for _, p := range deviceProtocols() {
 		for _, c := range p.schemes {
-			if c.Port == e.Port && c.Network == e.Scheme.Network && s.prog != progRR {
+			if c.Port == e.Port && c.Network == e.Scheme.Network && s.prog&progDevices != 0 {
 				hints = append(hints, fmt.Sprintf("it is the usual port of %s:  iotctl %s %s://%s", p.name, s.prog, c.Name, e.Host))
 			}
 		}
@@ -262,7 +262,7 @@ func (s *settings) silenceHints() []string {
 
 // otherProtocols says how they are chosen.
 func (s *settings) otherProtocols() []string {
-	if s.device != nil || s.prog == progRR {
+	if s.device != nil || s.prog&progDevices == 0 {
 		return nil
 	}
 	var urls []string

@@ -135,8 +135,8 @@ func (s *settings) checkDevice(given []assignment) error {
 	switch {
 	case p == nil:
 		return nil
-	case s.prog == progRR:
-		return fail(exitUsage, fmt.Errorf("%s has no requests and responses", p.name), "iotctl pub, iotctl sub")
+	case s.prog&progDevices == 0:
+		return fail(exitUsage, fmt.Errorf("iotctl %s speaks MQTT, and not %s", s.prog, p.name), "iotctl pub, iotctl sub")
 	}
 	for _, a := range given {
 		if reason := p.lack(a); reason != "" {

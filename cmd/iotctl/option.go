@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,24 +11,37 @@ import (
 	"unicode/utf8"
 )
 
-// program is a set of the three clients.
-type program uint8
+// program is a set of the commands that are clients of a broker.
+type program uint16
 
 const (
 	progPub program = 1 << iota
 	progSub
 	progRR
-	progAll = progPub | progSub | progRR
+	progGet
+	progRetained
+	progRecord
+	progReplay
+	progRequest
+	progReply
+	progTop
+	progDoctor
+
+	progAll     = 1<<iota - 1
+	progPeers   = progPub | progSub | progRR                                // mosquitto has them, too
+	progDevices = progPub | progSub                                         // speak as devices of other protocols
+	progFilters = progSub | progRetained | progRecord | progTop | progReply // -t is a topic filter
 )
 
-func (p program) String() string {
-	switch p {
-	case progPub:
-		return "pub"
-	case progSub:
-		return "sub"
-	}
-	return "rr"
+// programNames are the commands, in the order of the bits.
+var programNames = [...]string{"pub", "sub", "rr", "get", "retained", "record", "replay", "request", "reply", "top", "doctor"}
+
+func (p program) String() string { return programNames[bits.TrailingZeros16(uint16(p))] }
+
+// programOf finds a command by its name.
+func programOf(name string) (program, bool) {
+	i := slices.Index(programNames[:], name)
+	return 1 << max(i, 0), i >= 0
 }
 
 // naming says under which names of the program an option exists.
@@ -35,11 +49,11 @@ type naming uint8
 
 const (
 	everywhere naming = iota
-	ownName           // iotctl pub, sub, rr
+	ownName           // iotctl pub, sub, rr and all that mosquitto has not
 	peerName          // mosquitto_pub, mosquitto_sub, mosquitto_rr
 )
 
-// An option of pub, sub or rr. To add one, add it to the table it belongs to:
+// An option of a client. To add one, add it to the table it belongs to:
 // parsing under both names, defaults files, help, man pages and completions
 // follow from there.
 type option struct {

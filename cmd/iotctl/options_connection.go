@@ -204,7 +204,7 @@ func sessionOptions() []option {
 			set:  func(s *settings, v string) error { return s.setProperty(strings.Split(v, wordSeparator)) },
 		},
 		{
-			long: "will-topic", progs: progAll, arg: "topic", group: groupWill, help: "publish a will to this topic when the connection breaks",
+			long: "will-topic", progs: progPeers, arg: "topic", group: groupWill, help: "publish a will to this topic when the connection breaks",
 			lack: "--will-topic argument given but no will topic specified.\n",
 			set: func(s *settings, v string) error {
 				if err := s.text(v, "--will-topic"); err != nil {
@@ -218,12 +218,12 @@ func sessionOptions() []option {
 			},
 		},
 		{
-			long: "will-payload", progs: progAll, arg: "text", group: groupWill, help: "payload of the will (default none)",
+			long: "will-payload", progs: progPeers, arg: "text", group: groupWill, help: "payload of the will (default none)",
 			lack: "--will-payload argument given but no will payload specified.\n",
 			set:  func(s *settings, v string) error { s.willPayload = []byte(v); return nil },
 		},
 		{
-			long: "will-qos", progs: progAll, arg: "qos", group: groupWill, help: "QoS of the will (default 0)",
+			long: "will-qos", progs: progPeers, arg: "qos", group: groupWill, help: "QoS of the will (default 0)",
 			lack: "--will-qos argument given but no will QoS specified.\n",
 			set: func(s *settings, v string) (err error) {
 				if s.willQoS, err = s.number(v); err == nil && (s.willQoS < 0 || s.willQoS > 2) {
@@ -233,7 +233,7 @@ func sessionOptions() []option {
 			},
 		},
 		{
-			long: "will-retain", progs: progAll, group: groupWill, help: "the will is retained",
+			long: "will-retain", progs: progPeers, group: groupWill, help: "the will is retained",
 			set: func(s *settings, _ string) error { s.willRetain = true; return nil },
 		},
 	}

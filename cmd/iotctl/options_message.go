@@ -12,7 +12,7 @@ import (
 
 func messageOptions() []option {
 	g := groupMessage
-	const sending = progPub | progRR
+	const sending = progPub | progRR | progRequest
 	mode := func(m messageMode) func(*settings, string) error {
 		return func(s *settings, v string) error {
 			if s.mode != modeNone {
@@ -65,7 +65,7 @@ func messageOptions() []option {
 			long: "retain", short: "r", progs: progPub, group: g, help: "the broker keeps the message for later subscribers",
 			set: func(s *settings, _ string) error { s.retain = true; return nil },
 		},
-		{short: "e", long: "response-topic", progs: progRR, names: ownName, arg: "topic", group: g, help: "wait for the answer on this topic", set: setResponseTopic},
+		{short: "e", long: "response-topic", progs: progRR | progRequest, names: ownName, arg: "topic", group: g, help: "wait for the answer on this topic", set: setResponseTopic},
 		{short: "e", progs: progRR, names: peerName, arg: "topic", lack: "-e argument given but no response topic specified.\n", set: setResponseTopic},
 		{
 			long: "repeat", progs: progPub, arg: "n", group: g, help: "send the message this often (default 1)",
@@ -137,7 +137,7 @@ func (s *settings) addTopic(v, from string) error {
 	if err := s.text(v, from); err != nil {
 		return err
 	}
-	if s.prog == progSub {
+	if s.prog&progFilters != 0 {
 		if router.ValidateFilter(v) != nil {
 			return complain("Invalid subscription topic '%s', are all '+' and '#' wildcards correct?", v)
 		}

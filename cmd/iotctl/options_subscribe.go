@@ -16,7 +16,7 @@ func subscribeOptions() []option {
 	}
 	return []option{
 		{
-			long: "topic", short: "t", progs: progSub, arg: "filter", group: g, help: "subscribe to this topic filter; repeatable",
+			long: "topic", short: "t", progs: progFilters, arg: "filter", group: g, help: "subscribe to this topic filter; repeatable",
 			lack: "-t argument given but no topic specified.\n",
 			set:  func(s *settings, v string) error { return s.addTopic(v, "-t") },
 		},
@@ -101,7 +101,7 @@ func setCount(s *settings, v string) error {
 
 func outputOptions() []option {
 	g := groupOutput
-	const receiving = progSub | progRR
+	const receiving = progSub | progRR | progGet | progRequest
 	flag := func(field func(*settings) *bool) func(*settings, string) error {
 		return func(s *settings, _ string) error { *field(s) = true; return nil }
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,7 +28,8 @@ import (
 //	passwd, exits       as for TestServeScripts
 //	signal NAME         signal that process
 //
-// and the certificates of TestServeScripts in $CERTS.
+// and the certificates of TestServeScripts in $CERTS. Scripts that begin with
+// alsoMosquitto run a second time.
 func TestClientScripts(t *testing.T) {
 	all, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil {
@@ -39,13 +41,45 @@ func TestClientScripts(t *testing.T) {
 			files = append(files, f)
 		}
 	}
-	runScripts(t, files, map[string]func(*testscript.TestScript, bool, []string){
-		"broker":    scriptBroker,
+	runScripts(t, files, clientScriptCommands(scriptBroker))
+}
+
+// alsoMosquitto begins the scripts that need no broker of ours.
+const alsoMosquitto = "# Runs with mosquitto, too.\n"
+
+// TestClientScriptsWithMosquitto runs the scripts that say so once more: broker
+// starts mosquitto.
+func TestClientScriptsWithMosquitto(t *testing.T) {
+	all, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := slices.DeleteFunc(all, func(name string) bool {
+		b, err := os.ReadFile(name)
+		return err != nil || !strings.HasPrefix(string(b), alsoMosquitto)
+	})
+	if len(files) == 0 {
+		t.Fatal("no script runs with mosquitto")
+	}
+	runScripts(t, files, clientScriptCommands(func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) > 0 {
+			ts.Fatalf("usage: broker")
+		}
+		port := startBroker(t)
+		ts.Setenv("PORT", port)
+		ts.Setenv("URL", "mqtt://127.0.0.1:"+port)
+	}))
+}
+
+// clientScriptCommands are the commands of the scripts of clients.
+func clientScriptCommands(broker func(*testscript.TestScript, bool, []string)) map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"broker":    broker,
 		"tlsbroker": scriptTLSBroker,
 		"passwd":    scriptPasswd,
 		"signal":    scriptSignal,
 		"exits":     scriptExits,
-	})
+	}
 }
 
 // runScripts runs files with certificates in $CERTS and commands of their own.

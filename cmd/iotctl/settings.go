@@ -7,9 +7,10 @@ import (
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 )
 
-// settings is what the options of pub, sub and rr add up to.
+// settings is what the options of a client add up to.
 type settings struct {
-	prog program
+	prog     program
+	operands []string // arguments that are neither options nor a URL
 	// peer: called by the name of one of mosquitto's clients; peer20: in the
 	// forms of its release 2.0.
 	peer, peer20 bool
@@ -158,7 +159,7 @@ func newSettings(p program, peer bool) *settings {
 	s.maxLine = defaultMaxLine
 	s.randomFilter = 1000
 	s.output = "text"
-	if p == progRR {
+	if p&(progRR|progRequest|progReply) != 0 {
 		s.version = mqtt.V5
 	}
 	return s
