@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -259,7 +260,7 @@ replace are these: by frames of the device.
 
 // codecName is what a codec may be called: it is a level of topics and a part of
 // URLs.
-var codecName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+var codecName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`) })
 
 func oneName(cmd *cobra.Command, args []string) error {
 	switch {
@@ -270,7 +271,7 @@ func oneName(cmd *cobra.Command, args []string) error {
 	case filepath.Ext(args[0]) == ".yaml":
 		name := strings.TrimSuffix(args[0], ".yaml")
 		return fail(exitUsage, fmt.Errorf("%q is a file: what is the codec to be called?", args[0]), "iotctl codec new "+quoteShell(filepath.Base(name)))
-	case !codecName.MatchString(args[0]):
+	case !codecName().MatchString(args[0]):
 		return usagef("%q cannot be the name of a codec: lower case letters, digits, and . _ - in between", args[0])
 	}
 	return nil

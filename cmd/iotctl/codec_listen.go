@@ -28,7 +28,7 @@ func withCodecFile(c *serve.Config, raw string) (string, error) {
 	src, err := readDefinitionFile(file)
 	if err != nil {
 		var hints []string
-		if name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)); errors.Is(err, fs.ErrNotExist) && codecName.MatchString(name) {
+		if name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)); errors.Is(err, fs.ErrNotExist) && codecName().MatchString(name) {
 			hints = append(hints, "iotctl codec new "+name)
 		}
 		return "", fail(exitUsage, fmt.Errorf("--listen %s: %w", e, err), hints...)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/bench"
@@ -107,11 +108,12 @@ func encode(v any) []byte {
 	return b
 }
 
-var names = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+// names is compiled when it is needed: every process has this package.
+var names = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`) })
 
 // CheckName says what is wrong with the name of an agent.
 func CheckName(name string) error {
-	if !names.MatchString(name) {
+	if !names().MatchString(name) {
 		return fmt.Errorf("%q is no name of an agent: letters, digits, dots, dashes and underscores, at most 64", name)
 	}
 	return nil
