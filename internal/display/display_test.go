@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/iotctl/iotctl/internal/capture"
 	"github.com/iotctl/iotctl/internal/decode"
 	"github.com/iotctl/iotctl/internal/dissect"
+	"github.com/iotctl/iotctl/internal/dissect/dissecttest"
 )
 
 // collector is a decode.Sink that keeps packets.
@@ -35,26 +35,6 @@ func (c *collector) Note(n *decode.Note) error {
 	return nil
 }
 
-var frames = sync.OnceValues(dissect.Frames)
-
-func readers(t testing.TB) []dissect.Dissector {
-	t.Helper()
-	frames, err := frames()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append([]dissect.Dissector{
-		dissect.MQTT{},
-		dissect.EMQTCP{},
-		dissect.IOTText{},
-		dissect.MQTTSN{},
-		dissect.MQTTSN{Draft: true},
-		dissect.COAP{},
-		dissect.COAP{Over: dissect.OverTCP},
-		dissect.COAP{Over: dissect.OverWebSocket},
-	}, frames...)
-}
-
 // read reads what was pasted, each in hex.
 func read(t testing.TB, as string, pasted ...string) []*decode.Packet {
 	t.Helper()
@@ -72,7 +52,7 @@ func read(t testing.TB, as string, pasted ...string) []*decode.Packet {
 func readBytes(t testing.TB, as string, pasted ...[]byte) []*decode.Packet {
 	t.Helper()
 	c := &collector{}
-	e, err := decode.New(decode.Options{Dissectors: readers(t), As: as}, c)
+	e, err := decode.New(decode.Options{Dissectors: dissecttest.All(t), As: as}, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +70,7 @@ func readBytes(t testing.TB, as string, pasted ...[]byte) []*decode.Packet {
 func conversation(t testing.TB, packets ...string) []*decode.Packet {
 	t.Helper()
 	c := &collector{}
-	e, err := decode.New(decode.Options{Dissectors: readers(t)}, c)
+	e, err := decode.New(decode.Options{Dissectors: dissecttest.All(t)}, c)
 	if err != nil {
 		t.Fatal(err)
 	}

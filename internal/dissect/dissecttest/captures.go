@@ -3,6 +3,7 @@ package dissecttest
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/iotctl/iotctl/internal/dissect"
@@ -23,10 +24,12 @@ func Captures(t testing.TB) string {
 	return dir
 }
 
+var frames = sync.OnceValues(dissect.Frames)
+
 // All are the dissectors of the program.
 func All(t testing.TB) []dissect.Dissector {
 	t.Helper()
-	frames, err := dissect.Frames()
+	defined, err := frames()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,5 +42,5 @@ func All(t testing.TB) []dissect.Dissector {
 		dissect.COAP{},
 		dissect.COAP{Over: dissect.OverTCP},
 		dissect.COAP{Over: dissect.OverWebSocket},
-	}, frames...)
+	}, defined...)
 }
