@@ -31,8 +31,8 @@ const module = "github.com/iotctl/iotctl"
 const layers = `
 	message spelling
 	router metrics codec
-	session dissect format selector payload jq generate profile translate traffic
-	auth store transport capture
+	session dissect format selector payload generate profile translate traffic
+	auth store transport capture jq
 	broker client decode
 	gateway bridge rules cluster admin child display recording doctor
 	serve bench proxy
@@ -51,6 +51,7 @@ var libraries = map[string][]string{
 	"github.com/gobwas/ws":                    {"transport"},
 	"github.com/google/go-cmp":                {"tests"},
 	"github.com/gopacket/gopacket":            {"tests"},
+	"github.com/itchyny/gojq":                {"jq"},
 	"github.com/mattn/go-isatty":              {"cmd/iotctl"},
 	"github.com/pion/dtls":                    {"transport"},
 	"github.com/pion/logging":                 {"transport"},
