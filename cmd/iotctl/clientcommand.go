@@ -150,6 +150,9 @@ func foldProperties(args []string) []string {
 		return args
 	}
 	p, ok := programOf(args[at])
+	if !ok && at+1 < len(args) {
+		p, ok = programOf(args[at] + " " + args[at+1])
+	}
 	if !ok {
 		return args
 	}

@@ -34,7 +34,7 @@ func ownDefaults(p program, given []assignment) ([]assignment, error) {
 	for _, a := range given {
 		ignore = ignore || a.option.long == "no-defaults"
 	}
-	if path := configPath("iotctl", p.String()); path != "" && !ignore {
+	if path := configPath("iotctl", strings.ReplaceAll(p.String(), " ", "-")); path != "" && !ignore {
 		lines, err := readDefaults(path)
 		if err != nil {
 			return nil, fail(exitUsage, err)

@@ -28,6 +28,7 @@ const (
 	exitSubscriptionRefused exitCode = 9
 	exitUnacknowledged      exitCode = 10
 	exitStore               exitCode = 11
+	exitNothing             exitCode = 12
 	exitTimeout             exitCode = 27 // as mosquitto's clients
 	exitThreshold           exitCode = 99
 	exitSignal              exitCode = 128 // + number of the signal
@@ -56,6 +57,7 @@ var exitCodes = [...]struct {
 	{exitSubscriptionRefused, "the broker refused every subscription, or one of them with --strict"},
 	{exitUnacknowledged, "at least one message was not acknowledged"},
 	{exitStore, "the store is damaged, or its disk has failed (serve, store)"},
+	{exitNothing, "no message is retained there (get)"},
 	{exitTimeout, "timed out"},
 	{exitThreshold, "a threshold was missed (bench)"},
 	{exitSignal, "128 + n: ended by signal n, 130 is Ctrl-C"},

@@ -19,7 +19,10 @@ const (
 	progSub
 	progRR
 	progGet
-	progRetained
+	progRetainedLs
+	progRetainedDump
+	progRetainedRestore
+	progRetainedClear
 	progRecord
 	progReplay
 	progRequest
@@ -27,14 +30,17 @@ const (
 	progTop
 	progDoctor
 
-	progAll     = 1<<iota - 1
-	progPeers   = progPub | progSub | progRR                                // mosquitto has them, too
-	progDevices = progPub | progSub                                         // speak as devices of other protocols
-	progFilters = progSub | progRetained | progRecord | progTop | progReply // -t is a topic filter
+	progAll      = 1<<iota - 1
+	progPeers    = progPub | progSub | progRR // mosquitto has them, too
+	progRetained = progRetainedLs | progRetainedDump | progRetainedRestore | progRetainedClear
+	progExact    = progGet | progRetained | progRecord | progReplay          // lose nothing: MQTT 5.0, unless another is asked for
+	progDevices  = progPub | progSub                                         // speak as devices of other protocols
+	progFilters  = progSub | progRetained | progRecord | progTop | progReply // -t is a topic filter
 )
 
-// programNames are the commands, in the order of the bits.
-var programNames = [...]string{"pub", "sub", "rr", "get", "retained", "record", "replay", "request", "reply", "top", "doctor"}
+// programNames are the commands, in the order of the bits; of sub-commands, what
+// they are below stands before them.
+var programNames = [...]string{"pub", "sub", "rr", "get", "retained ls", "retained dump", "retained restore", "retained clear", "record", "replay", "request", "reply", "top", "doctor"}
 
 func (p program) String() string { return programNames[bits.TrailingZeros16(uint16(p))] }
 
@@ -99,6 +105,8 @@ const (
 	groupWill       = "Will"
 	groupMessage    = "Message"
 	groupSubscribe  = "Subscription"
+	groupRecording  = "Recording"
+	groupRetained   = "Retained messages"
 	groupOutput     = "Output"
 	groupLimits     = "When to end"
 	groupGeneral    = "General"
@@ -106,7 +114,7 @@ const (
 
 var optionGroups = []string{
 	groupLoad, groupSchedule, groupResult,
-	groupMessage, groupSubscribe, groupOutput, groupLimits, groupConnection,
+	groupRecording, groupRetained, groupMessage, groupSubscribe, groupOutput, groupLimits, groupConnection,
 	groupSession, groupTLS, groupWill, groupSN, groupGeneral,
 }
 

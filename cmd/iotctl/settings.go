@@ -159,7 +159,7 @@ func newSettings(p program, peer bool) *settings {
 	s.maxLine = defaultMaxLine
 	s.randomFilter = 1000
 	s.output = "text"
-	if p&(progRR|progRequest|progReply) != 0 {
+	if p&(progRR|progRequest|progReply|progExact) != 0 {
 		s.version = mqtt.V5
 	}
 	return s
