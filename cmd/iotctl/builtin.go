@@ -16,6 +16,8 @@ import (
 	gatewayiottext "github.com/iotctl/iotctl/internal/gateway/iottext"
 	gatewaymqtt "github.com/iotctl/iotctl/internal/gateway/mqtt"
 	gatewaymqttsn "github.com/iotctl/iotctl/internal/gateway/mqttsn"
+	"github.com/iotctl/iotctl/internal/payload"
+	"github.com/iotctl/iotctl/internal/payload/plain"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/store"
 	"github.com/iotctl/iotctl/internal/store/mem"
@@ -138,4 +140,18 @@ func dissectors() ([]dissect.Dissector, error) {
 		dissect.COAP{Over: dissect.OverTCP},
 		dissect.COAP{Over: dissect.OverWebSocket},
 	}, frames...), err
+}
+
+// payloads is the table of what payloads can be. auto asks its lines in their
+// order, so what is told with certainty stands first.
+func payloads() []payload.Format {
+	all := []payload.Format{
+		plain.JSON(),
+		plain.Text(),
+		plain.Base64(),
+		plain.UnHex(),
+		plain.UnBase64(),
+		plain.Hex(), // auto's last resort
+	}
+	return append(all, payload.Auto(all))
 }

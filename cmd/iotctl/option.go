@@ -120,7 +120,7 @@ var optionGroups = []string{
 
 // optionsFor lists what p understands under its own or mosquitto's name.
 func optionsFor(p program, peer bool) []*option {
-	tables := [][]option{messageOptions(), subscribeOptions(), outputOptions(), connectionOptions(), sessionOptions(), tlsOptions(), snOptions(), generalOptions()}
+	tables := [][]option{messageOptions(), subscribeOptions(), outputOptions(), payloadOptions(), connectionOptions(), sessionOptions(), tlsOptions(), snOptions(), generalOptions()}
 	var all []*option
 	for _, table := range tables {
 		for i := range table {

@@ -21,6 +21,7 @@ type settings struct {
 	messageSettings
 	subscribeSettings
 	outputSettings
+	payloadSettings
 	sn snSettings
 
 	debug, quiet bool
@@ -199,6 +200,9 @@ func (s *settings) check() error {
 	}
 	if s.host == "" {
 		s.host = "localhost"
+	}
+	if err := s.checkPayload(); err != nil {
+		return err
 	}
 	return s.checkProperties()
 }
