@@ -56,6 +56,7 @@ type Message struct {
 	PacketID   uint16 // 0 at QoS 0
 	Properties mqtt.Properties
 	Arrived    time.Time // in the zone to be shown
+	Decoded    *Decoded  // what a rule has made of the payload; nil: no rule fits
 }
 
 // A SyntaxError tells what is wrong with a format.

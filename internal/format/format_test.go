@@ -132,8 +132,8 @@ func TestRecordsLoseNothing(t *testing.T) {
 		"a\x00\n\"\\\x7f":     `"size":6,"encoding":"text","payload":"a\u0000\n\"\\` + "\x7f" + `"`,
 		"\xff\xfe":            `"size":2,"encoding":"base64","payload":"//4="`,
 		"\"\xff\"":            `"size":3,"encoding":"base64","payload":"Iv8i"`,
-		" [1, 2.50 ,\n{}] ":   `"size":16,"encoding":"json","payload":[1,2.50,{}]`,
-		`{"a":1,"a":1e99999}`: `"size":19,"encoding":"json","payload":{"a":1,"a":1e99999}`,
+		" [1, 2.50 ,\n{}] ":   `"size":16,"encoding":"json","payload":[1,2.50,{}],"raw":" [1, 2.50 ,\n{}] "`,
+		`{"a":1,"a":1e99999}`: `"size":19,"encoding":"json","payload":{"a":1,"a":1e99999},"raw":"{\"a\":1,\"a\":1e99999}"`,
 		"true":                `"size":4,"encoding":"json","payload":true`,
 	} {
 		got := string(AppendRecord(nil, sample(payload), false))
@@ -228,7 +228,7 @@ func TestStoredMessagesLoseNothing(t *testing.T) {
 	}{
 		{
 			message.Message{Topic: "a", QoS: 1, Payload: []byte(`{"n": 1}`), Published: at},
-			`{"time":"2026-01-02T03:04:05.000000006Z","topic":"a","qos":1,"retain":false,"size":8,"encoding":"json","payload":{"n":1}}`,
+			`{"time":"2026-01-02T03:04:05.000000006Z","topic":"a","qos":1,"retain":false,"size":8,"encoding":"json","payload":{"n":1},"raw":"{\"n\": 1}"}`,
 		},
 		{
 			message.Message{

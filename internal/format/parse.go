@@ -47,8 +47,12 @@ type RecordError struct {
 
 func (e *RecordError) Error() string { return e.Reason }
 
-// maxNesting bounds how deep the JSON of a record may be: jq ends at 256.
-const maxNesting = 200
+// maxNesting bounds how deep the JSON of a record may be, and maxEmbedded what may
+// stand in one: jq ends at 256.
+const (
+	maxNesting  = 200
+	maxEmbedded = 128
+)
 
 // ParseRecord reads one JSON object as AppendRecord writes it, whose members may
 // come in any order, over several lines, or not at all. Members that it does not
@@ -90,8 +94,8 @@ func (p *recordParser) parse() error {
 	return p.content()
 }
 
-// checkJSON finds where b is no JSON, or nested too deeply.
-func checkJSON(b []byte) error {
+// nesting is how deep the objects and arrays of b go.
+func nesting(b []byte) (deepest int) {
 	depth, quoted := 0, false
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
@@ -101,12 +105,19 @@ func checkJSON(b []byte) error {
 			quoted = !quoted
 		case quoted:
 		case c == '{' || c == '[':
-			if depth++; depth > maxNesting {
-				return &RecordError{i, fmt.Sprintf("more than %d levels deep", maxNesting)}
-			}
+			depth++
+			deepest = max(deepest, depth)
 		case c == '}' || c == ']':
 			depth--
 		}
+	}
+	return deepest
+}
+
+// checkJSON finds where b is no JSON, or nested too deeply.
+func checkJSON(b []byte) error {
+	if nesting(b) > maxNesting {
+		return &RecordError{0, fmt.Sprintf("more than %d levels deep", maxNesting)}
 	}
 	if json.Valid(b) {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -25,8 +26,12 @@ import (
 //	size        of the payload in bytes
 //	encoding    "text", "json" or "base64"
 //	payload     a string, the JSON value with every digit as it came, or base64
+//	raw         JSON as it came, where programs that read payload and write it
+//	            again would not write the same: blanks, repeated members, 1.0
 //
-// Only a payload that is valid UTF-8 is text or JSON.
+// Only a payload that is valid UTF-8 is text or JSON, and only one that is nested
+// less than maxEmbedded deep is JSON. Behind them stand what m.Decoded has of
+// format, value, notation, notes and problem.
 func AppendRecord(dst []byte, m *Message, pretty bool) []byte {
 	w := &jsonWriter{buf: dst, pretty: pretty}
 	w.open('{')
@@ -45,6 +50,9 @@ func AppendRecord(dst []byte, m *Message, pretty bool) []byte {
 		w.number(uint64(m.PacketID))
 	}
 	w.content(m.Properties, m.Payload)
+	if m.Decoded != nil {
+		w.decoded(m.Decoded)
+	}
 	w.close('}')
 	return w.buf
 }
@@ -91,11 +99,57 @@ func (w *jsonWriter) content(p mqtt.Properties, payload []byte) {
 	}
 	w.key("size")
 	w.number(uint64(len(payload)))
-	w.encoded("payload", payload, true)
+	if w.encoded("payload", payload, true) && !plainJSON(payload) {
+		w.key("raw")
+		w.text(payload)
+	}
 }
 
-// encoded writes two members: how data is encoded, and data.
-func (w *jsonWriter) encoded(name string, data []byte, embed bool) {
+// decoded writes what a codec has made of the payload.
+func (w *jsonWriter) decoded(d *Decoded) {
+	problem := d.Problem
+	w.label("format", d.Format)
+	if nesting(d.Value) > maxEmbedded {
+		problem = fmt.Sprintf("the value is more than %d levels deep", maxEmbedded)
+	} else if d.Value != nil {
+		w.key("value")
+		w.json(d.Value)
+	}
+	w.label("notation", d.Notation)
+	if len(d.Notes) > 0 {
+		w.key("notes")
+		w.open('[')
+		for _, n := range d.Notes {
+			w.element()
+			w.text([]byte(n))
+		}
+		w.close(']')
+	}
+	w.label("problem", problem)
+}
+
+// label writes a member that is left out when it is empty.
+func (w *jsonWriter) label(name, text string) {
+	if text != "" {
+		w.key(name)
+		w.text([]byte(text))
+	}
+}
+
+// json writes valid JSON.
+func (w *jsonWriter) json(b []byte) {
+	if w.pretty {
+		w.value(&scanner{b: b})
+		return
+	}
+	out := bytes.NewBuffer(w.buf)
+	_ = json.Compact(out, b) // valid, so it cannot fail
+	w.buf = out.Bytes()
+}
+
+// encoded writes two members: how data is encoded, and data. It tells whether that
+// was embedded as JSON.
+func (w *jsonWriter) encoded(name string, data []byte, embed bool) bool {
 	w.key("encoding")
 	switch {
 	case !utf8.Valid(data):
@@ -104,21 +158,17 @@ func (w *jsonWriter) encoded(name string, data []byte, embed bool) {
 		w.buf = append(w.buf, '"')
 		w.buf = base64.StdEncoding.AppendEncode(w.buf, data)
 		w.buf = append(w.buf, '"')
-	case embed && json.Valid(data):
+	case embed && json.Valid(data) && nesting(data) <= maxEmbedded:
 		w.raw([]byte(`"json"`))
 		w.key(name)
-		if w.pretty {
-			w.value(&scanner{b: data})
-			return
-		}
-		out := bytes.NewBuffer(w.buf)
-		_ = json.Compact(out, data) // valid, so it cannot fail
-		w.buf = out.Bytes()
+		w.json(data)
+		return true
 	default:
 		w.raw([]byte(`"text"`))
 		w.key(name)
 		w.text(data)
 	}
+	return false
 }
 
 func (w *jsonWriter) recordProperties(p mqtt.Properties) {
