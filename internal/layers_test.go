@@ -31,7 +31,7 @@ const module = "github.com/iotctl/iotctl"
 const layers = `
 	message spelling
 	router metrics codec
-	session dissect format selector payload generate profile translate traffic
+	session dissect format framing selector payload generate profile translate traffic
 	auth store transport capture jq
 	broker client decode
 	gateway bridge rules cluster admin child display recording doctor
@@ -53,6 +53,7 @@ var libraries = map[string][]string{
 	"github.com/gopacket/gopacket":            {"tests"},
 	"github.com/itchyny/gojq":                {"jq"},
 	"github.com/mattn/go-isatty":              {"cmd/iotctl"},
+	"github.com/mattn/go-runewidth":           {"cmd/iotctl"},
 	"github.com/pion/dtls":                    {"transport"},
 	"github.com/pion/logging":                 {"transport"},
 	"github.com/rogpeppe/go-internal":         {"tests"},
