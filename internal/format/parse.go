@@ -61,7 +61,7 @@ const (
 // 0 or 1, user properties may be an object, and correlation data a string.
 //
 // The payload is raw, where there is one that says the same as payload: else
-// somebody has changed payload. The error is a *RecordError.
+// somebody has changed payload, and JSON counts without blanks. The error is a *RecordError.
 func ParseRecord(b []byte) (Record, error) {
 	p := &recordParser{scanner: scanner{b: b}, payload: -1, raw: -1}
 	if err := p.parse(); err != nil {
@@ -346,9 +346,7 @@ func (p *recordParser) decodedMember(name string, at int) (err error) {
 		if d.Value != nil {
 			return p.errorf(at, "value is there twice")
 		}
-		start := p.i
-		p.skip()
-		d.Value = json.RawMessage(p.b[start:p.i:p.i])
+		d.Value = p.json()
 	case "notation":
 		d.Notation, err = p.text()
 	case "problem":
@@ -404,10 +402,23 @@ func (p *recordParser) content() (err error) {
 	return nil
 }
 
-// jsonPayload takes a JSON payload as it is written, or from raw.
-func (p *recordParser) jsonPayload() error {
+// json is the value that begins here, without blanks between its parts: programs
+// such as jq spread it over lines.
+func (p *recordParser) json() []byte {
+	start := p.i
 	p.skip()
-	p.r.Payload = p.b[p.payload:p.i:p.i]
+	b := p.b[start:p.i:p.i]
+	if !bytes.ContainsAny(b, " \t\r\n") {
+		return b
+	}
+	var out bytes.Buffer
+	_ = json.Compact(&out, b) // valid, so it cannot fail
+	return out.Bytes()
+}
+
+// jsonPayload takes a JSON payload from raw, or as it is written.
+func (p *recordParser) jsonPayload() error {
+	p.r.Payload = p.json()
 	if p.raw < 0 {
 		return nil
 	}
