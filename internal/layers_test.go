@@ -43,6 +43,7 @@ const layers = `
 // package that exists for tests (its name ends in "test") and every test file
 // may also import the ones marked tests.
 var libraries = map[string][]string{
+	"github.com/andybalholm/brotli":           {"payload/compress"},
 	"github.com/cockroachdb/pebble":           {"store"},
 	"github.com/HdrHistogram/hdrhistogram-go": {"bench"},
 	"github.com/eclipse/paho.golang":          {"client"},
@@ -52,6 +53,7 @@ var libraries = map[string][]string{
 	"github.com/google/go-cmp":                {"tests"},
 	"github.com/gopacket/gopacket":            {"tests"},
 	"github.com/itchyny/gojq":                {"jq"},
+	"github.com/klauspost/compress":           {"payload/compress"},
 	"github.com/mattn/go-isatty":              {"cmd/iotctl"},
 	"github.com/mattn/go-runewidth":           {"cmd/iotctl"},
 	"github.com/pion/dtls":                    {"transport"},
@@ -67,7 +69,8 @@ var libraries = map[string][]string{
 	"golang.org/x/text":                       {"codec"},
 	"google.golang.org/grpc":                  {"gateway/exproto"},
 	"google.golang.org/protobuf":              {"gateway/exproto"},
-	"gopkg.in/yaml.v3":                        {"codec", "gateway/mqttsn", "proxy", "serve", "cmd/iotctl"},
+	"github.com/zalando/go-keyring":           {"cmd/iotctl"},
+	"gopkg.in/yaml.v3":                        {"codec", "gateway/mqttsn", "profile", "proxy", "serve", "cmd/iotctl"},
 }
 
 // pure families get everything they work on as parameters, so these parts of

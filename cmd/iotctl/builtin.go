@@ -17,6 +17,7 @@ import (
 	gatewaymqtt "github.com/iotctl/iotctl/internal/gateway/mqtt"
 	gatewaymqttsn "github.com/iotctl/iotctl/internal/gateway/mqttsn"
 	"github.com/iotctl/iotctl/internal/payload"
+	"github.com/iotctl/iotctl/internal/payload/compress"
 	"github.com/iotctl/iotctl/internal/payload/plain"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/store"
@@ -146,6 +147,10 @@ func dissectors() ([]dissect.Dissector, error) {
 // order, so what is told with certainty stands first.
 func payloads() []payload.Format {
 	all := []payload.Format{
+		compress.Gzip(),
+		compress.Zstd(),
+		compress.Deflate(),
+		compress.Brotli(),
 		plain.JSON(),
 		plain.Text(),
 		plain.Base64(),
