@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +44,9 @@ var benchShared = []struct{ long, letter string }{
 	{"pw", "P"},
 	{"password-file", ""},
 	{"ask-password", ""},
+	{"password-command", ""},
+	{"password-keyring", ""},
+	{"profile", ""},
 	{"tls", "S"},
 	{"cafile", ""},
 	{"capath", ""},
@@ -186,27 +188,34 @@ func registerShared(f *pflag.FlagSet, given *[]assignment) {
 	}
 }
 
-// benchSettings are connection options, those of the environment first.
+// benchSettings are connection options, those of the profile and the environment
+// below those of the command line.
 func benchSettings(given []assignment, url string) (*settings, error) {
-	given = slices.Clone(given)
-	s := newSettings(progPub, false)
 	all := optionsFor(progPub, false)
-	for _, e := range environment {
-		if v := os.Getenv(e.variable); v != "" && !(e.option == "--url" && url != "") {
-			given = slices.Insert(given, 0, assignment{findOption(all, e.option), v, e.variable})
-		}
-	}
+	s := newSettings(progPub, false)
 	if url != "" {
 		if !strings.Contains(url, "://") {
 			url = "mqtt://" + url
 		}
-		given = append([]assignment{{findOption(all, "--url"), url, ""}}, given...)
+		given = append([]assignment{{option: findOption(all, "--url"), value: url}}, given...)
 	}
-	for _, a := range given {
+	shared := slices.DeleteFunc(all, func(o *option) bool {
+		return o.long != "url" && !slices.ContainsFunc(benchShared, func(b struct{ long, letter string }) bool { return b.long == o.long })
+	})
+	variables, err := environmentOptions(shared)
+	if err != nil {
+		return nil, fail(exitUsage, err)
+	}
+	sources, err := profileSources(progPub, shared, chooseProfile(given, variables, false))
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range overlay(append(sources, variables, given)...) {
 		if err := s.apply(a); err != nil {
 			return nil, fail(exitUsage, err)
 		}
 	}
+	s.forgetPSK(nil)
 	if s.device != nil {
 		return nil, fail(exitUsage, fmt.Errorf("%s:// is no URL of an MQTT broker", s.scheme), "where devices connect to is said by --devices")
 	}

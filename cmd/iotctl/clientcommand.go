@@ -21,6 +21,7 @@ type assignment struct {
 	option *option
 	value  string
 	origin string // "file:line" or an environment variable; "" for the command line
+	off    bool   // a switch that is not wanted, whatever sources below say
 }
 
 // clientCommand completes cmd, one of the clients, with its options. A first
@@ -52,7 +53,13 @@ func clientCommand(p program, cmd *cobra.Command, run func(context.Context, *set
 			return err
 		}
 		s.operands = args
-		err = run(cmd.Context(), s, newTerminal(cmd))
+		t := newTerminal(cmd)
+		if !s.quiet {
+			for _, w := range mistypedVariables() {
+				t.warnf("%s", w)
+			}
+		}
+		err = run(cmd.Context(), s, t)
 		if s.quiet && err != nil {
 			return fail(codeOf(err), errors.New(""))
 		}
@@ -78,32 +85,32 @@ func (f *flagValue) Type() string {
 
 func (f *flagValue) Set(v string) error {
 	if f.o.arg == "" {
-		switch v {
-		case "false":
-			return nil
-		case "true":
-			v = ""
-		default:
+		if v != "true" && v != "false" {
 			return errors.New("must be true or false")
 		}
+		*f.given = append(*f.given, assignment{option: f.o, off: v == "false"})
+		return nil
 	}
 	*f.given = append(*f.given, assignment{option: f.o, value: v})
 	return nil
 }
 
-// ownSettings adds up defaults file, environment and command line; the later
-// wins.
+// ownSettings adds up defaults file, profile, environment and command line; the
+// later wins.
 func ownSettings(p program, given []assignment) (*settings, error) {
 	s := newSettings(p, false)
-	all, err := ownDefaults(p, given)
+	sources, err := ownSources(p, given)
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range append(all, given...) {
+	all := overlay(append(sources, given)...)
+	given = overlay(given)
+	for _, a := range all {
 		if err := s.apply(a); err != nil {
 			return nil, fail(exitUsage, err)
 		}
 	}
+	s.forgetPSK(given)
 	if err := s.checkDevice(given); err != nil {
 		return nil, err
 	}

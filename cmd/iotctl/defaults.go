@@ -16,41 +16,23 @@ import (
 // option as on the command line; all behind the first blank is its value. A
 // line that begins with # is a comment.
 
-// environment lists the variables that stand for options of our own name.
-var environment = []struct{ variable, option string }{
-	{"IOTCTL_URL", "--url"},
-	{"IOTCTL_HOST", "--host"},
-	{"IOTCTL_PORT", "--port"},
-	{"IOTCTL_USERNAME", "--username"},
-	{"IOTCTL_PASSWORD_FILE", "--password-file"},
-	{"IOTCTL_PASSWORD", "--pw"},
-}
-
-// ownDefaults is what the file and the environment say.
-func ownDefaults(p program, given []assignment) ([]assignment, error) {
-	options := optionsFor(p, false)
+// fileDefaults is what the file of a command says.
+func fileDefaults(p program, options []*option) ([]assignment, error) {
+	path := configPath("iotctl", p.String())
+	if path == "" {
+		return nil, nil
+	}
+	lines, err := readDefaults(path)
+	if err != nil {
+		return nil, err
+	}
 	var all []assignment
-	ignore := false
-	for _, a := range given {
-		ignore = ignore || a.option.long == "no-defaults"
-	}
-	if path := configPath("iotctl", strings.ReplaceAll(p.String(), " ", "-")); path != "" && !ignore {
-		lines, err := readDefaults(path)
+	for _, l := range lines {
+		a, err := ownDefault(options, l)
 		if err != nil {
-			return nil, fail(exitUsage, err)
+			return nil, fmt.Errorf("%s: %w", l.origin, err)
 		}
-		for _, l := range lines {
-			a, err := ownDefault(options, l)
-			if err != nil {
-				return nil, fail(exitUsage, fmt.Errorf("%s: %w", l.origin, err))
-			}
-			all = append(all, a)
-		}
-	}
-	for _, e := range environment {
-		if v := os.Getenv(e.variable); v != "" {
-			all = append(all, assignment{findOption(options, e.option), v, e.variable})
-		}
+		all = append(all, a)
 	}
 	return all, nil
 }
@@ -71,45 +53,9 @@ func ownDefault(options []*option, l defaultLine) (assignment, error) {
 		return assignment{}, fmt.Errorf("option %s takes no value", word)
 	case o.arg != "" && !hasValue:
 		return assignment{}, fmt.Errorf("option %s needs a value", word)
-	case o.long == "property":
-		words, err := splitWords(value)
-		if err != nil {
-			return assignment{}, err
-		}
-		value = strings.Join(words, wordSeparator)
 	}
-	return assignment{o, value, l.origin}, nil
-}
-
-// splitWords splits at blanks outside of quotes.
-func splitWords(s string) ([]string, error) {
-	var words []string
-	var word strings.Builder
-	quote, inWord := rune(0), false
-	for _, r := range s {
-		switch {
-		case quote != 0 && r == quote:
-			quote = 0
-		case quote == 0 && (r == '"' || r == '\''):
-			quote, inWord = r, true
-		case quote == 0 && (r == ' ' || r == '\t'):
-			if inWord {
-				words = append(words, word.String())
-			}
-			word.Reset()
-			inWord = false
-		default:
-			word.WriteRune(r)
-			inWord = true
-		}
-	}
-	if quote != 0 {
-		return nil, errors.New("a quotation mark is missing")
-	}
-	if inWord {
-		words = append(words, word.String())
-	}
-	return words, nil
+	value, err := o.oneWord(value)
+	return assignment{option: o, value: value, origin: l.origin}, err
 }
 
 type defaultLine struct {

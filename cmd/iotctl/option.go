@@ -70,7 +70,8 @@ type option struct {
 	lack        string // mosquitto's complaint when the argument is missing
 	group       string
 	help        string
-	secret      bool // the value never appears in errors
+	secret      bool     // the value never appears in errors
+	values      []string // what shells complete, where arg does not list them
 	// set stores the value, which is "" for a switch. Its errors are
 	// complaints, or plain for options that mosquitto has not.
 	set func(s *settings, v string) error
@@ -82,6 +83,11 @@ func (o *option) name() string {
 		return "-" + o.short
 	}
 	return "--" + o.long
+}
+
+// repeats reports whether the option may be given several times and adds up.
+func (o *option) repeats() bool {
+	return o.long == "property" || strings.Contains(o.help, "repeatable")
 }
 
 // takes reports how many arguments follow the option, given the first of them.
@@ -120,7 +126,7 @@ var optionGroups = []string{
 
 // optionsFor lists what p understands under its own or mosquitto's name.
 func optionsFor(p program, peer bool) []*option {
-	tables := [][]option{messageOptions(), subscribeOptions(), outputOptions(), payloadOptions(), connectionOptions(), sessionOptions(), tlsOptions(), snOptions(), generalOptions()}
+	tables := [][]option{messageOptions(), subscribeOptions(), outputOptions(), payloadOptions(), connectionOptions(), sessionOptions(), tlsOptions(), profileOptions(), snOptions(), generalOptions()}
 	var all []*option
 	for _, table := range tables {
 		for i := range table {

@@ -187,11 +187,17 @@ func sessionOptions() []option {
 			long: "pw", short: "P", progs: progAll, arg: "password", group: g, secret: true,
 			help: "password; everybody on this machine can read it, so prefer --password-file, --ask-password or IOTCTL_PASSWORD",
 			lack: "-P argument given but no password specified.\n",
-			set:  func(s *settings, v string) error { s.password, s.passwordFile = &v, ""; return nil },
+			set: func(s *settings, v string) error {
+				s.setPassword(&v, "", "", "")
+				return nil
+			},
 		},
 		{
 			long: "password-file", progs: progAll, names: ownName, arg: "file", group: g, help: "read the password from the first line of this file",
-			set: func(s *settings, v string) error { s.passwordFile, s.password = v, nil; return nil },
+			set: func(s *settings, v string) error {
+				s.setPassword(nil, v, "", "")
+				return nil
+			},
 		},
 		{
 			long: "ask-password", progs: progAll, names: ownName, group: g, help: "ask for the password on the terminal",
@@ -368,7 +374,7 @@ func (s *settings) setURLUser(u *url.Userinfo) {
 	name := u.Username()
 	s.username = &name
 	if pw, ok := u.Password(); ok {
-		s.password, s.passwordFile = &pw, ""
+		s.setPassword(&pw, "", "", "")
 	}
 }
 

@@ -13,14 +13,32 @@ import (
 // maxPassword is what fits into CONNECT.
 const maxPassword = 65535
 
-// loadPassword finds the password that --password-file or --ask-password
-// promise.
+// setPassword says what the password is, or where; all but one of the arguments are
+// empty, and what was said before counts no more.
+func (s *settings) setPassword(pw *string, file, command, entry string) {
+	s.password, s.passwordFile, s.passwordCommand, s.passwordKeyring = pw, file, command, entry
+}
+
+// loadPassword finds the password that --password-file, --password-command,
+// --password-keyring or --ask-password promise.
 func (s *settings) loadPassword(t *terminal) error {
 	switch {
 	case s.passwordFile != "":
 		pw, err := readPassword(s.passwordFile)
 		if err != nil {
 			return fail(exitFailed, fmt.Errorf("password file: %w", err))
+		}
+		s.password = &pw
+	case s.passwordCommand != "":
+		pw, err := commandPassword(t, s.passwordCommand)
+		if err != nil {
+			return err
+		}
+		s.password = &pw
+	case s.passwordKeyring != "":
+		pw, err := keyringPassword(s.passwordKeyring)
+		if err != nil {
+			return err
 		}
 		s.password = &pw
 	case s.askPassword:
@@ -56,7 +74,7 @@ func askPassword(t *terminal, user *string) (string, error) {
 	f, ok := t.in.(*os.File)
 	if !ok || !t.inTTY {
 		return "", fail(exitUsage, errors.New("cannot ask for a password: standard input is not a terminal"),
-			"use --password-file, or set IOTCTL_PASSWORD")
+			"use --password-file or --password-command, or set IOTCTL_PASSWORD")
 	}
 	prompt := "Password: "
 	if user != nil {

@@ -21,6 +21,7 @@ type settings struct {
 	messageSettings
 	subscribeSettings
 	outputSettings
+	profileSettings
 	payloadSettings
 	sn snSettings
 

@@ -117,24 +117,6 @@ func TestPropertiesAreFoldedForTheParser(t *testing.T) {
 	}
 }
 
-func TestWordsOfADefaultsFile(t *testing.T) {
-	for in, want := range map[string]string{
-		`a b c`:          "a|b|c",
-		`  a  "b c" `:    "a|b c",
-		`a 'b "c" d' ''`: `a|b "c" d|`,
-		`a"b c"d`:        "ab cd",
-		``:               "",
-	} {
-		got, err := splitWords(in)
-		if err != nil || strings.Join(got, "|") != want {
-			t.Errorf("%q: %q, %v", in, got, err)
-		}
-	}
-	if _, err := splitWords(`a "b`); err == nil {
-		t.Error("an open quotation mark passes")
-	}
-}
-
 func TestCipherSuitesByEitherName(t *testing.T) {
 	for _, list := range []string{
 		"ECDHE-RSA-AES128-GCM-SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305",
