@@ -135,7 +135,7 @@ func (s *settings) checkDevice(given []assignment) error {
 	switch {
 	case p == nil:
 		return nil
-	case s.prog&progDevices == 0:
+	case s.prog&(progDevices|progDoctor) == 0:
 		return fail(exitUsage, fmt.Errorf("iotctl %s speaks MQTT, and not %s", s.prog, p.name), "iotctl pub, iotctl sub")
 	}
 	for _, a := range given {

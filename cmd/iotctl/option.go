@@ -31,6 +31,7 @@ const (
 	progDoctor
 
 	progAll      = 1<<iota - 1
+	progTalk     = progAll &^ progDoctor      // doctor decides these itself
 	progPeers    = progPub | progSub | progRR // mosquitto has them, too
 	progRetained = progRetainedLs | progRetainedDump | progRetainedRestore | progRetainedClear
 	progExact    = progGet | progRetained | progRecord | progReplay          // lose nothing: MQTT 5.0, unless another is asked for
@@ -119,14 +120,14 @@ const (
 )
 
 var optionGroups = []string{
-	groupLoad, groupSchedule, groupResult,
+	groupLoad, groupSchedule, groupResult, groupDoctor,
 	groupRecording, groupRetained, groupMessage, groupSubscribe, groupOutput, groupLimits, groupConnection,
 	groupSession, groupTLS, groupWill, groupSN, groupGeneral,
 }
 
 // optionsFor lists what p understands under its own or mosquitto's name.
 func optionsFor(p program, peer bool) []*option {
-	tables := [][]option{messageOptions(), subscribeOptions(), outputOptions(), payloadOptions(), connectionOptions(), sessionOptions(), tlsOptions(), profileOptions(), snOptions(), generalOptions()}
+	tables := [][]option{messageOptions(), subscribeOptions(), outputOptions(), payloadOptions(), connectionOptions(), sessionOptions(), tlsOptions(), profileOptions(), doctorOptions(), snOptions(), generalOptions()}
 	var all []*option
 	for _, table := range tables {
 		for i := range table {

@@ -71,12 +71,12 @@ func connectionOptions() []option {
 			set: func(s *settings, v string) (err error) { s.connectTimeout, err = s.duration(v); return },
 		},
 		{
-			long: "reconnect", progs: progAll, names: ownName, arg: "never|always|N", group: g,
+			long: "reconnect", progs: progTalk, names: ownName, arg: "never|always|N", group: g,
 			help: "when the connection breaks: give up, or try for ever or N times in a row (default: always for sub and, except as a device, for pub -l; never otherwise)",
 			set:  setReconnect,
 		},
 		{
-			long: "max-downtime", progs: progAll, names: ownName, arg: "time", group: g, help: "give up when there has been no connection for this long",
+			long: "max-downtime", progs: progTalk, names: ownName, arg: "time", group: g, help: "give up when there has been no connection for this long",
 			set: func(s *settings, v string) (err error) { s.maxDowntime, err = s.duration(v); return },
 		},
 	}
@@ -169,15 +169,15 @@ func sessionOptions() []option {
 			},
 		},
 		{
-			long: "disable-clean-session", short: "c", progs: progAll, group: g, help: "keep the session at the broker; needs -i",
+			long: "disable-clean-session", short: "c", progs: progTalk, group: g, help: "keep the session at the broker; needs -i",
 			set: func(s *settings, _ string) error { s.persistent = true; return nil },
 		},
-		{short: "x", long: "session-expiry", progs: progAll, names: ownName, arg: "seconds", group: g, help: "session expiry interval, -1 is never; implies -V 5 (default 0, with -c never)", set: setExpiry},
+		{short: "x", long: "session-expiry", progs: progTalk, names: ownName, arg: "seconds", group: g, help: "session expiry interval, -1 is never; implies -V 5 (default 0, with -c never)", set: setExpiry},
 		{
 			short: "x", long: "session-expiry-interval", progs: progAll, names: peerName, arg: "seconds",
 			lack: "-x argument given but no session expiry interval specified.\n", set: setExpiry,
 		},
-		{short: "M", long: "max-inflight", progs: progAll, names: ownName, arg: "n", group: g, help: "at most this many messages without acknowledgement (default 20)", set: setMaxInflight},
+		{short: "M", long: "max-inflight", progs: progTalk, names: ownName, arg: "n", group: g, help: "at most this many messages without acknowledgement (default 20)", set: setMaxInflight},
 		{short: "M", progs: progAll, names: peerName, arg: "n", lack: "-M argument given but max_inflight not specified.\n", set: setMaxInflight},
 		{
 			long: "username", short: "u", progs: progAll, arg: "name", group: g, help: "user name", lack: "-u argument given but no username specified.\n",

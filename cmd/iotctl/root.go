@@ -22,6 +22,7 @@ func newRoot() *cobra.Command {
 		newPub(),
 		newSub(),
 		newRR(),
+		newDoctor(),
 		newDecode(),
 		newEncode(),
 		newVersion(),

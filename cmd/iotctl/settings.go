@@ -17,6 +17,7 @@ type settings struct {
 
 	connectSettings
 	sessionSettings
+	doctorSettings
 	tlsSettings
 	messageSettings
 	subscribeSettings
@@ -187,7 +188,7 @@ func (s *settings) check() error {
 	if err := s.checkTLS(); err != nil {
 		return err
 	}
-	if s.version == 0 {
+	if s.version == 0 && s.prog != progDoctor { // which tries all
 		s.version = mqtt.V311
 	}
 	if err := s.checkSession(); err != nil {
