@@ -289,8 +289,9 @@ func (p *recordParser) bool() (bool, error) {
 
 // member reads one member of the record.
 func (p *recordParser) member(name string, at int) (err error) {
-	start, n := p.i, uint64(0)
-	again := false
+	var n uint64
+	var again bool
+	start := p.i
 	switch name {
 	case "time":
 		again = !p.r.Time.IsZero()

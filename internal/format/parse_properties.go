@@ -2,7 +2,7 @@ package format
 
 import (
 	"encoding/base64"
-	"fmt"
+	"errors"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 )
@@ -59,9 +59,12 @@ func (p *recordParser) oneProperty(id mqtt.PropertyID, at int) (err error) {
 	return nil
 }
 
+// about says of which property err is.
 func (p *recordParser) about(id mqtt.PropertyID, err error) error {
-	e := err.(*RecordError)
-	return &RecordError{e.Offset, fmt.Sprintf("%s: %s", id, e.Reason)}
+	if e := (*RecordError)(nil); errors.As(err, &e) {
+		return p.errorf(e.Offset, "%s: %s", id, e.Reason)
+	}
+	return err
 }
 
 // propertyLimits are the greatest values of numbers.
