@@ -19,6 +19,7 @@ import (
 	"github.com/iotctl/iotctl/internal/payload"
 	"github.com/iotctl/iotctl/internal/payload/compress"
 	"github.com/iotctl/iotctl/internal/payload/plain"
+	"github.com/iotctl/iotctl/internal/payload/sparkplug"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/store"
 	"github.com/iotctl/iotctl/internal/store/mem"
@@ -156,6 +157,7 @@ func payloads() []payload.Format {
 		plain.Base64(),
 		plain.UnHex(),
 		plain.UnBase64(),
+		sparkplug.Format(),
 		plain.Hex(), // auto's last resort
 	}
 	return append(all, payload.Auto(all))
