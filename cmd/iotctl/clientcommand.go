@@ -41,9 +41,9 @@ func clientCommand(p program, cmd *cobra.Command, run func(context.Context, *set
 	}
 	cmd.SetUsageFunc(func(c *cobra.Command) error { return writeClientUsage(c.OutOrStderr(), c, p) })
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 && strings.Contains(args[0], "://") {
-			given = append([]assignment{{option: findOption(optionsFor(p, false), "--url"), value: args[0]}}, given...)
-			args = args[1:]
+		if at := urlOperand(p, args); at >= 0 {
+			given = append([]assignment{{option: findOption(optionsFor(p, false), "--url"), value: args[at]}}, given...)
+			args = slices.Delete(slices.Clone(args), at, at+1)
 		}
 		if len(args) > 0 && cmd.Args == nil {
 			return fail(exitUsage, fmt.Errorf("unexpected argument %q", args[0]), "topics follow -t, messages -m: "+cmd.CommandPath()+" --help")
@@ -66,6 +66,17 @@ func clientCommand(p program, cmd *cobra.Command, run func(context.Context, *set
 		return err
 	}
 	return cmd
+}
+
+// urlOperand finds the argument that is a URL: the first, or of commands that begin
+// with a file, the one behind it; -1: there is none.
+func urlOperand(p program, args []string) int {
+	for i := range args[:min(len(args), 2)] {
+		if strings.Contains(args[i], "://") && (i == 0 || p&(progReplay|progRetainedRestore) != 0) {
+			return i
+		}
+	}
+	return -1
 }
 
 // flagValue records what pflag finds.

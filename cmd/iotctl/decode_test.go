@@ -52,16 +52,16 @@ func (l *liveDecode) until(t *testing.T, text string) {
 	t.Fatalf("%q does not come", text)
 }
 
-// recording writes captures a packet at a time.
-type recording struct {
+// recorded writes captures a packet at a time.
+type recorded struct {
 	bytes.Buffer
 	w *capture.Writer
 	c *capture.Conn
 }
 
-func newRecording(t *testing.T) *recording {
+func newRecorded(t *testing.T) *recorded {
 	t.Helper()
-	r := &recording{}
+	r := &recorded{}
 	var err error
 	if r.w, err = capture.NewWriter(&r.Buffer, "iotctl"); err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func newRecording(t *testing.T) *recording {
 }
 
 // next returns what a packet adds to the capture.
-func (r *recording) next(t *testing.T, from dissect.Direction, digits string) []byte {
+func (r *recorded) next(t *testing.T, from dissect.Direction, digits string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(digits)
 	if err != nil {
@@ -86,7 +86,7 @@ func (r *recording) next(t *testing.T, from dissect.Direction, digits string) []
 }
 
 func TestDecodeShowsAPacketBeforeTheNextOneComes(t *testing.T) {
-	r := newRecording(t)
+	r := newRecorded(t)
 	l := startDecode(t.Context(), t, decodeOptions{})
 	send := func(b []byte) {
 		t.Helper()
@@ -109,7 +109,7 @@ func TestDecodeShowsAPacketBeforeTheNextOneComes(t *testing.T) {
 
 // Without a CONNECT it has to wait with the version, but not for ever.
 func TestDecodeGuessesTheVersionWhenNothingComesForAWhile(t *testing.T) {
-	r := newRecording(t)
+	r := newRecorded(t)
 	l := startDecode(t.Context(), t, decodeOptions{})
 	if _, err := l.in.Write(r.next(t, dissect.FromClient, "40020001")); err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestDecodeGuessesTheVersionWhenNothingComesForAWhile(t *testing.T) {
 
 func TestDecodeShowsWhatItHasAtCtrlC(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
-	r := newRecording(t)
+	r := newRecorded(t)
 	l := startDecode(ctx, t, decodeOptions{html: true})
 	if _, err := l.in.Write(r.next(t, dissect.FromClient, "100f00044d5154540402003c0003616e61")); err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestDecodeShowsWhatItHasAtCtrlC(t *testing.T) {
 
 // A closed standard output ends it quietly.
 func TestDecodeEndsWithItsReader(t *testing.T) {
-	r := newRecording(t)
+	r := newRecorded(t)
 	l := startDecode(t.Context(), t, decodeOptions{})
 	if _, err := l.in.Write(r.next(t, dissect.FromClient, "100f00044d5154540402003c0003616e61")); err != nil {
 		t.Fatal(err)

@@ -41,8 +41,18 @@ func newEngine(s *settings, t *terminal, onMessage func(client.Message), onIdle 
 	e := &engine{s: s, t: t, down: downtime{limit: s.maxDowntime}}
 	o.OnMessage, o.OnIdle = onMessage, onIdle
 	o.OnState = e.news
+	if s.onState != nil {
+		o.OnState = func(st client.State) { e.news(st); s.onState(st) }
+	}
+	o.OnPacket = s.onPacket
 	if s.debug {
-		o.OnPacket = newPacketLog(s, t)
+		show := newPacketLog(s, t)
+		o.OnPacket = func(dir client.Direction, raw []byte) {
+			show(dir, raw)
+			if s.onPacket != nil {
+				s.onPacket(dir, raw)
+			}
+		}
 	}
 	if s.device != nil {
 		e.API, err = newDevice(s, t, o)

@@ -47,7 +47,7 @@ func messageOptions() []option {
 		{long: "stdin-line", short: "l", progs: progPub, group: g, help: "send each line of standard input as a message", set: mode(modeLines)},
 		{long: "null-message", short: "n", progs: sending, group: g, help: "send an empty message", set: mode(modeNull)},
 		{
-			long: "qos", short: "q", progs: progTalk, arg: "qos", group: g, help: "QoS: 0, 1 or 2 (default 0); of mqttsn:// also -1, without a connection",
+			long: "qos", short: "q", progs: progTalk &^ progExact, arg: "qos", group: g, help: "QoS: 0, 1 or 2 (default 0); of mqttsn:// also -1, without a connection",
 			lack: "-q argument given but no QoS specified.\n",
 			set: func(s *settings, v string) error {
 				n, err := s.number(v)

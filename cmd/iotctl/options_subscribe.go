@@ -35,7 +35,7 @@ func subscribeOptions() []option {
 			},
 		},
 		{
-			long: "filter-out", short: "T", progs: progSub, arg: "filter", group: g, help: "ignore messages with matching topics; repeatable",
+			long: "filter-out", short: "T", progs: progSub | progRecord, arg: "filter", group: g, help: "ignore messages with matching topics; repeatable",
 			lack: "-T argument given but no topic filter specified.\n",
 			set: func(s *settings, v string) error {
 				if err := s.text(v, "-T"); err != nil {
@@ -48,7 +48,7 @@ func subscribeOptions() []option {
 				return nil
 			},
 		},
-		{short: "R", long: "no-retained", progs: receiving, names: ownName, group: g, help: "ignore retained messages", set: flag(func(s *settings) *bool { return &s.noRetained })},
+		{short: "R", long: "no-retained", progs: receiving | progRecord, names: ownName, group: g, help: "ignore retained messages", set: flag(func(s *settings) *bool { return &s.noRetained })},
 		{short: "R", progs: receiving, names: peerName, set: flag(func(s *settings) *bool { return &s.noRetained })},
 		{
 			long: "retained-only", progs: progSub, group: g, help: "show retained messages only, and end at the first other one",
@@ -75,10 +75,10 @@ func subscribeOptions() []option {
 			},
 		},
 		{
-			long: "strict", progs: progSub, names: ownName, group: g, help: "fail when the broker refuses any of the subscriptions, not only all",
+			long: "strict", progs: progSub | progRecord, names: ownName, group: g, help: "fail when the broker refuses any of the subscriptions, not only all",
 			set: flag(func(s *settings) *bool { return &s.strict }),
 		},
-		{short: "C", long: "count", progs: progSub, names: ownName, arg: "n", group: groupLimits, help: "end after this many messages", set: setCount},
+		{short: "C", long: "count", progs: progSub | progRecord, names: ownName, arg: "n", group: groupLimits, help: "end after this many messages", set: setCount},
 		{short: "C", progs: progSub, names: peerName, arg: "n", lack: "-C argument given but no count specified.\n", set: setCount},
 		{short: "E", long: "exit-after-subscribe", progs: progSub, names: ownName, group: groupLimits, help: "end when the broker has answered the subscription", set: flag(func(s *settings) *bool { return &s.exitAfterSub })},
 		{short: "E", progs: progSub, names: peerName, set: flag(func(s *settings) *bool { return &s.exitAfterSub })},

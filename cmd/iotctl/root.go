@@ -22,6 +22,10 @@ func newRoot() *cobra.Command {
 		newPub(),
 		newSub(),
 		newRR(),
+		newGet(),
+		newRetained(),
+		newRecord(),
+		newReplay(),
 		newDoctor(),
 		newDecode(),
 		newEncode(),
@@ -54,7 +58,7 @@ func newRoot() *cobra.Command {
 // newRootFor builds what the command line args needs of the tree: the clients
 // are started often, by scripts that wait for them.
 func newRootFor(args []string) *cobra.Command {
-	clients := map[string]func() *cobra.Command{"pub": newPub, "sub": newSub, "rr": newRR}
+	clients := map[string]func() *cobra.Command{"pub": newPub, "sub": newSub, "rr": newRR, "get": newGet}
 	if len(args) == 0 || clients[args[0]] == nil {
 		return newRoot()
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/iotctl/iotctl/internal/client"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 )
 
@@ -22,6 +23,9 @@ type settings struct {
 	messageSettings
 	subscribeSettings
 	outputSettings
+	recordSettings
+	replaySettings
+	retainedSettings
 	profileSettings
 	payloadSettings
 	sn snSettings
@@ -31,6 +35,9 @@ type settings struct {
 
 	// onRejected is told why a message of QoS 0 was not taken, after all.
 	onRejected func(reason string)
+	// onState and onPacket see what the client's OnState and OnPacket do.
+	onState  func(client.State)
+	onPacket func(dir client.Direction, raw []byte)
 }
 
 type connectSettings struct {
@@ -162,6 +169,10 @@ func newSettings(p program, peer bool) *settings {
 	s.maxLine = defaultMaxLine
 	s.randomFilter = 1000
 	s.output = "text"
+	s.loops, s.keepQoS, s.keepRetain = 1, true, true
+	if p&(progRecord|progRetained|progGet) != 0 {
+		s.qos = 2
+	}
 	if p&(progRR|progRequest|progReply|progExact) != 0 {
 		s.version = mqtt.V5
 	}
