@@ -17,7 +17,9 @@ import (
 	gatewaymqtt "github.com/iotctl/iotctl/internal/gateway/mqtt"
 	gatewaymqttsn "github.com/iotctl/iotctl/internal/gateway/mqttsn"
 	"github.com/iotctl/iotctl/internal/payload"
+	"github.com/iotctl/iotctl/internal/payload/cbor"
 	"github.com/iotctl/iotctl/internal/payload/compress"
+	"github.com/iotctl/iotctl/internal/payload/msgpack"
 	"github.com/iotctl/iotctl/internal/payload/plain"
 	"github.com/iotctl/iotctl/internal/payload/sparkplug"
 	"github.com/iotctl/iotctl/internal/serve"
@@ -154,6 +156,8 @@ func payloads() []payload.Format {
 		compress.Brotli(),
 		plain.JSON(),
 		plain.Text(),
+		cbor.Format(),
+		msgpack.Format(),
 		plain.Base64(),
 		plain.UnHex(),
 		plain.UnBase64(),

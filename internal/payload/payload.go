@@ -11,13 +11,15 @@ package payload
 
 import (
 	"fmt"
+
+	"github.com/iotctl/iotctl/internal/codec/diagnostic"
 )
 
 // What a payload may cost. Codecs refuse what is beyond.
 const (
-	MaxBytes  = 64 << 20 // that come out of a step: what is packed may be far smaller
-	MaxValues = 1 << 20  // in one payload, those within each other counted
-	MaxDepth  = 128      // of arrays and maps in each other
+	MaxBytes  = 64 << 20            // that come out of a step: what is packed may be far smaller
+	MaxValues = diagnostic.MaxItems // 1,048,576 in one payload, those within each other counted
+	MaxDepth  = diagnostic.MaxDepth // 128 arrays and maps in each other
 )
 
 // Content is a payload on its way through a pipeline: bytes, or the value they
