@@ -22,6 +22,9 @@ func newRoot() *cobra.Command {
 		newPub(),
 		newSub(),
 		newRR(),
+		newRequest(),
+		newReply(),
+		newTop(),
 		newGet(),
 		newRetained(),
 		newRecord(),
@@ -58,7 +61,7 @@ func newRoot() *cobra.Command {
 // newRootFor builds what the command line args needs of the tree: the clients
 // are started often, by scripts that wait for them.
 func newRootFor(args []string) *cobra.Command {
-	clients := map[string]func() *cobra.Command{"pub": newPub, "sub": newSub, "rr": newRR, "get": newGet}
+	clients := map[string]func() *cobra.Command{"pub": newPub, "sub": newSub, "rr": newRR, "request": newRequest, "reply": newReply, "top": newTop, "get": newGet}
 	if len(args) == 0 || clients[args[0]] == nil {
 		return newRoot()
 	}

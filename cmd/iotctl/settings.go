@@ -28,6 +28,8 @@ type settings struct {
 	retainedSettings
 	profileSettings
 	payloadSettings
+	requestSettings
+	topSettings
 	sn snSettings
 
 	debug, quiet bool
@@ -176,6 +178,7 @@ func newSettings(p program, peer bool) *settings {
 	if p&(progRR|progRequest|progReply|progExact) != 0 {
 		s.version = mqtt.V5
 	}
+	s.trafficDefaults()
 	return s
 }
 
