@@ -15,17 +15,13 @@ func messageOptions() []option {
 	const sending = progPub | progRR | progRequest
 	mode := func(m messageMode) func(*settings, string) error {
 		return func(s *settings, v string) error {
-			if s.mode != modeNone {
-				return complain("Only one type of message can be sent at once.\n")
-			}
-			s.mode = m
 			switch m {
 			case modeMessage:
 				s.message = v
 			case modeFile:
 				s.file = v
 			}
-			return nil
+			return s.setMode(m)
 		}
 	}
 	return []option{
@@ -78,7 +74,7 @@ func messageOptions() []option {
 				if n < 1 || n > math.MaxInt32 {
 					return complain("--repeat argument must be >0.\n")
 				}
-				s.repeat = n
+				s.repeat, s.repeatSet = n, true
 				return nil
 			},
 		},
@@ -100,7 +96,7 @@ func messageOptions() []option {
 			},
 		},
 		{
-			long: "max-line", progs: progPub, names: ownName, arg: "bytes", group: g, help: "with -l, refuse longer lines (default 1000000)",
+			long: "max-line", progs: progPub, names: ownName, arg: "bytes", group: g, help: "refuse longer lines, rows and messages of standard input (default 1000000)",
 			set: func(s *settings, v string) error {
 				n, err := s.number(v)
 				if err != nil || n < 1 {

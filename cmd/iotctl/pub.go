@@ -15,6 +15,8 @@ import (
 
 	"github.com/iotctl/iotctl/internal/client"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/framing"
+	"github.com/iotctl/iotctl/internal/generate"
 )
 
 func newPub() *cobra.Command {
@@ -84,23 +86,33 @@ type publisher struct {
 	hints   []string // on why
 	unfit   int      // of refused: not sent, because the protocol cannot express them
 	lost    int
-	unread  bool // lines of -l that the client has not taken may remain
+	skipped int  // lines that make no message
+	unread  bool // lines that the client has not taken may remain
+
+	lowest, highest int // QoS of what was sent
+
+	schedule generate.Schedule
+	stopped  time.Time // when the schedule ended
 }
 
 // maxComplaints bounds how many refused messages are listed one by one.
 const maxComplaints = 10
 
 func runPub(ctx context.Context, s *settings, t *terminal) error {
+	if err := s.checkSending(); err != nil {
+		return err
+	}
 	switch needless := s.device != nil && !s.device.topics; {
 	case needless && s.mode == modeNone:
 		return fail(exitUsage, errors.New("a message must be supplied"), "iotctl pub "+s.scheme+"://HOST -i ID -m TEXT", "iotctl pub --help")
-	case !needless && s.topic() == "", s.mode == modeNone:
+	case !needless && s.topic() == "" && s.mode != modeRecords, s.mode == modeNone:
 		return fail(exitUsage, complaint(pubIncomplete), "iotctl pub -t TOPIC -m TEXT", "iotctl pub --help")
 	}
-	if !s.reconnectSet && s.mode == modeLines && (s.device == nil || s.device.resumes) {
+	if !s.reconnectSet && s.streams() && (s.device == nil || s.device.resumes) {
 		s.reconnect = -1
 	}
-	payload, err := s.payload(t)
+	message := client.Message{Topic: s.topic(), QoS: s.messageQoS(), Retain: s.retain, Properties: s.properties["publish"]}
+	src, err := s.source(t, &message)
 	if err != nil {
 		return err
 	}
@@ -112,14 +124,15 @@ func runPub(ctx context.Context, s *settings, t *terminal) error {
 	switch {
 	case s.peer: // signals end mosquitto_pub
 		catch = catchNever
-	case s.mode != modeLines && s.repeat == 1:
+	case src == nil && s.repeat == 1:
 		catch = catchLate
 	}
 	ctx, stop := runContext(ctx, s, catch)
 	defer stop()
-	p := &publisher{engine: e, message: client.Message{
-		Topic: s.topic(), QoS: s.messageQoS(), Retain: s.retain, Properties: s.properties["publish"],
-	}}
+	p := &publisher{engine: e, message: message, lowest: s.qos, highest: s.qos}
+	if s.mode == modeRecords && s.qos >= 0 {
+		p.lowest, p.highest = 2, 0 // lines say it
+	}
 	s.onRejected = p.rejected
 	if _, err := e.Connect(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -127,12 +140,36 @@ func runPub(ctx context.Context, s *settings, t *terminal) error {
 		}
 		return s.failConnect(err)
 	}
-	if s.mode == modeLines {
-		err = p.lines(ctx, t.in)
+	if src != nil {
+		err = p.stream(ctx, src)
 	} else {
-		err = p.repeat(ctx, payload)
+		err = p.repeat(ctx, message)
 	}
 	return p.finish(ctx, err)
+}
+
+// source is where messages come from that are sent one after the other; nil: m is
+// the message, and has been given its payload.
+func (s *settings) source(t *terminal, m *client.Message) (source, error) {
+	switch s.mode {
+	case modeLines:
+		return &lineSource{s: s, in: framing.NewReader(t.in, s.framing, s.maxLine), message: *m}, nil
+	case modeRecords:
+		return &recordSource{s: s, in: framing.NewReader(t.in, framing.Framing{}, s.maxLine), message: *m}, nil
+	case modeGenerate:
+		return newGenerated(s, t, *m)
+	}
+	payload, err := s.payload(t)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.typed(m, payload); err != nil {
+		return nil, fail(exitMalformed, err, "iotctl help payloads")
+	}
+	if s.rate > 0 || s.sendFor > 0 {
+		return &constant{message: *m, left: s.messages()}, nil
+	}
+	return nil, nil
 }
 
 const pubIncomplete = "Both topic and message must be supplied."
@@ -176,9 +213,7 @@ func (s *settings) limited(b []byte) ([]byte, error) {
 
 // repeat sends the message as often as asked for: all at once, or with a delay
 // between an acknowledgement and the next message.
-func (p *publisher) repeat(ctx context.Context, payload []byte) error {
-	m := p.message
-	m.Payload = payload
+func (p *publisher) repeat(ctx context.Context, m client.Message) error {
 	for i := range p.s.repeat {
 		if p.s.repeatDelay == 0 && !p.s.peer {
 			if err := p.publish(ctx, m); err != nil {
@@ -206,13 +241,17 @@ func (p *publisher) repeat(ctx context.Context, payload []byte) error {
 }
 
 func (p *publisher) publish(ctx context.Context, m client.Message) error {
-	err := p.Publish(ctx, m, p.outcome)
+	p.mu.Lock()
+	p.lowest, p.highest = min(p.lowest, int(m.QoS)), max(p.highest, int(m.QoS))
+	p.mu.Unlock()
+	topic := m.Topic
+	err := p.Publish(ctx, m, func(o client.Outcome) { p.outcome(topic, o) })
 	if denied := (*client.RefusedError)(nil); errors.As(err, &denied) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.sent++
 		p.unfit++
-		p.refuse("cannot be expressed", denied.Reason)
+		p.refuse(topic, "cannot be expressed", denied.Reason)
 		return nil
 	}
 	if limit := (*client.LimitError)(nil); errors.As(err, &limit) {
@@ -222,7 +261,7 @@ func (p *publisher) publish(ctx context.Context, m client.Message) error {
 		if p.s.peer {
 			return complain("%s", limit)
 		}
-		p.refuse("refused", err.Error())
+		p.refuse(topic, "refused", err.Error())
 		return nil
 	}
 	if err == nil {
@@ -234,7 +273,7 @@ func (p *publisher) publish(ctx context.Context, m client.Message) error {
 }
 
 // outcome enters the final word on one message into the account.
-func (p *publisher) outcome(o client.Outcome) {
+func (p *publisher) outcome(topic string, o client.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch o.Kind {
@@ -252,7 +291,7 @@ func (p *publisher) outcome(o client.Outcome) {
 		if p.s.peer {
 			reason = fmt.Sprintf("Warning: Publish %d failed: %s.", o.PacketID, o.Code)
 		}
-		p.refuse("refused", reason)
+		p.refuse(topic, "refused", reason)
 	case client.Lost:
 		p.lost++
 	}
@@ -263,12 +302,12 @@ func (p *publisher) rejected(reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.acked--
-	p.refuse("refused", reason)
+	p.refuse(p.message.Topic, "refused", reason)
 }
 
 // refuse counts a message that the broker does not want, or that the protocol has
 // no room for. Call it with mu held.
-func (p *publisher) refuse(verdict, reason string) {
+func (p *publisher) refuse(topic, verdict, reason string) {
 	p.refused++
 	if hint := p.s.refusalHint(reason); hint != "" && !slices.Contains(p.hints, hint) {
 		p.hints = append(p.hints, hint)
@@ -279,8 +318,8 @@ func (p *publisher) refuse(verdict, reason string) {
 	}
 	if !p.s.quiet && p.refused <= maxComplaints {
 		where := ""
-		if p.message.Topic != "" {
-			where = fmt.Sprintf(" on %q", p.message.Topic)
+		if topic != "" {
+			where = fmt.Sprintf(" on %q", topic)
 		}
 		p.t.warnf("message%s %s: %s", where, verdict, reason)
 	}
@@ -291,25 +330,41 @@ func (p *publisher) refuse(verdict, reason string) {
 func (p *publisher) finish(ctx context.Context, err error) error {
 	if err == nil {
 		err = p.Flush(ctx)
+	} else if errors.As(err, new(*failure)) { // the input is wrong, and what came before it is not
+		_ = p.Flush(ctx)
 	}
 	gone := p.gone()
-	if e := p.leave(0); err == nil && gone == nil && e != nil && p.s.qos <= 0 {
+	if e := p.leave(0); err == nil && gone == nil && e != nil && p.lowest <= 0 {
 		gone = fail(exitLost, fmt.Errorf("%s: %w", p.s.brokerName(), e))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := p.balance(ctx, err, gone)
-	if p.s.stats || p.s.debug && !p.s.peer || !p.s.peer && !p.s.quiet && (out != nil && (p.sent > 1 || p.unread) || p.t.errTTY && p.s.mode == modeLines) {
-		word := "acknowledged"
-		if p.s.qos < 0 || p.s.qos == 0 && (p.s.device == nil || !p.s.device.answers || p.s.device.resumes) {
-			word = "sent"
-		}
-		if p.unread {
-			word += ", input left unread"
-		}
-		p.t.notef("%d of %d messages %s", p.acked, p.sent, word)
+	if p.s.stats || p.s.debug && !p.s.peer || !p.s.peer && !p.s.quiet && (out != nil && (p.sent > 1 || p.unread) || p.t.errTTY && p.s.streams()) {
+		p.t.notef("%d of %d messages %s", p.acked, p.sent, p.verb())
+	}
+	if sent, due, latest, behind := p.schedule.Balance(p.stopped); behind && !p.s.quiet {
+		p.t.warnf("behind the schedule: %d of %d messages that were due have been sent, the latest %s late", sent, due, latest.Round(time.Millisecond))
 	}
 	return out
+}
+
+// verb is what has become of messages, for the account. Call it with mu held.
+func (p *publisher) verb() string {
+	word := "acknowledged"
+	switch unanswered := p.s.device == nil || !p.s.device.answers || p.s.device.resumes; {
+	case p.lowest < 0, unanswered && p.highest == 0:
+		word = "sent"
+	case unanswered && p.lowest == 0:
+		word = "acknowledged or, at QoS 0, sent"
+	}
+	if p.skipped > 0 {
+		word += fmt.Sprintf(", %d more skipped", p.skipped)
+	}
+	if p.unread {
+		word += ", input left unread"
+	}
+	return word
 }
 
 // gone tells why the client has ended, if it has.
@@ -346,6 +401,8 @@ func (p *publisher) balance(ctx context.Context, err, gone error) error {
 		return fail(exitPublishRefused, fmt.Errorf("%d of %d messages cannot be expressed in %s, and were not sent", p.unfit, p.sent, p.s.device.name))
 	case p.refused > 0 && !p.s.peer:
 		return fail(exitPublishRefused, fmt.Errorf("the broker refused %d of %d messages", p.refused, p.sent), p.hints...)
+	case p.skipped > 0:
+		return fail(exitMalformed, fmt.Errorf("%d messages were not sent, because what they were to be made of is wrong", p.skipped))
 	}
 	return nil
 }

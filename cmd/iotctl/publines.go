@@ -1,23 +1,67 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"time"
+
+	"github.com/iotctl/iotctl/internal/client"
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/framing"
+	"github.com/iotctl/iotctl/internal/generate"
 )
 
-// lines sends each line of in as a message, without its newline; a carriage
-// return stays, so do NUL bytes and everything else. The client repeats what a
-// broken connection leaves open, so a line is done with as soon as the client
-// has taken it.
-func (p *publisher) lines(ctx context.Context, in io.Reader) error {
+// source gives the messages of a run one after the other.
+type source interface {
+	// next is the message that is due at an offset from the start of the
+	// schedule, valid until the next call; io.EOF at the end. A *badInput
+	// concerns this message alone.
+	next(due time.Duration) (client.Message, error)
+}
+
+// badInput is a line or a row that makes no message.
+type badInput struct {
+	where string
+	err   error
+	hint  string
+}
+
+func (b *badInput) Error() string { return b.where + ": " + b.err.Error() }
+
+// stream sends what src gives: by the schedule, and until the time is over. The
+// client repeats what a broken connection leaves open, so a message is done with
+// as soon as the client has taken it.
+func (p *publisher) stream(ctx context.Context, src source) error {
+	p.schedule = generate.Schedule{Rate: p.s.rate}
+	p.schedule.Wait(time.Now())
+	limited, cancel := ctx, func() {}
+	if p.s.sendFor > 0 {
+		limited, cancel = context.WithTimeout(ctx, p.s.sendFor)
+	}
+	defer cancel()
+	var err error
+	if p.s.reads() {
+		err = p.readThrough(limited, src)
+	} else {
+		err = p.pump(limited, src)
+	}
+	p.stopped = time.Now()
+	if limited.Err() != nil && ctx.Err() == nil && errors.Is(err, limited.Err()) {
+		return nil // the time is over
+	}
+	return err
+}
+
+// readThrough is pump for a source that reads standard input. A read from a
+// terminal or an idle pipe cannot be interrupted: when the run ends before the
+// input does, the reader ends with the process.
+func (p *publisher) readThrough(ctx context.Context, src source) error {
 	p.unread = true
 	done := make(chan error, 1)
 	go func() {
-		err := p.readLines(ctx, in)
+		err := p.pump(ctx, src)
 		if err == nil {
 			p.mu.Lock()
 			p.unread = false
@@ -25,8 +69,6 @@ func (p *publisher) lines(ctx context.Context, in io.Reader) error {
 		}
 		done <- err
 	}()
-	// A read from a terminal or an idle pipe cannot be interrupted: when the
-	// run ends before the input does, the reader ends with the process.
 	select {
 	case err := <-done:
 		return err
@@ -42,40 +84,142 @@ func (p *publisher) lines(ctx context.Context, in io.Reader) error {
 	}
 }
 
-func (p *publisher) readLines(ctx context.Context, in io.Reader) error {
-	r := bufio.NewReaderSize(in, 64<<10)
-	m := p.message
-	var long []byte // the beginning of a line that the reader's buffer cannot hold
-	for n := 1; ; n++ {
-		line, err := r.ReadSlice('\n')
-		for errors.Is(err, bufio.ErrBufferFull) {
-			if long = append(long, line...); len(long) > p.s.maxLine {
-				return p.tooLong(n)
+// pump sends until src ends.
+func (p *publisher) pump(ctx context.Context, src source) error {
+	for {
+		if !p.s.reads() {
+			if err := p.await(ctx); err != nil {
+				return err
 			}
-			line, err = r.ReadSlice('\n')
 		}
-		if len(long) > 0 {
-			long = append(long, line...)
-			line = long
-		}
-		last := errors.Is(err, io.EOF)
-		if err != nil && !last {
-			return fail(exitFailed, fmt.Errorf("read line %d: %w", n, err))
-		}
-		if last && len(line) == 0 {
+		began := time.Now()
+		m, err := src.next(p.schedule.Next())
+		switch bad := (*badInput)(nil); {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		m.Payload = bytes.TrimSuffix(line, []byte{'\n'})
-		if len(m.Payload) > p.s.maxLine {
-			return p.tooLong(n)
-		}
-		if err := p.publish(ctx, m); err != nil || last {
+		case errors.As(err, &bad) && p.s.skipBad:
+			p.skip(bad)
+			continue
+		case errors.As(err, &bad):
+			return fail(exitMalformed, err, bad.hints(p.s)...)
+		case err != nil:
 			return err
 		}
-		long = long[:0]
+		if p.s.reads() {
+			now := time.Now()
+			p.schedule.Forgive(now.Sub(began), now)
+			if err := p.await(ctx); err != nil {
+				return err
+			}
+		}
+		if err := p.publish(ctx, m); err != nil {
+			return err
+		}
 	}
 }
 
-func (p *publisher) tooLong(n int) error {
-	return fail(exitFailed, fmt.Errorf("line %d is longer than %d bytes", n, p.s.maxLine), "--max-line sets the limit; -s sends standard input as one message")
+// await waits until the next message is due. context.DeadlineExceeded tells that
+// it will not be within the time of the run.
+func (p *publisher) await(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if d := p.schedule.Wait(time.Now()); d > 0 {
+		if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.Done():
+			return p.Err()
+		}
+	}
+	if p.schedule.Sent(time.Now()) && !p.s.quiet {
+		p.t.warnf("more than a second behind the schedule of %g messages per second", p.s.rate)
+	}
+	return nil
+}
+
+// skip enters bad input into the account.
+func (p *publisher) skip(bad *badInput) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.skipped++; p.skipped <= maxComplaints && !p.s.quiet {
+		p.t.warnf("skipped %s", bad)
+	}
+}
+
+func (b *badInput) hints(s *settings) (all []string) {
+	if b.hint != "" {
+		all = append(all, b.hint)
+	}
+	return append(all, "--skip-bad goes on behind what is wrong")
+}
+
+// typed makes the payload of m of what was typed, generated or read.
+func (s *settings) typed(m *client.Message, text []byte) (err error) {
+	m.Payload = text
+	if s.payloads != nil {
+		contentType, _ := m.Properties.String(mqtt.PropContentType)
+		m.Payload, err = s.payloads.Encode(m.Topic, contentType, text)
+	}
+	return err
+}
+
+// lineSource sends each line or other piece of standard input as a message,
+// without what separates it from the next; a carriage return stays, so do NUL
+// bytes and everything else.
+type lineSource struct {
+	s       *settings
+	in      *framing.Reader
+	message client.Message
+}
+
+func (l *lineSource) next(time.Duration) (client.Message, error) {
+	b, err := l.in.Next()
+	if err != nil {
+		return client.Message{}, inputError(err)
+	}
+	m := l.message
+	if err := l.s.typed(&m, b); err != nil {
+		return m, &badInput{where: fmt.Sprintf("message %d", l.in.N()), err: err}
+	}
+	return m, nil
+}
+
+// inputError is an error of framing with its exit code and hint; io.EOF stays.
+func inputError(err error) error {
+	problem := (*framing.Error)(nil)
+	switch {
+	case errors.Is(err, io.EOF):
+		return io.EOF
+	case errors.As(err, &problem) && problem.TooLong:
+		return fail(exitFailed, err, "--max-line sets the limit; -s sends standard input as one message")
+	case errors.As(err, &problem):
+		return fail(exitMalformed, err)
+	}
+	return fail(exitFailed, err)
+}
+
+// constant is the same message again and again.
+type constant struct {
+	message client.Message
+	left    int // 0: no bound
+}
+
+func (c *constant) next(time.Duration) (client.Message, error) {
+	if c.left < 0 {
+		return client.Message{}, io.EOF
+	}
+	if c.left > 0 {
+		if c.left--; c.left == 0 {
+			c.left = -1
+		}
+	}
+	return c.message, nil
 }

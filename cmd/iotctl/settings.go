@@ -21,6 +21,7 @@ type settings struct {
 	doctorSettings
 	tlsSettings
 	messageSettings
+	generateSettings
 	subscribeSettings
 	outputSettings
 	recordSettings
@@ -117,6 +118,8 @@ const (
 	modeStdin
 	modeLines
 	modeNull
+	modeRecords
+	modeGenerate
 )
 
 type messageSettings struct {

@@ -67,6 +67,9 @@ func (s *Schedule) Due(n int) time.Duration {
 	return time.Duration(float64(n) / s.Rate * float64(time.Second))
 }
 
+// Next is when the next message is due after the first.
+func (s *Schedule) Next() time.Duration { return s.Due(s.n) }
+
 // Wait is how long to wait at now until the next message is due: 0 or less when
 // it is, or is late. The first call begins the schedule.
 func (s *Schedule) Wait(now time.Time) time.Duration {
