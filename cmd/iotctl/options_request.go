@@ -19,7 +19,7 @@ type requestSettings struct {
 	echo        bool
 	errorReply  bool // a command that fails is answered for
 	timeLimit   time.Duration
-	replyGrace  time.Duration
+	grace       time.Duration
 	maxOutput   int
 	maxWaiting  int
 	replyTopics string // template; "" = only what requests name
@@ -34,11 +34,11 @@ const (
 
 // trafficDefaults are of request, reply and top.
 func (s *settings) trafficDefaults() {
-	s.concurrency, s.replies, s.wait = 1, 1, defaultWait
-	s.timeLimit, s.replyGrace, s.maxOutput, s.maxWaiting = defaultTimeLimit, defaultTimeLimit, defaultMaxOutput, defaultWaiting
+	s.call.concurrency, s.call.replies, s.call.wait = 1, 1, defaultWait
+	s.call.timeLimit, s.call.grace, s.call.maxOutput, s.call.maxWaiting = defaultTimeLimit, defaultTimeLimit, defaultMaxOutput, defaultWaiting
 	switch s.prog {
 	case progReply:
-		s.concurrency = 4
+		s.call.concurrency = 4
 	case progTop:
 		s.qos = 2 // or the broker would make 0 of all
 	}
@@ -54,7 +54,7 @@ func requestOptions() []option {
 	}
 	mode := func(m messageMode) func(*settings, string) error {
 		return func(s *settings, v string) error {
-			if s.mode != modeNone || s.echo || s.command != "" {
+			if s.mode != modeNone || s.call.echo || s.call.command != "" {
 				return errOneAnswer
 			}
 			s.mode, s.message, s.file = m, v, v
@@ -68,7 +68,7 @@ func requestOptions() []option {
 				if !validName(v) {
 					return fmt.Errorf("%q is no topic name", v)
 				}
-				s.responsePrefix = v
+				s.call.responsePrefix = v
 				return nil
 			},
 		},
@@ -79,11 +79,11 @@ func requestOptions() []option {
 				if err == nil && n < 0 {
 					err = fmt.Errorf("%d: must not be below 0", n)
 				}
-				s.replies = n
+				s.call.replies = n
 				return err
 			},
 		},
-		{long: "wait", progs: progRequest, arg: "time", group: groupLimits, help: "how long to wait for the replies to a request (default 5s)", set: duration(func(s *settings) *time.Duration { return &s.wait })},
+		{long: "wait", progs: progRequest, arg: "time", group: groupLimits, help: "how long to wait for the replies to a request (default 5s)", set: duration(func(s *settings) *time.Duration { return &s.call.wait })},
 		{
 			long: "repeat", progs: progRequest, arg: "n", group: g, help: "send this many requests (default 1)",
 			set: func(s *settings, v string) error {
@@ -104,23 +104,23 @@ func requestOptions() []option {
 		{
 			long: "command", progs: progReply, arg: "command", group: g, help: "what the shell command prints is the reply; it reads the request",
 			set: func(s *settings, v string) error {
-				if s.mode != modeNone || s.echo || s.command != "" {
+				if s.mode != modeNone || s.call.echo || s.call.command != "" {
 					return errOneAnswer
 				}
 				if v == "" {
 					return fmt.Errorf("the command is empty")
 				}
-				s.command = v
+				s.call.command = v
 				return nil
 			},
 		},
 		{
 			long: "echo", progs: progReply, group: g, help: "the reply is the request's payload",
 			set: func(s *settings, _ string) error {
-				if s.mode != modeNone || s.command != "" {
+				if s.mode != modeNone || s.call.command != "" {
 					return errOneAnswer
 				}
-				s.echo = true
+				s.call.echo = true
 				return nil
 			},
 		},
@@ -130,7 +130,7 @@ func requestOptions() []option {
 		{
 			long: "response-topic", short: "e", progs: progReply, arg: "template", group: g,
 			help: "where to reply to requests that do not say it, as in answers/%2: %t is the request's topic, %1 its first level",
-			set:  func(s *settings, v string) error { s.replyTopics = v; return checkReplyTopics(v) },
+			set:  func(s *settings, v string) error { s.call.replyTopics = v; return checkReplyTopics(v) },
 		},
 		{
 			long: "on-error", progs: progReply, arg: "none|reply", group: g, help: "what a command that fails replies: nothing, or an object with an error (default none)",
@@ -138,14 +138,14 @@ func requestOptions() []option {
 				if v != "none" && v != "reply" {
 					return fmt.Errorf("%q: must be none or reply", v)
 				}
-				s.errorReply = v == "reply"
+				s.call.errorReply = v == "reply"
 				return nil
 			},
 		},
 		{long: "concurrency", progs: progReply, arg: "n", group: groupLimits, help: "commands at a time (default 4)", set: setConcurrency},
-		{long: "max-waiting", progs: progReply, arg: "n", group: groupLimits, help: "requests that may wait for a command; those above it are not answered (default 1000)", set: positive(func(s *settings) *int { return &s.maxWaiting })},
-		{long: "time-limit", progs: progReply, arg: "time", group: groupLimits, help: "kill a command after this time (default 10s)", set: duration(func(s *settings) *time.Duration { return &s.timeLimit })},
-		{long: "grace", progs: progReply, arg: "time", group: groupLimits, help: "at the end finish what has begun, for this long (default 10s)", set: duration(func(s *settings) *time.Duration { return &s.replyGrace })},
+		{long: "max-waiting", progs: progReply, arg: "n", group: groupLimits, help: "requests that may wait for a command; those above it are not answered (default 1000)", set: positive(func(s *settings) *int { return &s.call.maxWaiting })},
+		{long: "time-limit", progs: progReply, arg: "time", group: groupLimits, help: "kill a command after this time (default 10s)", set: duration(func(s *settings) *time.Duration { return &s.call.timeLimit })},
+		{long: "grace", progs: progReply, arg: "time", group: groupLimits, help: "at the end finish what has begun, for this long (default 10s)", set: duration(func(s *settings) *time.Duration { return &s.call.grace })},
 		{
 			long: "max-output", progs: progReply, arg: "bytes", group: groupLimits, help: "kill a command that prints more (default 1048576)",
 			set: func(s *settings, v string) error {
@@ -153,7 +153,7 @@ func requestOptions() []option {
 				if err == nil && (n < 1 || n > mqtt.MaxRemaining) {
 					err = fmt.Errorf("%d: must be 1 to %d", n, mqtt.MaxRemaining)
 				}
-				s.maxOutput = n
+				s.call.maxOutput = n
 				return err
 			},
 		},
@@ -173,6 +173,6 @@ func setConcurrency(s *settings, v string) error {
 	if err == nil && (n < 1 || n > 10_000) {
 		err = fmt.Errorf("%d: must be 1 to 10000", n)
 	}
-	s.concurrency = n
+	s.call.concurrency = n
 	return err
 }

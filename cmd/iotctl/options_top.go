@@ -27,7 +27,7 @@ func topOptions() []option {
 		{
 			long: "table", progs: progSub, names: ownName, group: g,
 			help: "keep a table of topics up to date, with rate, size, age and last value; without a terminal print it at the end",
-			set:  func(s *settings, _ string) error { s.table = true; return nil },
+			set:  func(s *settings, _ string) error { s.top.table = true; return nil },
 		},
 		{
 			long: "sort", progs: progTop, arg: "key", group: g, help: "what comes first: " + strings.Join(traffic.Keys(), ", ") + " (default rate)",
@@ -36,28 +36,28 @@ func topOptions() []option {
 				if !ok {
 					return fmt.Errorf("%q is none of %s", v, strings.Join(traffic.Keys(), ", "))
 				}
-				s.sortBy = k
+				s.top.sortBy = k
 				return nil
 			},
 		},
-		{long: "reverse", progs: progTop, group: g, help: "the other way round", set: func(s *settings, _ string) error { s.reverse = true; return nil }},
-		{long: "search", progs: progTop, arg: "text", group: g, help: "show the topics that contain this, in either case", set: func(s *settings, v string) error { s.search = v; return nil }},
+		{long: "reverse", progs: progTop, group: g, help: "the other way round", set: func(s *settings, _ string) error { s.top.reverse = true; return nil }},
+		{long: "search", progs: progTop, arg: "text", group: g, help: "show the topics that contain this, in either case", set: func(s *settings, v string) error { s.top.search = v; return nil }},
 		{
 			long: "depth", progs: progTop, arg: "n", group: g, help: "put topics of more than this many levels together, as a/b/#",
-			set: positive(func(s *settings) *int { return &s.depth }),
+			set: positive(func(s *settings) *int { return &s.top.depth }),
 		},
 		{
 			long: "max-topics", progs: progTop, arg: "n", group: g, help: "forget those that have been silent for the longest above this many (default 200000)",
-			set: positive(func(s *settings) *int { return &s.maxTopics }),
+			set: positive(func(s *settings) *int { return &s.top.maxTopics }),
 		},
-		{long: "sys", progs: progTop, group: groupSubscribe, help: "the topics below $SYS, too", set: func(s *settings, _ string) error { s.sys = true; return nil }},
+		{long: "sys", progs: progTop, group: groupSubscribe, help: "the topics below $SYS, too", set: func(s *settings, _ string) error { s.top.sys = true; return nil }},
 		{
 			long: "once", progs: progTop, arg: "time", group: g, help: "print one plain table after this time and end; needs no terminal",
-			set: func(s *settings, v string) (err error) { s.once, err = s.positiveTime(v); return err },
+			set: func(s *settings, v string) (err error) { s.top.once, err = s.positiveTime(v); return err },
 		},
 		{
 			long: "rows", short: "n", progs: progTop, arg: "n", group: g, help: "with --once, at most this many rows (default all)",
-			set: positive(func(s *settings) *int { return &s.rows }),
+			set: positive(func(s *settings) *int { return &s.top.rows }),
 		},
 		{
 			long: "output", short: "o", progs: progTop, arg: "text|jsonl|json", group: g, help: "with --once, text, or JSON: a line per topic, or one object with the totals (default text)",

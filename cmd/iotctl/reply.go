@@ -94,7 +94,7 @@ type replyAccount struct {
 
 func runReply(ctx context.Context, s *settings, t *terminal) error {
 	switch {
-	case len(s.topics) == 0 || s.mode == modeNone && !s.echo && s.command == "":
+	case len(s.topics) == 0 || s.mode == modeNone && !s.call.echo && s.call.command == "":
 		return fail(exitUsage, errors.New("a topic filter and what to reply must be supplied"), "iotctl reply -t FILTER --command COMMAND", "iotctl reply --help")
 	case s.properties["publish"].Has(mqtt.PropCorrelationData) || s.properties["publish"].Has(mqtt.PropResponseTopic):
 		return usagef("-D publish correlation-data and response-topic are the request's to say")
@@ -143,7 +143,7 @@ func (r *responder) finish(kill context.CancelFunc) {
 	r.stopping = true
 	r.mu.Unlock()
 	r.Halt()
-	timer := time.AfterFunc(r.s.replyGrace, kill)
+	timer := time.AfterFunc(r.s.call.grace, kill)
 	defer timer.Stop()
 	select {
 	case <-r.Done():
@@ -179,14 +179,14 @@ func (r *responder) receive(m client.Message) {
 	case problem != "":
 		r.account.mute++
 		r.tell(r.account.mute, "request on %q has no reply: %s", m.Topic, problem)
-	case len(r.queue) >= r.s.maxWaiting || r.bytes+len(m.Payload) > maxWaitingBytes:
+	case len(r.queue) >= r.s.call.maxWaiting || r.bytes+len(m.Payload) > maxWaitingBytes:
 		r.account.dropped++
 		r.tell(r.account.dropped, "request on %q has no reply: %d others wait", m.Topic, len(r.queue))
 	default:
 		m.Payload, m.Properties = slices.Clone(m.Payload), slices.Clone(m.Properties)
 		r.queue = append(r.queue, call{m, to})
 		r.bytes += len(m.Payload)
-		if r.workers < r.s.concurrency {
+		if r.workers < r.s.call.concurrency {
 			r.workers++
 			r.wg.Go(r.work)
 		}
@@ -232,7 +232,7 @@ func (r *responder) reply(c call) {
 		r.account.unsolved++
 		r.tell(r.account.unsolved, "request on %q: %v", c.request.Topic, err)
 		r.mu.Unlock()
-		if !r.s.errorReply || r.working.Err() != nil {
+		if !r.s.call.errorReply || r.working.Err() != nil {
 			return
 		}
 		payload = errorPayload(err)
@@ -270,16 +270,16 @@ func (r *responder) reply(c call) {
 // answer is what the reply to a request says.
 func (r *responder) answer(c *call) ([]byte, error) {
 	switch {
-	case r.s.echo:
+	case r.s.call.echo:
 		return c.request.Payload, nil
-	case r.s.command == "":
+	case r.s.call.command == "":
 		return r.fixed, nil
 	}
 	asked, err := r.decoded(&c.request)
 	if err != nil {
 		return nil, err
 	}
-	printed, err := r.s.ask(r.working, r.t.err, asked, environmentOf(c))
+	printed, err := r.s.runCommand(r.working, r.t.err, asked, environmentOf(c))
 	if err != nil {
 		return nil, err
 	}
@@ -329,10 +329,10 @@ func (s *settings) replyTo(m *client.Message) (topic, problem string) {
 		return "", fmt.Sprintf("its response topic %q is no topic name", topic)
 	case ok:
 		return topic, ""
-	case s.replyTopics == "":
+	case s.call.replyTopics == "":
 		return "", "it names no response topic"
 	}
-	topic = fillTopic(s.replyTopics, m.Topic)
+	topic = fillTopic(s.call.replyTopics, m.Topic)
 	if !validName(topic) {
 		return "", fmt.Sprintf("%q is no topic name", topic)
 	}

@@ -26,15 +26,15 @@ const maxVariable = 120 << 10
 // errTooMuch is the cause of a context that a command's output has ended.
 var errTooMuch = errors.New("printed too much")
 
-// ask runs the command of --command with input, and returns what it prints. It
+// runCommand runs the command of --command with input, and returns what it prints. It
 // is killed with all it has started when ctx or its time ends, and what it leaves
 // behind is killed when it ends.
-func (s *settings) ask(ctx context.Context, stderr io.Writer, input []byte, env []string) ([]byte, error) {
+func (s *settings) runCommand(ctx context.Context, stderr io.Writer, input []byte, env []string) ([]byte, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	limited, stop := context.WithTimeout(ctx, s.timeLimit)
+	limited, stop := context.WithTimeout(ctx, s.call.timeLimit)
 	defer stop()
-	cmd := shell(limited, s.command)
+	cmd := shell(limited, s.call.command)
 	cmd.Env, cmd.Stdin, cmd.Stderr, cmd.WaitDelay = env, bytes.NewReader(input), stderr, time.Second
 	// A pipe of our own: who waits for the command does not wait for what it
 	// has left behind.
@@ -53,8 +53,8 @@ func (s *settings) ask(ctx context.Context, stderr io.Writer, input []byte, env 
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		printed, _ = io.ReadAll(io.LimitReader(out, int64(s.maxOutput)+1))
-		if len(printed) > s.maxOutput {
+		printed, _ = io.ReadAll(io.LimitReader(out, int64(s.call.maxOutput)+1))
+		if len(printed) > s.call.maxOutput {
 			cancel(errTooMuch)
 		}
 	}()
@@ -63,12 +63,12 @@ func (s *settings) ask(ctx context.Context, stderr io.Writer, input []byte, env 
 	_ = out.SetReadDeadline(time.Now().Add(time.Second)) // somebody may have left the group
 	<-read
 	switch {
-	case len(printed) > s.maxOutput:
-		return nil, fmt.Errorf("the command prints more than %d bytes", s.maxOutput)
+	case len(printed) > s.call.maxOutput:
+		return nil, fmt.Errorf("the command prints more than %d bytes", s.call.maxOutput)
 	case ctx.Err() != nil:
 		return nil, errors.New("the command was ended, because we end")
 	case limited.Err() != nil && err != nil:
-		return nil, fmt.Errorf("the command takes longer than %s", s.timeLimit)
+		return nil, fmt.Errorf("the command takes longer than %s", s.call.timeLimit)
 	case errors.Is(err, exec.ErrWaitDelay): // it did not read all of its input
 		return printed, nil
 	case err != nil:

@@ -94,7 +94,7 @@ func runRequest(ctx context.Context, s *settings, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	s.maxInflight = max(s.maxInflight, s.concurrency)
+	s.maxInflight = max(s.maxInflight, s.call.concurrency)
 	r := &inquirer{out: out, many: s.repeat > 1, wake: make(chan struct{}, 1), byNumber: map[int]*inquiry{}}
 	r.request = client.Message{Topic: s.topic(), Payload: payload, QoS: uint8(s.qos), Properties: s.properties["publish"]}
 	if r.engine, err = newEngine(s, t, r.receive, r.flush); err != nil {
@@ -137,13 +137,13 @@ func (s *settings) checkRequest() error {
 		return usagef("a request has one topic, and here are %q and %q", s.topics[0], s.topics[1])
 	case s.version != mqtt.V5 && s.responseTopic == "":
 		return fail(exitUsage, fmt.Errorf("MQTT %s has no response topics", s.version), "-e TOPIC says where replies come")
-	case s.version != mqtt.V5 && s.concurrency > 1:
+	case s.version != mqtt.V5 && s.call.concurrency > 1:
 		return usagef("--concurrency needs MQTT 5.0, where replies say what they are replies to")
 	case publish.Has(mqtt.PropResponseTopic):
 		return fail(exitUsage, errors.New("-D publish response-topic: request has a response topic of its own"), "-e TOPIC names another")
 	case publish.Has(mqtt.PropCorrelationData) && s.repeat > 1:
 		return usagef("-D publish correlation-data and --repeat exclude each other: each request needs its own")
-	case s.responseTopic != "" && s.responsePrefix != "":
+	case s.responseTopic != "" && s.call.responsePrefix != "":
 		return usagef("-e and --response-prefix exclude each other")
 	}
 	return nil
@@ -159,7 +159,7 @@ func (r *inquirer) address(ack client.Connack) {
 		return
 	}
 	offered, _ := ack.Properties.String(mqtt.PropResponseInformation)
-	prefix := cmp.Or(r.s.responsePrefix, strings.TrimSuffix(offered, "/"), defaultResponsePrefix)
+	prefix := cmp.Or(r.s.call.responsePrefix, strings.TrimSuffix(offered, "/"), defaultResponsePrefix)
 	r.topic = prefix + "/" + rand.Text()[:16]
 }
 
@@ -192,7 +192,7 @@ func (r *inquirer) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if sent < r.s.repeat && open < r.s.concurrency {
+		if sent < r.s.repeat && open < r.s.call.concurrency {
 			if err := r.send(ctx, sent); err != nil {
 				return err
 			}
@@ -279,7 +279,7 @@ func (r *inquirer) expire(now time.Time) (open int, next time.Time, err error) {
 	defer r.mu.Unlock()
 	for len(r.waiting) > 0 {
 		q := r.waiting[0]
-		if next = q.sent.Add(r.s.wait); !q.over && now.Before(next) {
+		if next = q.sent.Add(r.s.call.wait); !q.over && now.Before(next) {
 			break
 		}
 		r.waiting = r.waiting[1:]
@@ -290,7 +290,7 @@ func (r *inquirer) expire(now time.Time) (open int, next time.Time, err error) {
 		switch {
 		case q.replies == 0:
 			r.account.lost++
-		case r.s.replies == 0:
+		case r.s.call.replies == 0:
 			r.account.answered++
 		default:
 			r.account.incomplete++
@@ -326,7 +326,7 @@ func (r *inquirer) receive(m client.Message) {
 	if q.replies == 1 {
 		r.account.first = append(r.account.first, took)
 	}
-	if q.replies == r.s.replies {
+	if q.replies == r.s.call.replies {
 		r.account.answered++
 		r.answered[q.number] = true
 		r.account.complete = append(r.account.complete, took)

@@ -119,7 +119,7 @@ func (r *inquirer) finish(err error) error {
 		return problem
 	}
 	missing := a.lost + a.incomplete
-	wait := r.s.wait
+	wait := r.s.call.wait
 	var hints []string
 	if r.unheard {
 		hints = append(hints, fmt.Sprintf("nobody subscribes to %q, says the broker", r.request.Topic))
@@ -131,12 +131,12 @@ func (r *inquirer) finish(err error) error {
 		return nil
 	case a.requests > 1:
 		what := "replies"
-		if r.s.replies == 1 {
+		if r.s.call.replies == 1 {
 			what = "reply"
 		}
 		return fail(exitTimeout, fmt.Errorf("%d of %d requests had no %s within %s", missing, a.requests, what, wait), hints...)
 	case a.replies > 0:
-		return fail(exitTimeout, fmt.Errorf("%d of %d replies within %s", a.replies, r.s.replies, wait), hints...)
+		return fail(exitTimeout, fmt.Errorf("%d of %d replies within %s", a.replies, r.s.call.replies, wait), hints...)
 	}
 	return fail(exitTimeout, fmt.Errorf("no reply within %s", wait), hints...)
 }

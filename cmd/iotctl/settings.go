@@ -29,9 +29,9 @@ type settings struct {
 	retainedSettings
 	profileSettings
 	payloadSettings
-	requestSettings
-	topSettings
-	sn snSettings
+	call requestSettings
+	top  topSettings
+	sn   snSettings
 
 	debug, quiet bool
 	noDefaults   bool

@@ -52,17 +52,17 @@ Where there is no terminal, --once prints a plain table and ends.`,
 
 func runTop(ctx context.Context, s *settings, t *terminal) error {
 	switch {
-	case s.once == 0 && (s.rows > 0 || s.output != "text"):
+	case s.top.once == 0 && (s.top.rows > 0 || s.output != "text"):
 		return fail(exitUsage, errors.New("-n and -o go with --once"), "iotctl top --once 10s -n 20")
-	case s.once == 0 && !t.outTTY:
+	case s.top.once == 0 && !t.outTTY:
 		return fail(exitUsage, errors.New("standard output is no terminal"), "iotctl top --once 10s prints a table after ten seconds")
-	case s.once == 0 && s.debug && t.errTTY:
+	case s.top.once == 0 && s.debug && t.errTTY:
 		return usagef("-d writes on the screen that top draws on: send standard error somewhere else")
 	}
 	if len(s.topics) == 0 {
 		s.topics = []string{"#"}
 	}
-	if s.sys {
+	if s.top.sys {
 		s.topics = append(s.topics, "$SYS/#")
 	}
 	if !s.reconnectSet {
@@ -83,7 +83,7 @@ func runTop(ctx context.Context, s *settings, t *terminal) error {
 		return s.failConnect(err)
 	}
 	sub := subscriber{engine: e}
-	if err = sub.subscribe(ctx); err == nil && s.once > 0 {
+	if err = sub.subscribe(ctx); err == nil && s.top.once > 0 {
 		err = e.plain(ctx, view)
 	} else if err == nil {
 		err = e.live(ctx, view)
@@ -96,7 +96,7 @@ func runTop(ctx context.Context, s *settings, t *terminal) error {
 // plain prints the table after the time of --once.
 func (e *engine) plain(ctx context.Context, view *topicView) error {
 	select {
-	case <-time.After(e.s.once):
+	case <-time.After(e.s.top.once):
 		return view.print()
 	case <-ctx.Done():
 		return failCause(ctx)
@@ -130,7 +130,7 @@ func (e *engine) live(ctx context.Context, view *topicView) error {
 // print writes the table as it is now, for people or as JSON.
 func (v *topicView) print() error {
 	now := time.Now()
-	v.view.Most = v.s.rows
+	v.view.Most = v.s.top.rows
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	rows, totals := v.table.Rows(now, v.view)

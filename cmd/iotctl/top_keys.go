@@ -33,12 +33,18 @@ var sequences = [...]struct {
 	bytes string
 	key   key
 }{
-	{"\x1b[A", keyUp}, {"\x1bOA", keyUp},
-	{"\x1b[B", keyDown}, {"\x1bOB", keyDown},
+	{"\x1b[A", keyUp},
+	{"\x1bOA", keyUp},
+	{"\x1b[B", keyDown},
+	{"\x1bOB", keyDown},
 	{"\x1b[5~", keyPageUp},
 	{"\x1b[6~", keyPageDown},
-	{"\x1b[H", keyHome}, {"\x1bOH", keyHome}, {"\x1b[1~", keyHome},
-	{"\x1b[F", keyEnd}, {"\x1bOF", keyEnd}, {"\x1b[4~", keyEnd},
+	{"\x1b[H", keyHome},
+	{"\x1bOH", keyHome},
+	{"\x1b[1~", keyHome},
+	{"\x1b[F", keyEnd},
+	{"\x1bOF", keyEnd},
+	{"\x1b[4~", keyEnd},
 }
 
 // parseKeys cuts what one read brought into keys. An escape with nothing behind it

@@ -51,9 +51,9 @@ type topicView struct {
 func newTopicView(s *settings, t *terminal, columns []topicColumn) *topicView {
 	v := &topicView{
 		s: s, t: t, columns: columns, name: "iotctl " + s.prog.String(),
-		table:  traffic.New(time.Now(), traffic.Config{Depth: s.depth, Topics: s.maxTopics}),
-		view:   traffic.View{By: s.sortBy, Reverse: s.reverse, Search: s.search},
-		search: []rune(s.search),
+		table:  traffic.New(time.Now(), traffic.Config{Depth: s.top.depth, Topics: s.top.maxTopics}),
+		view:   traffic.View{By: s.top.sortBy, Reverse: s.top.reverse, Search: s.top.search},
+		search: []rune(s.top.search),
 	}
 	return v
 }
@@ -245,8 +245,12 @@ type sortKey struct {
 
 // sortKeys are the first letters of what rows are sorted by.
 var sortKeys = [...]sortKey{
-	{'r', traffic.ByRate}, {'b', traffic.ByBytes}, {'c', traffic.ByCount},
-	{'s', traffic.BySize}, {'a', traffic.ByAge}, {'t', traffic.ByTopic},
+	{'r', traffic.ByRate},
+	{'b', traffic.ByBytes},
+	{'c', traffic.ByCount},
+	{'s', traffic.BySize},
+	{'a', traffic.ByAge},
+	{'t', traffic.ByTopic},
 }
 
 // edit works off a key while the search is being typed; it takes effect at once.
@@ -319,7 +323,7 @@ func (v *topicView) summary(t *traffic.Totals) string {
 		by += " reversed"
 	}
 	topics := "topics"
-	if v.s.depth > 0 {
+	if v.s.top.depth > 0 {
 		topics = "rows"
 	}
 	return fmt.Sprintf("%s  %s %s  %s msg/s  %s B/s  by %s  %s", v.name, shortCount(uint64(t.Topics)), topics, shortRate(t.Rate), shortBytes(t.ByteRate), by, tamed([]byte(v.s.brokerName())))
