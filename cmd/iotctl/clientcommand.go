@@ -60,6 +60,7 @@ func clientCommand(p program, cmd *cobra.Command, run func(context.Context, *set
 			}
 		}
 		err = run(cmd.Context(), s, t)
+		s.remember(t, err)
 		if s.quiet && err != nil {
 			return fail(codeOf(err), errors.New(""))
 		}
@@ -170,6 +171,9 @@ func foldProperties(args []string) []string {
 	p, ok := programOf(args[at])
 	if !ok && at+1 < len(args) {
 		p, ok = programOf(args[at] + " " + args[at+1])
+	}
+	if !ok && args[at] == "profile" {
+		p, ok = progPub|progSub, true
 	}
 	if !ok {
 		return args

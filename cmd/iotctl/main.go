@@ -26,7 +26,7 @@ func run(ctx context.Context, argv []string) int {
 		return runPeer(ctx, p, argv[1:], os.Stdin, os.Stdout, os.Stderr)
 	}
 	root := newRootFor(argv[1:])
-	root.SetArgs(foldProperties(argv[1:]))
+	root.SetArgs(foldCompletion(argv[1:]))
 	// cobra reports unknown commands, bad flags and bad arguments before it
 	// enters a command: whatever fails until then is a mistake in usage.
 	entered := false

@@ -20,18 +20,19 @@ func profileDir() profile.Dir { return profile.Dir(configPath("iotctl", "profile
 
 // profileSchema is what profiles may say: the options of all clients.
 func profileSchema() *profile.Schema {
-	schema := &profile.Schema{Commands: programNames[:]}
-	progs := map[string]program{}
+	schema := &profile.Schema{Commands: programGroups()}
+	progs, repeats := map[string]program{}, map[string]bool{}
 	all := optionsFor(progAll, false)
 	for _, o := range all {
 		progs[o.long] |= o.progs
+		repeats[o.long] = repeats[o.long] || o.repeats() // topics of sub, but not of pub
 	}
 	for _, o := range all {
 		if progs[o.long] == 0 || o.long == "" || slices.Contains(notInProfiles, o.long) {
 			continue
 		}
 		schema.Options = append(schema.Options, profile.Option{
-			Name: o.long, Switch: o.arg == "", Repeats: o.repeats(), Words: o.long == "property",
+			Name: o.long, Switch: o.arg == "", Repeats: repeats[o.long], Words: o.long == "property",
 			Path:     o.arg == "file" || o.arg == "directory" || o.long == "unix",
 			Commands: programsOf(progs[o.long]),
 		})
@@ -40,16 +41,26 @@ func profileSchema() *profile.Schema {
 	return schema
 }
 
-// programsOf lists the names of a set.
+// group is the command that p is, or is below: retained of retained ls.
+func (p program) group() string {
+	name, _, _ := strings.Cut(p.String(), " ")
+	return name
+}
+
+// programsOf lists the commands of a set.
 func programsOf(p program) []string {
 	var names []string
-	for i, name := range programNames {
-		if p&(1<<i) != 0 {
+	for i := range programNames {
+		one := program(1 << i)
+		if name := one.group(); p&one != 0 && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
 	return names
 }
+
+// programGroups lists the commands that are clients.
+func programGroups() []string { return programsOf(progAll) }
 
 // chosenProfile is the one to use.
 type chosenProfile struct {
@@ -96,7 +107,7 @@ func profileSources(p program, options []*option, chosen chosenProfile) ([][]ass
 	}
 	var sources [][]assignment
 	for _, one := range chain {
-		for _, command := range []string{"", p.String()} {
+		for _, command := range []string{"", p.group()} {
 			source, err := profileSource(one, command, options)
 			if err != nil {
 				return nil, fail(exitUsage, err)

@@ -25,6 +25,7 @@ func newRoot() *cobra.Command {
 		newRequest(),
 		newReply(),
 		newTop(),
+		newProfile(),
 		newGet(),
 		newRetained(),
 		newRecord(),
@@ -37,11 +38,14 @@ func newRoot() *cobra.Command {
 		newProxyConfig(),
 		newExitCodes(),
 		newFormats(),
+		newProfiles(),
+		newEnvironment(),
 		newFaults(),
 		newDefinitions(),
 		newCompletion(),
 		newDocs(),
 	)
+	addCompletions(root)
 	var version strings.Builder
 	_ = readVersion().writeText(&version)
 	root.Version = version.String()

@@ -60,6 +60,11 @@ func defaultDataDir() string {
 		first, _, _ := strings.Cut(dirs, ":")
 		return first
 	}
+	return userStateDir()
+}
+
+// userStateDir is the user's; "" when there is none.
+func userStateDir() string {
 	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "iotctl")
 	}
