@@ -32,12 +32,15 @@ func (r *recordSource) next(time.Duration) (client.Message, error) {
 		if err != nil {
 			return client.Message{}, inputError(err)
 		}
-		if len(bytes.TrimSpace(b)) == 0 || bytes.HasPrefix(b, []byte(`{"gap":`)) { // of iotctl record
+		if len(bytes.TrimSpace(b)) == 0 {
 			continue
 		}
 		record, err := format.ParseRecord(b)
 		if problem := (*format.RecordError)(nil); errors.As(err, &problem) {
 			return client.Message{}, r.bad(b, problem)
+		}
+		if record.Gap && record.Topic == "" {
+			continue
 		}
 		return r.convert(record)
 	}

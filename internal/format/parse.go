@@ -28,6 +28,8 @@ type Record struct {
 	// Payload is what the message carried, byte for byte; nil: none is given.
 	Payload []byte
 	Decoded
+	// Gap: it is a line of iotctl record that tells when it was not connected.
+	Gap bool
 }
 
 // Decoded is what a codec has made of a payload.
@@ -94,32 +96,12 @@ func (p *recordParser) parse() error {
 	return p.content()
 }
 
-// nesting is how deep the objects and arrays of b go.
-func nesting(b []byte) (deepest int) {
-	depth, quoted := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '\\' && quoted:
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			depth++
-			deepest = max(deepest, depth)
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return deepest
-}
-
 // checkJSON finds where b is no JSON, or nested too deeply.
 func checkJSON(b []byte) error {
-	if nesting(b) > maxNesting {
-		return &RecordError{0, fmt.Sprintf("more than %d levels deep", maxNesting)}
-	}
 	if json.Valid(b) {
+		if deep, _ := inspect(b); deep > maxNesting {
+			return &RecordError{0, fmt.Sprintf("more than %d levels deep", maxNesting)}
+		}
 		return nil
 	}
 	var v json.RawMessage
@@ -341,6 +323,8 @@ func (p *recordParser) member(name string, at int) (err error) {
 func (p *recordParser) decodedMember(name string, at int) (err error) {
 	d := &p.r.Decoded
 	switch name {
+	case "gap":
+		p.r.Gap = true
 	case "format":
 		d.Format, err = p.text()
 	case "value":

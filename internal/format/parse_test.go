@@ -268,3 +268,28 @@ func FuzzParseRecord(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkRecord(b *testing.B) {
+	m := &Message{
+		Topic: "sensors/12/temperature", QoS: 1, PacketID: 7, Arrived: arrived,
+		Payload: []byte(`{"temp":21.5,"unit":"C","seq":123456}`),
+	}
+	line := AppendRecord(nil, m, false)
+	b.Run("append", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(int64(len(line)))
+		buf := make([]byte, 0, 1024)
+		for b.Loop() {
+			buf = AppendRecord(buf[:0], m, false)
+		}
+	})
+	b.Run("parse", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(int64(len(line)))
+		for b.Loop() {
+			if _, err := ParseRecord(line); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -99,7 +99,26 @@ func (w *jsonWriter) content(p mqtt.Properties, payload []byte) {
 	}
 	w.key("size")
 	w.number(uint64(len(payload)))
-	if w.encoded("payload", payload, true) && !plainJSON(payload) {
+	if utf8.Valid(payload) && json.Valid(payload) {
+		if depth, plain := inspect(payload); depth <= maxEmbedded {
+			w.embedded(payload, plain)
+			return
+		}
+	}
+	w.encoded("payload", payload)
+}
+
+// embedded writes a payload that is JSON, and keeps its text if it is not plain.
+func (w *jsonWriter) embedded(payload []byte, plain bool) {
+	w.key("encoding")
+	w.raw([]byte(`"json"`))
+	w.key("payload")
+	if plain && !w.pretty {
+		w.raw(payload)
+		return
+	}
+	w.json(payload)
+	if !plain {
 		w.key("raw")
 		w.text(payload)
 	}
@@ -109,7 +128,7 @@ func (w *jsonWriter) content(p mqtt.Properties, payload []byte) {
 func (w *jsonWriter) decoded(d *Decoded) {
 	problem := d.Problem
 	w.label("format", d.Format)
-	if nesting(d.Value) > maxEmbedded {
+	if deep, _ := inspect(d.Value); deep > maxEmbedded {
 		problem = fmt.Sprintf("the value is more than %d levels deep", maxEmbedded)
 	} else if d.Value != nil {
 		w.key("value")
@@ -147,28 +166,20 @@ func (w *jsonWriter) json(b []byte) {
 	w.buf = out.Bytes()
 }
 
-// encoded writes two members: how data is encoded, and data. It tells whether that
-// was embedded as JSON.
-func (w *jsonWriter) encoded(name string, data []byte, embed bool) bool {
+// encoded writes two members: how data is encoded, and data.
+func (w *jsonWriter) encoded(name string, data []byte) {
 	w.key("encoding")
-	switch {
-	case !utf8.Valid(data):
-		w.raw([]byte(`"base64"`))
-		w.key(name)
-		w.buf = append(w.buf, '"')
-		w.buf = base64.StdEncoding.AppendEncode(w.buf, data)
-		w.buf = append(w.buf, '"')
-	case embed && json.Valid(data) && nesting(data) <= maxEmbedded:
-		w.raw([]byte(`"json"`))
-		w.key(name)
-		w.json(data)
-		return true
-	default:
+	if utf8.Valid(data) {
 		w.raw([]byte(`"text"`))
 		w.key(name)
 		w.text(data)
+		return
 	}
-	return false
+	w.raw([]byte(`"base64"`))
+	w.key(name)
+	w.buf = append(w.buf, '"')
+	w.buf = base64.StdEncoding.AppendEncode(w.buf, data)
+	w.buf = append(w.buf, '"')
 }
 
 func (w *jsonWriter) recordProperties(p mqtt.Properties) {
@@ -195,7 +206,7 @@ func (w *jsonWriter) recordProperties(p mqtt.Properties) {
 			w.text(q.Bytes)
 		case mqtt.WireBytes:
 			w.open('{')
-			w.encoded("data", q.Bytes, false)
+			w.encoded("data", q.Bytes)
 			w.close('}')
 		default:
 			w.number(uint64(q.Num))

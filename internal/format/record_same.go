@@ -9,55 +9,70 @@ import (
 	"strings"
 )
 
-// plainJSON tells whether b, valid JSON, comes out of jq as it went in: compact,
-// no member twice in an object, numbers and strings in their shortest form.
-func plainJSON(b []byte) bool {
-	var names [][]byte // of the objects that are open
-	var starts []int   // where in names they begin; -1: an array
-	name := false      // a member's name comes next, if an object is innermost
-	for i := 0; i < len(b); {
-		switch c := b[i]; c {
+// inspect walks over valid JSON. depth is how deep its objects and arrays go. plain
+// tells that it comes out of jq as it went in: compact, no member twice in an
+// object, numbers and strings in their shortest form.
+func inspect(b []byte) (depth int, plain bool) {
+	var nameBuf [24][]byte
+	var startBuf [8]int
+	names := nameBuf[:0]   // of the objects that are open
+	starts := startBuf[:0] // where in names they begin; -1: an array
+	name := false          // a member's name comes next
+	plain = true
+	s := scanner{b: b}
+	for s.i < len(b) {
+		switch c := b[s.i]; c {
 		case '{', '[':
 			start := -1
 			if name = c == '{'; name {
 				start = len(names)
 			}
 			starts = append(starts, start)
-			i++
+			depth = max(depth, len(starts))
+			s.i++
 		case '}', ']':
 			if start := starts[len(starts)-1]; start >= 0 {
-				if repeats(names[start:]) {
-					return false
-				}
+				plain = plain && !repeats(names[start:])
 				names = names[:start]
 			}
 			starts = starts[:len(starts)-1]
-			i++
+			s.i++
 		case ',':
 			name = starts[len(starts)-1] >= 0
-			i++
+			s.i++
 		case ':':
 			name = false
-			i++
+			s.i++
 		case ' ', '\t', '\r', '\n':
-			return false
-		default:
-			s := scanner{b: b, i: i}
+			plain = false
+			s.i++
+		case '"':
 			lit := s.literal()
-			if c == '"' && !plainString(lit) || (c == '-' || c >= '0' && c <= '9') && !plainNumber(lit) {
-				return false
-			}
-			if name && c == '"' {
+			plain = plain && plainString(lit)
+			if name {
 				names = append(names, lit)
 			}
-			i = s.i
+		case 't', 'f', 'n':
+			s.literal()
+		default:
+			plain = plainNumber(s.literal()) && plain
 		}
 	}
-	return true
+	return depth, plain
 }
 
-// repeats puts names in order and tells whether one is there twice.
+// repeats tells whether a name is there twice. It may put names in order.
 func repeats(names [][]byte) bool {
+	if len(names) <= 8 {
+		for i, a := range names {
+			for _, b := range names[:i] {
+				if bytes.Equal(a, b) {
+					return true
+				}
+			}
+		}
+		return false
+	}
 	slices.SortFunc(names, bytes.Compare)
 	for i := 1; i < len(names); i++ {
 		if bytes.Equal(names[i-1], names[i]) {
@@ -87,16 +102,15 @@ func plainString(lit []byte) bool {
 // plainNumber tells whether a literal is how everybody writes that number: at most
 // 15 digits, no exponent, no zeros that say nothing.
 func plainNumber(lit []byte) bool {
-	digits := strings.TrimPrefix(string(lit), "-")
-	if digits == "0" {
-		return len(lit) == 1
-	}
-	if len(digits) > 16 || strings.ContainsAny(digits, "eE") {
+	digits := bytes.TrimPrefix(lit, []byte{'-'})
+	if len(digits) > 16 || bytes.IndexByte(digits, 'e') >= 0 || bytes.IndexByte(digits, 'E') >= 0 {
 		return false
 	}
-	whole, fraction, point := strings.Cut(digits, ".")
-	return !point && len(whole) <= 15 ||
-		point && len(whole)+len(fraction) <= 15 && !strings.HasSuffix(fraction, "0") && !strings.HasPrefix(digits, "0.0000")
+	point := bytes.IndexByte(digits, '.')
+	if point < 0 {
+		return len(digits) <= 15 && (digits[0] != '0' || len(lit) == 1)
+	}
+	return digits[len(digits)-1] != '0' && !bytes.HasPrefix(digits, []byte("0.0000"))
 }
 
 // sameJSON tells whether is, valid JSON, is what a program may have made of was
