@@ -29,6 +29,7 @@ const (
 	exitUnacknowledged      exitCode = 10
 	exitStore               exitCode = 11
 	exitNothing             exitCode = 12
+	exitFailOn              exitCode = 13
 	exitTimeout             exitCode = 27 // as mosquitto's clients
 	exitThreshold           exitCode = 99
 	exitSignal              exitCode = 128 // + number of the signal
@@ -51,14 +52,15 @@ var exitCodes = [...]struct {
 	{exitUsage, "the command line or a configuration file is wrong"},
 	{exitConnect, "could not connect: name, network, TLS, or closed before the broker answered"},
 	{exitRefused, "the broker refused the connection: not authorised, bad client id, quota"},
-	{exitMalformed, "the input is malformed (encode, codec check, bench report, bench compare)"},
+	{exitMalformed, "the input is malformed (--strict-payload, encode, codec check, bench report, bench compare)"},
 	{exitLost, "the connection, once there, was lost, or another client took over the session"},
 	{exitPublishRefused, "the broker refused at least one message"},
 	{exitSubscriptionRefused, "the broker refused every subscription, or one of them with --strict"},
 	{exitUnacknowledged, "at least one message was not acknowledged"},
 	{exitStore, "the store is damaged, or its disk has failed (serve, store)"},
 	{exitNothing, "no message is retained there (get)"},
-	{exitTimeout, "timed out"},
+	{exitFailOn, "a message came of which --fail-on is true (sub)"},
+	{exitTimeout, "timed out, or what --until or --expect wait for did not come"},
 	{exitThreshold, "a threshold was missed (bench)"},
 	{exitSignal, "128 + n: ended by signal n, 130 is Ctrl-C"},
 }

@@ -127,7 +127,7 @@ var optionGroups = []string{
 
 // optionsFor lists what p understands under its own or mosquitto's name.
 func optionsFor(p program, peer bool) []*option {
-	tables := [][]option{messageOptions(), generateOptions(), subscribeOptions(), outputOptions(), payloadOptions(), requestOptions(), topOptions(), connectionOptions(), sessionOptions(), tlsOptions(), profileOptions(), doctorOptions(), recordOptions(), replayOptionsTable(), retainedOptions(), snOptions(), generalOptions()}
+	tables := [][]option{messageOptions(), generateOptions(), subscribeOptions(), outputOptions(), showOptions(), waitOptions(), payloadOptions(), requestOptions(), topOptions(), connectionOptions(), sessionOptions(), tlsOptions(), profileOptions(), doctorOptions(), recordOptions(), replayOptionsTable(), retainedOptions(), snOptions(), generalOptions()}
 	var all []*option
 	for _, table := range tables {
 		for i := range table {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/iotctl/iotctl/internal/format"
@@ -107,10 +108,10 @@ func outputOptions() []option {
 	}
 	return []option{
 		{
-			long: "output", short: "o", progs: receiving, names: ownName, arg: "text|jsonl|json", group: g, help: "text, or JSON with one message in a line or spread over lines (default text)",
+			long: "output", short: "o", progs: receiving, names: ownName, arg: "text|jsonl|json|csv|tsv", group: g, help: "text, JSON with one message in a line or spread over lines, or a table with commas or tabs (default text)",
 			set: func(s *settings, v string) error {
-				if v != "text" && v != "json" && v != "jsonl" {
-					return fmt.Errorf("%q: must be text, jsonl or json", v)
+				if !slices.Contains([]string{"text", "jsonl", "json", "csv", "tsv"}, v) {
+					return fmt.Errorf("%q: must be text, jsonl, json, csv or tsv", v)
 				}
 				s.output = v
 				return nil

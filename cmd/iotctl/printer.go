@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,11 +23,17 @@ type payloadProblem = format.PayloadError
 // so that a message never lingers and a burst goes out in large writes.
 type printer struct {
 	s      *settings
+	t      *terminal
 	format *format.Format
+	view   view // nil: text, -F or records
 	watch  *watcher
 	eol    bool
 	// tame: what others have written must not reach a terminal as commands to it.
 	tame bool
+
+	looks bool  // messages are looked into
+	sight sight // of the goroutine that prints
+	told  told
 
 	mu  sync.Mutex
 	w   *bufio.Writer
@@ -36,7 +43,16 @@ type printer struct {
 const printBuffer = 64 << 10
 
 func newPrinter(s *settings, t *terminal) (*printer, error) {
-	p := &printer{s: s, w: bufio.NewWriterSize(t.out, printBuffer), eol: !s.noNewline, tame: t.outTTY && !s.peer}
+	if err := s.checkShow(); err != nil {
+		return nil, err
+	}
+	p := &printer{s: s, t: t, w: bufio.NewWriterSize(t.out, printBuffer), eol: !s.noNewline, tame: t.outTTY && !s.peer}
+	p.sight.unflagged = s.device != nil && s.device.unflagged
+	var err error
+	if p.view, err = newView(s, t); err != nil {
+		return nil, usagef("%w", err)
+	}
+	p.looks = p.view != nil || s.payloads != nil
 	switch {
 	case s.watch:
 		if s.format != "" {
@@ -79,32 +95,86 @@ func (l lockedWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// print shows one message. A *payloadProblem concerns this message alone; any
-// other error is of standard output.
+// print shows one message. What isProblem knows concerns this message alone; any
+// other error ends the run.
 func (p *printer) print(m *client.Message, now time.Time) error {
+	if !p.looks {
+		return p.show(m, now, nil)
+	}
+	x := p.look(m, now)
+	return p.show(&x.m, now, x)
+}
+
+// look begins with a message and decodes its payload where a rule says how. What
+// it returns is valid until the next message. It is for the goroutine that shows.
+func (p *printer) look(m *client.Message, now time.Time) *sight {
+	p.sight.look(m, now, p.s.payloads)
+	return &p.sight
+}
+
+// show prints a message; x is nil where nothing looks into it.
+func (p *printer) show(m *client.Message, now time.Time, x *sight) error {
+	if x != nil && x.fits {
+		p.tell(x)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b, problem := p.append(p.buf[:0], m, now)
+	b, problem := p.append(p.buf[:0], m, now, x)
 	if cap(b) <= printBuffer {
 		p.buf = b[:0]
 	}
 	if p.watch != nil {
 		b = p.watch.update(m.Topic, b)
 	}
-	if problem != nil && !p.s.peer {
+	if problem != nil && !p.s.peer && p.view == nil {
 		return problem // a line that is not whole is worse than none
 	}
 	if _, err := p.w.Write(b); err != nil {
 		return err
 	}
+	if problem == nil && p.s.strictPayload && x != nil && x.fits && x.decoded.Problem != "" {
+		return fail(exitMalformed, fmt.Errorf("payload on topic %q: %s", m.Topic, x.decoded.Problem))
+	}
 	return problem
 }
 
-func (p *printer) append(b []byte, m *client.Message, now time.Time) ([]byte, error) {
+// tell reports what is odd about a payload.
+func (p *printer) tell(x *sight) {
+	if p.s.quiet {
+		return
+	}
+	d := &x.decoded
+	if d.Problem != "" && !p.s.strictPayload && p.told.first(x.m.Topic, d.Problem) {
+		p.t.warnf("payload on topic %q: %s", x.m.Topic, appendShown(nil, d.Problem, p.t.errTTY))
+	}
+	for _, note := range d.Notes {
+		if p.told.first(x.m.Topic, note) {
+			p.t.notef("payload on topic %q: %s", x.m.Topic, appendShown(nil, note, p.t.errTTY))
+		}
+	}
+	if strings.HasSuffix(d.Format, guessed) && p.told.first(x.m.Topic, d.Format) {
+		p.t.notef("payload on topic %q: taken for %s", x.m.Topic, d.Format)
+	}
+}
+
+// guessed is how the labels of payload.Auto end.
+const guessed = " (guess)"
+
+func (p *printer) append(b []byte, m *client.Message, now time.Time, x *sight) ([]byte, error) {
+	if p.view != nil {
+		b, err := p.view.append(b, x)
+		if err != nil {
+			err = &viewProblem{m.Topic, err}
+		}
+		return b, err
+	}
 	if p.format != nil || p.s.output != "text" {
 		shown := format.Message{
 			Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain,
-			PacketID: m.PacketID, Properties: m.Properties, Arrived: now, Unflagged: p.s.device != nil && p.s.device.unflagged,
+			PacketID: m.PacketID, Properties: m.Properties, Arrived: now, Unflagged: p.sight.unflagged,
+		}
+		if x != nil && x.fits {
+			shown.Decoded = &x.decoded
 		}
 		if p.format == nil {
 			return append(format.AppendRecord(b, &shown, p.s.output == "json"), '\n'), nil
@@ -115,18 +185,22 @@ func (p *printer) append(b []byte, m *client.Message, now time.Time) ([]byte, er
 		}
 		return b, err
 	}
+	payload := m.Payload
+	if x != nil {
+		payload = x.readable()
+	}
 	switch {
 	case p.watch != nil:
 		b = append(appendShown(b, m.Topic, p.tame), ' ')
-		return appendShown(b, m.Payload, p.tame), nil
-	case len(m.Payload) == 0 && p.s.verbose && p.eol:
+		return appendShown(b, payload, p.tame), nil
+	case len(payload) == 0 && p.s.verbose && p.eol:
 		return append(appendShown(b, m.Topic, p.tame), " (null)\n"...), nil
-	case len(m.Payload) == 0:
+	case len(payload) == 0:
 		return b, nil
 	case p.s.verbose:
 		b = append(appendShown(b, m.Topic, p.tame), ' ')
 	}
-	b = appendShown(b, m.Payload, p.tame)
+	b = appendShown(b, payload, p.tame)
 	if p.eol {
 		b = append(b, '\n')
 	}
@@ -134,24 +208,40 @@ func (p *printer) append(b []byte, m *client.Message, now time.Time) ([]byte, er
 }
 
 // appendShown appends s; tame, its control characters but tab and line feed are
-// written \x1b.
+// written \x1b, and those of two bytes in UTF-8 \u009b.
 func appendShown[T string | []byte](b []byte, s T, tame bool) []byte {
 	if !tame {
 		return append(b, s...)
 	}
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' && c != '\n' || c == 0x7f {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c < ' ' && c != '\t' && c != '\n' || c == 0x7f:
 			b = fmt.Appendf(b, `\x%02x`, c)
-			continue
+		case c == 0xc2 && i+1 < len(s) && s[i+1] >= 0x80 && s[i+1] < 0xa0:
+			i++
+			b = fmt.Appendf(b, `\u%04x`, s[i])
+		default:
+			b = append(b, c)
 		}
-		b = append(b, s[i])
 	}
 	return b
 }
 
-// complain reports a payload that could not be shown.
+// isProblem tells that err concerns one message alone.
+func isProblem(err error) bool {
+	return errors.As(err, new(*payloadProblem)) || errors.As(err, new(*viewProblem))
+}
+
+// complain reports a payload that could not be shown, and what a view says of a
+// topic once.
 func (p *printer) complain(t *terminal, err error) {
 	problem := (*payloadProblem)(nil)
+	if seen := (*viewProblem)(nil); errors.As(err, &seen) {
+		if p.told.first(seen.topic, seen.err.Error()) {
+			t.warnf("%s", appendShown(nil, seen.Error(), t.errTTY))
+		}
+		return
+	}
 	if !p.s.peer || !errors.As(err, &problem) {
 		t.warnf("%v", err)
 		return
@@ -165,7 +255,15 @@ func (p *printer) flush() error {
 	return p.w.Flush()
 }
 
-func (p *printer) close() error { return p.flush() }
+// close prints what is left. A table without lines has its header all the same.
+func (p *printer) close() error {
+	p.mu.Lock()
+	if table, ok := p.view.(*tableView); ok {
+		_, _ = p.w.Write(table.header(nil)) // flush says what is wrong
+	}
+	p.mu.Unlock()
+	return p.flush()
+}
 
 // line writes a line at once.
 func (p *printer) line(text string) error {

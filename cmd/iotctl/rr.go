@@ -143,7 +143,7 @@ func (r *requester) receive(m client.Message) {
 	took := time.Since(r.requested)
 	r.Halt()
 	err := r.out.print(&m, time.Now())
-	if errors.As(err, new(*payloadProblem)) {
+	if isProblem(err) {
 		if r.s.peer {
 			r.out.complain(r.t, err)
 			err = nil

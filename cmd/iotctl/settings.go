@@ -24,6 +24,8 @@ type settings struct {
 	generateSettings
 	subscribeSettings
 	outputSettings
+	showSettings
+	waitSettings
 	recordSettings
 	replaySettings
 	retainedSettings

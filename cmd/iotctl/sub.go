@@ -71,6 +71,8 @@ type subscriber struct {
 	count int // messages so far
 	rates *rateMeter
 	clear clearer
+	wait  *waiting  // nil: for nothing
+	last  *lastSeen // of --changes; nil: all are shown
 
 	once     sync.Once
 	finished chan error // what receive decides: the run is over
@@ -87,9 +89,15 @@ func runSub(ctx context.Context, s *settings, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	sub := &subscriber{out: out, finished: make(chan error, 1)}
+	if err := s.checkWait(); err != nil {
+		return err
+	}
+	sub := &subscriber{out: out, wait: newWaiting(s, t), finished: make(chan error, 1)}
 	if s.messageRate {
 		sub.rates = &rateMeter{}
+	}
+	if s.changes {
+		sub.last = &lastSeen{}
 	}
 	if sub.engine, err = newEngine(s, out.terminal(t), sub.receive, sub.flush); err != nil {
 		return err
@@ -120,11 +128,8 @@ func (sub *subscriber) run(ctx context.Context) error {
 		err = sub.s.doze(sub.API)
 	}
 	if err == nil && !sub.s.exitAfterSub && (len(sub.s.topics) > 0 || sub.s.persistent || sub.s.device != nil) {
-		select {
-		case err = <-sub.finished:
-		case <-ctx.Done():
-			err = failCause(ctx)
-		case <-sub.Done():
+		var ended bool
+		if err, ended = sub.await(ctx); ended && len(sub.finished) == 0 {
 			return sub.ended()
 		}
 	} else if ctx.Err() != nil {
@@ -133,8 +138,24 @@ func (sub *subscriber) run(ctx context.Context) error {
 	sub.Halt()
 	clearErr := sub.clear.wait()
 	_ = sub.leave(sub.farewell(err))
+	if !sub.s.peer {
+		err = sub.settle(err)
+	}
 	if err == nil {
 		err = clearErr
+	}
+	return err
+}
+
+// settle is how the run has ended, now that nothing more comes: what the reader
+// still had in hand may have decided it.
+func (sub *subscriber) settle(err error) error {
+	select {
+	case err = <-sub.finished:
+	default:
+	}
+	if err == nil {
+		err = sub.wait.unmet()
 	}
 	return err
 }
@@ -271,25 +292,43 @@ func (sub *subscriber) receive(m client.Message) {
 	if s.noRetained && m.Retain {
 		return
 	}
+	if sub.rates != nil {
+		sub.rates.count.Add(1)
+		if sub.wait == nil {
+			return
+		}
+	}
+	now := time.Now()
+	var x *sight
+	if sub.wait != nil || sub.out.looks {
+		x = sub.out.look(&m, now)
+	}
+	end := sub.wait.judge(x)
 	switch {
 	case sub.rates != nil:
-		sub.rates.count.Add(1)
-		return
+	case end.show:
+		sub.print(&m, now, x)
 	case s.randomFilter < 1000 && rand.IntN(1000) >= s.randomFilter:
+		sub.count++ // as mosquitto_sub does
+	case sub.last != nil && !sub.last.differs(m.Topic, m.Payload):
 	default:
-		sub.print(&m)
+		sub.print(&m, now, x)
+		sub.count++
 	}
-	if sub.count++; s.count > 0 && sub.count == s.count {
+	if end.over {
+		sub.stop(end.err)
+	}
+	if s.count > 0 && sub.count >= s.count {
 		sub.stop(nil)
 	}
 }
 
-func (sub *subscriber) print(m *client.Message) {
-	err := sub.out.print(m, time.Now())
+func (sub *subscriber) print(m *client.Message, now time.Time, x *sight) {
+	err := sub.out.show(m, now, x)
 	if err == nil {
 		return
 	}
-	if !errors.As(err, new(*payloadProblem)) {
+	if !isProblem(err) {
 		sub.stop(err)
 		return
 	}
@@ -302,6 +341,7 @@ func (sub *subscriber) flush() {
 	if err := sub.out.flush(); err != nil {
 		sub.stop(err)
 	}
+	sub.wait.idled()
 }
 
 // beforeConnack is how a run ends that never got connected.
