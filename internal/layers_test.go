@@ -52,6 +52,7 @@ var libraries = map[string][]string{
 	"github.com/fxamacker/cbor":               {"tests"},
 	"github.com/gobwas/ws":                    {"transport"},
 	"github.com/google/go-cmp":                {"tests"},
+	"github.com/google/jsonschema-go":         {"tests", "payload"},
 	"github.com/gopacket/gopacket":            {"tests"},
 	"github.com/itchyny/gojq":                {"jq"},
 	"github.com/klauspost/compress":           {"payload/compress"},

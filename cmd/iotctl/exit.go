@@ -52,7 +52,7 @@ var exitCodes = [...]struct {
 	{exitUsage, "the command line or a configuration file is wrong"},
 	{exitConnect, "could not connect: name, network, TLS, or closed before the broker answered"},
 	{exitRefused, "the broker refused the connection: not authorised, bad client id, quota"},
-	{exitMalformed, "the input is malformed (--strict-payload, encode, codec check, bench report, bench compare)"},
+	{exitMalformed, "the input is malformed (pub --jsonl, --strict-payload, encode, codec check, bench report, bench compare)"},
 	{exitLost, "the connection, once there, was lost, or another client took over the session"},
 	{exitPublishRefused, "the broker refused at least one message"},
 	{exitSubscriptionRefused, "the broker refused every subscription, or one of them with --strict"},

@@ -1,0 +1,10 @@
+package format
+
+import _ "embed"
+
+// RecordSchema is the JSON Schema of what AppendRecord and AppendStored write. Its
+// $id ends with the version, which is another one when readers would have to
+// change.
+//
+//go:embed record.schema.json
+var RecordSchema string
