@@ -106,17 +106,13 @@ func (e *engine) plain(ctx context.Context, view *topicView) error {
 }
 
 // live keeps the table on the screen until a key, a signal or the broker ends it.
-func (e *engine) live(ctx context.Context, view *topicView) error {
-	if err := view.open(); err != nil {
-		return fail(exitFailed, err, "iotctl top --once 10s needs no terminal")
-	}
-	done, drawn := make(chan struct{}), make(chan struct{})
+func (e *engine) live(ctx context.Context, view *topicView) (err error) {
 	ended := make(chan error, 1)
-	go func() {
-		defer close(drawn)
-		view.run(done, func(err error) { ended <- err })
-	}()
-	defer func() { close(done); <-drawn }()
+	end, err := view.begin(func(err error) { ended <- err })
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
 	select {
 	case err := <-ended:
 		return err

@@ -92,14 +92,24 @@ func (v *topicView) note(text string) {
 	v.notes = tamed([]byte(strings.TrimSpace(text)))
 }
 
-// open takes the terminal.
-func (v *topicView) open() error {
+// begin shows the table on the terminal, if standard output is one. stop is called
+// at most once, when a key asks for the end or the terminal is gone. end gives the
+// terminal back; where there is none, it prints the table.
+func (v *topicView) begin(stop func(error)) (end func() error, err error) {
+	if !v.t.outTTY {
+		return v.print, nil
+	}
 	s, err := openScreen(v.t)
 	if err != nil {
-		return err
+		return nil, fail(exitFailed, err)
 	}
 	v.screen.Store(s)
-	return nil
+	done, drawn := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(drawn)
+		v.run(done, stop)
+	}()
+	return func() error { close(done); <-drawn; return nil }, nil
 }
 
 // guard is to be deferred where a panic would leave the terminal as it is.
