@@ -19,6 +19,7 @@ import (
 	"github.com/iotctl/iotctl/internal/payload"
 	"github.com/iotctl/iotctl/internal/payload/cbor"
 	"github.com/iotctl/iotctl/internal/payload/compress"
+	"github.com/iotctl/iotctl/internal/payload/layout"
 	"github.com/iotctl/iotctl/internal/payload/msgpack"
 	"github.com/iotctl/iotctl/internal/payload/plain"
 	"github.com/iotctl/iotctl/internal/payload/sparkplug"
@@ -158,6 +159,7 @@ func payloads() []payload.Format {
 		plain.Text(),
 		cbor.Format(),
 		msgpack.Format(),
+		layout.Format(),
 		plain.Base64(),
 		plain.UnHex(),
 		plain.UnBase64(),
