@@ -44,6 +44,12 @@ func newFetcher(s *settings, t *terminal) (*fetcher, error) {
 	if !s.graceSet {
 		s.grace = defaultGrace
 	}
+	switch s.fence {
+	case "":
+		s.fence = defaultFence
+	case fenceNone:
+		s.fence = ""
+	}
 	f := &fetcher{moved: make(chan struct{}, 1), passed: make(chan struct{}, 1), enough: make(chan struct{}, 1)}
 	var err error
 	f.engine, err = newEngine(s, t, f.receive, nil)

@@ -19,7 +19,7 @@ type payloadSettings struct {
 
 func payloadOptions() []option {
 	const (
-		reading = progSub | progRR | progGet | progRetained | progRecord | progRequest | progReply | progTop
+		reading = progSub | progRR | progGet | progRequest | progReply | progTop
 		writing = progPub
 	)
 	return []option{

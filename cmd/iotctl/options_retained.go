@@ -11,7 +11,7 @@ import (
 type retainedSettings struct {
 	all      bool
 	yes      bool
-	fence    string // a topic that is retained; "" is none
+	fence    string // a topic that is retained; "" is the default one, fenceNone none
 	grace    time.Duration
 	graceSet bool
 	sortBy   string
@@ -20,6 +20,7 @@ type retainedSettings struct {
 // What comes behind retained messages; see fence.go.
 const (
 	defaultFence = "$SYS/broker/version"
+	fenceNone    = "none"
 	defaultGrace = 300 * time.Millisecond
 )
 
@@ -70,10 +71,6 @@ func retainedOptions() []option {
 		{
 			long: "fence", progs: reading, arg: "topic|none", group: g, help: "a topic where surely something is retained: when it arrives, all before it has (default " + defaultFence + ")",
 			set: func(s *settings, v string) error {
-				if v == "none" {
-					s.fence = ""
-					return nil
-				}
 				s.fence = v
 				return router.ValidateName(v)
 			},

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -104,7 +102,7 @@ func runReplay(ctx context.Context, s *settings, t *terminal) error {
 	}
 	ctx, stop := runContext(ctx, s, catchAtOnce)
 	defer stop()
-	r.publisher = &publisher{engine: e}
+	r.publisher = &publisher{engine: e, lowest: 2} // the messages say it
 	if _, err := e.Connect(ctx); err != nil {
 		if ctx.Err() != nil {
 			return failCause(ctx)
@@ -272,11 +270,11 @@ func (r *replayer) publishOne(ctx context.Context, m *recording.Message, _ strin
 func (r *replayer) rest(ctx context.Context, err error) error {
 	if err == nil {
 		err = r.Flush(ctx)
-	} else if codeOf(err) == exitMalformed {
-		err = errors.Join(err, r.Flush(ctx))
+	} else if errors.As(err, new(*failure)) { // the input is wrong, and what came before it is not
+		_ = r.Flush(ctx)
 	}
 	gone := r.gone()
-	if e := r.leave(0); err == nil && gone == nil && e != nil {
+	if e := r.leave(0); err == nil && gone == nil && e != nil && r.lowest <= 0 {
 		gone = fail(exitLost, fmt.Errorf("%s: %w", r.s.brokerName(), e))
 	}
 	r.mu.Lock()
@@ -312,7 +310,7 @@ func (r *replayer) summary(took time.Duration) {
 	if r.rounds > 1 {
 		rounds = fmt.Sprintf(", %d rounds", r.rounds)
 	}
-	r.t.notef("%d of %d messages sent or acknowledged, %s of payload, in %s%s", r.acked, r.sent, counted(int(r.bytes), "byte"), took.Round(time.Millisecond), rounds)
+	r.t.notef("%d of %d messages %s, %s of payload, in %s%s", r.acked, r.sent, r.verb(), counted(int(r.bytes), "byte"), took.Round(time.Millisecond), rounds)
 	if r.lag.Late > 0 {
 		r.t.warnf("fell behind: %d of %d messages went out more than %s late, the latest %s, the last %s", r.lag.Late, r.played,
 			recording.Tolerated, r.lag.Latest.Round(time.Millisecond), r.lag.Last.Round(time.Millisecond))
@@ -380,120 +378,4 @@ func (r *replayer) plan(ctx context.Context) error {
 		r.t.notef("%s, %s of payload%s: nothing was sent", counted(r.played, "message"), counted(int(r.bytes), "byte"), speed)
 	}
 	return err
-}
-
-// replayInput is what is played.
-type replayInput struct {
-	name   string
-	file   *os.File // nil: it can be read once only
-	o      recording.Options
-	reader recording.Reader
-	ahead  chan aheadItem // of what can be read once only
-}
-
-type aheadItem struct {
-	item recording.Item
-	err  error
-}
-
-func openReplay(s *settings, t *terminal, name string) (*replayInput, error) {
-	o := recording.Options{Directions: s.directions}
-	if s.maxLine != defaultMaxLine {
-		o.MaxLine = s.maxLine
-	}
-	var err error
-	if o.Dissectors, err = dissectors(); err != nil {
-		return nil, err
-	}
-	if s.captureTLS != "" {
-		if o.Keys, err = (&decodeOptions{keylog: s.captureTLS}).keys(); err != nil {
-			return nil, err
-		}
-	}
-	in := &replayInput{name: name, o: o}
-	if name == "-" {
-		in.name = "standard input"
-		in.readAhead(t.in)
-		return in, nil
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		var hints []string
-		if strings.Contains(name, "://") {
-			hints = append(hints, "iotctl replay FILE URL")
-		}
-		return nil, fail(exitUsage, err, hints...)
-	}
-	if !regular(f) {
-		in.readAhead(f)
-		return in, nil
-	}
-	in.file = f
-	return in, in.open(f)
-}
-
-func (in *replayInput) open(r io.Reader) (err error) {
-	in.reader, err = recording.Open(r, in.o)
-	var damage *capture.Damaged
-	if errors.Is(err, recording.ErrNoRecording) || errors.As(err, &damage) {
-		return fail(exitMalformed, fmt.Errorf("%s: %w", in.name, err), "iotctl record and iotctl sub -o jsonl write recordings")
-	}
-	return err
-}
-
-// again goes back to the beginning.
-func (in *replayInput) again() error {
-	if _, err := in.file.Seek(0, io.SeekStart); err != nil {
-		return fail(exitFailed, err)
-	}
-	return in.open(in.file)
-}
-
-func (in *replayInput) close() {
-	if in.file != nil {
-		_ = in.file.Close()
-	}
-}
-
-// readAhead reads what may keep one waiting, so that a signal ends the wait. A read
-// that waits ends with the process.
-func (in *replayInput) readAhead(r io.Reader) {
-	in.ahead = make(chan aheadItem, 16)
-	go func() {
-		err := in.open(r)
-		for err == nil {
-			var item recording.Item
-			if item, err = in.reader.Next(); err == nil {
-				item.Payload = append([]byte(nil), item.Payload...)
-				item.Properties = append(mqtt.Properties(nil), item.Properties...)
-				in.ahead <- aheadItem{item: item}
-			}
-		}
-		in.ahead <- aheadItem{err: err}
-	}()
-}
-
-func (in *replayInput) next(ctx context.Context) (recording.Item, error) {
-	if in.ahead == nil {
-		return in.reader.Next()
-	}
-	select {
-	case a := <-in.ahead:
-		return a.item, a.err
-	case <-ctx.Done():
-		return recording.Item{}, ctx.Err()
-	}
-}
-
-// ended tells errors that are not of the input.
-func (in *replayInput) ended(err error) bool {
-	return errors.As(err, new(*failure)) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// left tells what of a capture was left out.
-func (in *replayInput) left() recording.Left {
-	if p, ok := in.reader.(*recording.Packets); ok {
-		return p.Left()
-	}
-	return recording.Left{}
 }

@@ -150,10 +150,11 @@ func column(w *bufio.Writer, there bool, text string) {
 
 // span is a time in two units at most, as in 3d4h; - below 0.
 func span(d time.Duration) string {
-	d = d.Round(time.Second)
 	const day = 24 * time.Hour
+	unknown := d < 0
+	d = d.Round(time.Second)
 	switch {
-	case d < 0:
+	case unknown:
 		return "-"
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", d/time.Second)

@@ -87,10 +87,17 @@ func (c *Capture) connect(at time.Time, p *mqtt.Connect) error {
 	if err != nil {
 		return err
 	}
-	if c.conn, err = c.out.Open(netip.AddrPort{}, netip.AddrPort{}, at, captureMark+c.broker); err != nil {
+	if c.conn, err = c.out.Open(inventedClient(at), netip.AddrPort{}, at, captureMark+c.broker); err != nil {
 		return err
 	}
 	return c.out.Data(c.conn, dissect.FromClient, at, raw, "")
+}
+
+// inventedClient is an address for documentation (RFC 5737) that differs from those of
+// other connections in the file, which may have been begun by another process.
+func inventedClient(at time.Time) netip.AddrPort {
+	n := uint64(at.UnixNano()) * 0x9E3779B97F4A7C15 >> 32
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(2 + n%250)}), uint16(10_000+n/250%50_000))
 }
 
 // end closes the connection, if there is one.
