@@ -17,7 +17,7 @@ type generateSettings struct {
 	skipBad bool
 
 	generateText *string // of payloads; nil: none
-	rows         string  // file; "" = none
+	rowsFile     string  // file; "" = none
 	seed         uint64
 	seeded       bool
 
@@ -58,7 +58,7 @@ func generateOptions() []option {
 		{
 			long: "rows", progs: pub, names: ownName, arg: "file", group: g, help: "send a message per row of a CSV or JSONL file, - is standard input; {{.column}} in --generate and -t takes from it, without --generate the row is the payload",
 			set: func(s *settings, v string) error {
-				if s.rows = v; v == "" {
+				if s.rowsFile = v; v == "" {
 					return errors.New("must be the name of a file")
 				}
 				return s.setMode(modeGenerate)

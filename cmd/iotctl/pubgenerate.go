@@ -33,7 +33,7 @@ func newGenerated(s *settings, t *terminal, m client.Message) (*generated, error
 		s.seed = rand.Uint64()
 	}
 	g := &generated{s: s, in: t.in, message: m, passes: s.messages()}
-	if s.rows != "" && !s.repeatSet && s.sendFor == 0 {
+	if s.rowsFile != "" && !s.repeatSet && s.sendFor == 0 {
 		g.passes = 1
 	}
 	topic, err := parseTemplate("-t", m.Topic, s.seed+1)
@@ -47,7 +47,7 @@ func newGenerated(s *settings, t *terminal, m client.Message) (*generated, error
 		}
 	}
 	var rows *generate.Rows
-	if s.rows != "" {
+	if s.rowsFile != "" {
 		if rows, err = g.open(); err != nil {
 			return nil, err
 		}
@@ -98,8 +98,8 @@ func parseTemplate(name, text string, seed uint64) (*generate.Template, error) {
 // open begins with the first row.
 func (g *generated) open() (*generate.Rows, error) {
 	in := g.in
-	if g.s.rows != "-" {
-		f, err := os.Open(g.s.rows)
+	if g.s.rowsFile != "-" {
+		f, err := os.Open(g.s.rowsFile)
 		if err != nil {
 			return nil, fail(exitFailed, err)
 		}
@@ -112,14 +112,14 @@ func (g *generated) open() (*generate.Rows, error) {
 	}
 	rows, err := generate.NewRows(in, g.s.maxLine)
 	if err != nil {
-		return nil, fail(exitMalformed, fmt.Errorf("%s: %w", g.s.rows, err))
+		return nil, fail(exitMalformed, fmt.Errorf("%s: %w", g.s.rowsFile, err))
 	}
 	return rows, nil
 }
 
 func (g *generated) next(due time.Duration) (client.Message, error) {
 	m := g.message
-	if g.s.rows == "" && g.passes > 0 && g.total == g.passes {
+	if g.s.rowsFile == "" && g.passes > 0 && g.total == g.passes {
 		return m, io.EOF
 	}
 	topic, text, err := g.made.Next(due, time.Now())
@@ -133,7 +133,7 @@ func (g *generated) next(due time.Duration) (client.Message, error) {
 	g.total++
 	where := fmt.Sprintf("message %d", g.total)
 	if bad := (*generate.RowError)(nil); errors.As(err, &bad) {
-		return m, &badInput{where: g.s.rows, err: err}
+		return m, &badInput{where: g.s.rowsFile, err: err}
 	}
 	if err != nil {
 		return m, fail(exitFailed, fmt.Errorf("%s: %w", where, err))
