@@ -44,6 +44,7 @@ const layers = `
 // may also import the ones marked tests.
 var libraries = map[string][]string{
 	"github.com/andybalholm/brotli":           {"payload/compress"},
+	"github.com/bufbuild/protocompile":        {"payload/protobuf"},
 	"github.com/cockroachdb/pebble":           {"store"},
 	"github.com/HdrHistogram/hdrhistogram-go": {"bench"},
 	"github.com/eclipse/paho.golang":          {"client"},

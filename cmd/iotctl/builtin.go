@@ -22,6 +22,7 @@ import (
 	"github.com/iotctl/iotctl/internal/payload/layout"
 	"github.com/iotctl/iotctl/internal/payload/msgpack"
 	"github.com/iotctl/iotctl/internal/payload/plain"
+	"github.com/iotctl/iotctl/internal/payload/protobuf"
 	"github.com/iotctl/iotctl/internal/payload/sparkplug"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/store"
@@ -163,6 +164,7 @@ func payloads() []payload.Format {
 		plain.Base64(),
 		plain.UnHex(),
 		plain.UnBase64(),
+		protobuf.Format(),
 		sparkplug.Format(),
 		plain.Hex(), // auto's last resort
 	}

@@ -68,7 +68,7 @@ const namespace = "spBv1.0"
 // 2.2, STATE/HOST. Of topics that are none of them the kind is other; the error
 // says what is odd about one that begins as they do.
 func parseTopic(s string) (topic, error) {
-	front, rest := "", s
+	var front, rest string
 	if i := strings.Index("/"+s, "/"+namespace+"/"); i >= 0 {
 		front, rest = s[:i], s[i+len(namespace)+1:]
 	} else if strings.HasPrefix(s, "STATE/") && strings.Count(s, "/") == 1 {

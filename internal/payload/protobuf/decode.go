@@ -1,0 +1,424 @@
+package protobuf
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/iotctl/iotctl/internal/payload"
+)
+
+// maxDepth bounds messages in each other. As JSON each is up to two levels.
+const maxDepth = payload.MaxDepth/2 - 2
+
+const maxNotes = 16
+
+// decoder decodes one payload.
+type decoder struct {
+	schema *schema // nil = none
+	notes  []string
+	values int
+	depth  int
+}
+
+func (d *decoder) note(format string, a ...any) {
+	s := fmt.Sprintf(format, a...)
+	for _, one := range d.notes {
+		if one == s {
+			return
+		}
+	}
+	if len(d.notes) < maxNotes {
+		d.notes = append(d.notes, s)
+	}
+}
+
+// count bounds what one payload may cost.
+func (d *decoder) count(off int) error {
+	if d.values++; d.values > payload.MaxValues {
+		return payload.Malformedf(off, "more than %d values", payload.MaxValues)
+	}
+	return nil
+}
+
+// entry is one field on the wire.
+type entry struct {
+	n   uint64 // of varint, fixed32 and fixed64
+	b   []byte // of bytes and groups; aliases the payload
+	off int
+}
+
+// slot is what a message has of one field, in the order of its first entry.
+type slot struct {
+	number  int
+	typ     protowire.Type
+	field   *field // nil = not in the schema, or of another wire type
+	entries []entry
+}
+
+// slots cuts a message into its fields. m may be nil.
+func (d *decoder) slots(m *message, b []byte, off int) ([]*slot, error) {
+	type key struct {
+		number int
+		typ    protowire.Type
+		known  bool
+	}
+	var all []*slot
+	index := map[key]*slot{}
+	for len(b) > 0 {
+		num, typ, n := protowire.ConsumeTag(b)
+		if n < 0 || typ == protowire.EndGroupType {
+			return nil, payload.Malformedf(off, "no tag of a field")
+		}
+		e, size := consume(num, typ, b[n:])
+		if size < 0 {
+			return nil, payload.Malformedf(off, "field %d is cut short or broken", num)
+		}
+		if e.off = off + n; typ == protowire.BytesType {
+			e.off += size - len(e.b)
+		}
+		if err := d.count(off); err != nil {
+			return nil, err
+		}
+		var f *field
+		if m != nil {
+			f = m.byNumber[int(num)]
+		}
+		if f != nil && !f.takes(typ) {
+			d.note("field %d of %s (%s) is %s on the wire", num, m.name, f.name, wireName(typ))
+			f = nil
+		}
+		k := key{int(num), typ, f != nil}
+		if f != nil {
+			k.typ = 0
+		}
+		s := index[k]
+		if s == nil {
+			s = &slot{number: int(num), typ: typ, field: f}
+			index[k] = s
+			all = append(all, s)
+		}
+		if f != nil && f.repeated && typ == protowire.BytesType && wireType(f.kind) != protowire.BytesType {
+			if err := d.unpack(s, f, e); err != nil {
+				return nil, err
+			}
+		} else {
+			s.entries = append(s.entries, e)
+		}
+		if f != nil && f.oneof != "" {
+			all = d.oneof(all, s)
+		}
+		b, off = b[n+size:], off+n+size
+	}
+	return all, nil
+}
+
+func consume(num protowire.Number, typ protowire.Type, b []byte) (e entry, n int) {
+	switch typ {
+	case protowire.VarintType:
+		e.n, n = protowire.ConsumeVarint(b)
+	case protowire.Fixed32Type:
+		var v uint32
+		v, n = protowire.ConsumeFixed32(b)
+		e.n = uint64(v)
+	case protowire.Fixed64Type:
+		e.n, n = protowire.ConsumeFixed64(b)
+	case protowire.BytesType:
+		e.b, n = protowire.ConsumeBytes(b)
+	case protowire.StartGroupType:
+		e.b, n = protowire.ConsumeGroup(num, b)
+	default:
+		n = -1
+	}
+	return e, n
+}
+
+// unpack takes the numbers of a packed field.
+func (d *decoder) unpack(s *slot, f *field, packed entry) error {
+	off := packed.off
+	for b := packed.b; len(b) > 0; {
+		e, n := consume(0, wireType(f.kind), b)
+		if n < 0 {
+			return payload.Malformedf(off, "field %d (%s): its packed numbers are cut short or broken", f.number, f.name)
+		}
+		if err := d.count(off); err != nil {
+			return err
+		}
+		e.off = off
+		s.entries = append(s.entries, e)
+		b, off = b[n:], off+n
+	}
+	return nil
+}
+
+// oneof leaves the last member of a oneof, as protobuf has it.
+func (d *decoder) oneof(all []*slot, last *slot) []*slot {
+	for _, s := range all {
+		if s != last && s.field != nil && s.field.oneof == last.field.oneof && len(s.entries) > 0 {
+			d.note("%s and %s are both there, and the last of them counts", s.field.name, last.field.name)
+			s.entries = nil
+		}
+	}
+	return all
+}
+
+func wireType(k protoreflect.Kind) protowire.Type {
+	switch k {
+	case protoreflect.Fixed32Kind, protoreflect.Sfixed32Kind, protoreflect.FloatKind:
+		return protowire.Fixed32Type
+	case protoreflect.Fixed64Kind, protoreflect.Sfixed64Kind, protoreflect.DoubleKind:
+		return protowire.Fixed64Type
+	case protoreflect.StringKind, protoreflect.BytesKind, protoreflect.MessageKind:
+		return protowire.BytesType
+	case protoreflect.GroupKind:
+		return protowire.StartGroupType
+	}
+	return protowire.VarintType
+}
+
+func (f *field) takes(typ protowire.Type) bool {
+	want := wireType(f.kind)
+	return typ == want || f.repeated && typ == protowire.BytesType && want != protowire.StartGroupType
+}
+
+func wireName(t protowire.Type) string {
+	switch t {
+	case protowire.VarintType:
+		return "varint"
+	case protowire.Fixed32Type:
+		return "fixed32"
+	case protowire.Fixed64Type:
+		return "fixed64"
+	case protowire.BytesType:
+		return "bytes"
+	}
+	return "group"
+}
+
+// message reads a message: an object, or what the JSON mapping has for one of the
+// well-known types.
+func (d *decoder) message(m *message, b []byte, off int) (any, error) {
+	defer func() { d.depth-- }()
+	if d.depth++; d.depth > maxDepth {
+		return nil, payload.Malformedf(off, "more than %d levels", maxDepth)
+	}
+	slots, err := d.slots(m, b, off)
+	if err != nil {
+		return nil, err
+	}
+	o := payload.Object{}
+	for _, s := range slots {
+		if len(s.entries) == 0 {
+			continue
+		}
+		member, err := d.member(m, s)
+		if err != nil {
+			return nil, err
+		}
+		o = append(o, member)
+	}
+	for _, f := range m.required {
+		if _, ok := o.Get(f.name); !ok {
+			d.note("%s, which %s has to have, is missing", f.name, m.name)
+		}
+	}
+	return d.mapped(m, o)
+}
+
+func (d *decoder) member(m *message, s *slot) (payload.Member, error) {
+	if s.field == nil {
+		d.note("field %d (%s) is not in %s", s.number, wireName(s.typ), m.name)
+		return d.guess(s)
+	}
+	v, text, err := d.known(s)
+	if err == nil && !text {
+		d.note("field %d (%s) is text, but not UTF-8: shown as bytes", s.number, s.field.name)
+		return payload.Member{Name: strconv.Itoa(s.number) + ":bytes", Value: one(s.bins())}, nil
+	}
+	return payload.Member{Name: s.field.name, Value: v}, err
+}
+
+// known is the value of a field. false: there is text in it that is no UTF-8.
+func (d *decoder) known(s *slot) (v any, text bool, err error) {
+	f := s.field
+	switch {
+	case f.message != nil && f.message.mapEntry:
+		return d.pairs(f.message, s)
+	case f.repeated:
+		list := make([]any, len(s.entries))
+		for i, e := range s.entries {
+			if list[i], text, err = d.value(f, e); err != nil || !text {
+				return nil, text, err
+			}
+		}
+		return list, true, nil
+	case len(s.entries) == 1:
+		return d.value(f, s.entries[0])
+	}
+	d.note("%s is there %d times", f.name, len(s.entries))
+	last := s.entries[len(s.entries)-1]
+	if f.message != nil { // messages are merged, which to join them does
+		joined := entry{off: s.entries[0].off}
+		for _, e := range s.entries {
+			joined.b = append(joined.b, e.b...)
+		}
+		last = joined
+	}
+	return d.value(f, last)
+}
+
+// pairs reads a map: an object with its keys as text.
+func (d *decoder) pairs(m *message, s *slot) (any, bool, error) {
+	o := payload.Object{}
+	at := map[string]int{}
+	key, value := m.byNumber[1], m.byNumber[2]
+	if key == nil || value == nil {
+		return nil, false, nil
+	}
+	for _, e := range s.entries {
+		slots, err := d.slots(m, e.b, e.off)
+		if err != nil {
+			return nil, true, err
+		}
+		k, v := zero(key), any(nil)
+		valued := false
+		for _, part := range slots {
+			if part.field == nil {
+				d.note("field %d (%s) of an entry of a map is left out", part.number, wireName(part.typ))
+				continue
+			}
+			x, text, err := d.known(part)
+			if err != nil || !text {
+				return nil, text, err
+			}
+			if part.field == key {
+				k = x
+			} else {
+				v, valued = x, true
+			}
+		}
+		if !valued {
+			if v, err = d.absent(value, e.off); err != nil {
+				return nil, true, err
+			}
+		}
+		name := keyText(k)
+		if i, ok := at[name]; ok {
+			o[i].Value = v
+			continue
+		}
+		at[name] = len(o)
+		o = append(o, payload.Member{Name: name, Value: v})
+	}
+	return o, true, nil
+}
+
+// absent is the value of an entry of a map that has none.
+func (d *decoder) absent(f *field, off int) (any, error) {
+	if f.message != nil {
+		return d.message(f.message, nil, off)
+	}
+	return zero(f), nil
+}
+
+func keyText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case bool:
+		return strconv.FormatBool(v)
+	}
+	return string(v.(json.Number))
+}
+
+// zero is the value of a scalar that is not there.
+func zero(f *field) any {
+	switch f.kind {
+	case protoreflect.BoolKind:
+		return false
+	case protoreflect.StringKind:
+		return ""
+	case protoreflect.BytesKind:
+		return payload.Bin{}
+	case protoreflect.EnumKind:
+		return f.enum.show(0)
+	}
+	return json.Number("0")
+}
+
+func (d *decoder) value(f *field, e entry) (v any, text bool, err error) {
+	if f.message != nil {
+		v, err = d.message(f.message, e.b, e.off)
+		return v, true, err
+	}
+	if f.kind == protoreflect.StringKind && !utf8.Valid(e.b) {
+		return nil, false, nil
+	}
+	return scalar(f, e), true, nil
+}
+
+func scalar(f *field, e entry) any {
+	switch f.kind {
+	case protoreflect.BoolKind:
+		return e.n != 0
+	case protoreflect.EnumKind:
+		return f.enum.show(int32(uint32(e.n)))
+	case protoreflect.Int32Kind, protoreflect.Sfixed32Kind:
+		return signed(int64(int32(uint32(e.n))))
+	case protoreflect.Sint32Kind:
+		return signed(int64(int32(protowire.DecodeZigZag(e.n & math.MaxUint32))))
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		return unsigned(uint64(uint32(e.n)))
+	case protoreflect.Int64Kind, protoreflect.Sfixed64Kind:
+		return signed(int64(e.n))
+	case protoreflect.Sint64Kind:
+		return signed(protowire.DecodeZigZag(e.n))
+	case protoreflect.FloatKind:
+		return float(float64(math.Float32frombits(uint32(e.n))), 32)
+	case protoreflect.DoubleKind:
+		return float(math.Float64frombits(e.n), 64)
+	case protoreflect.StringKind:
+		return string(e.b)
+	case protoreflect.BytesKind:
+		return bin(e.b)
+	}
+	return unsigned(e.n)
+}
+
+// show is the name of a value; of those that have none the number. The one value
+// of google.protobuf.NullValue is null.
+func (e *enum) show(n int32) any {
+	if e.name == "google.protobuf.NullValue" && n == 0 {
+		return nil
+	}
+	if name, ok := e.byNumber[n]; ok {
+		return name
+	}
+	return signed(int64(n))
+}
+
+func signed(n int64) json.Number    { return json.Number(strconv.FormatInt(n, 10)) }
+func unsigned(n uint64) json.Number { return json.Number(strconv.FormatUint(n, 10)) }
+func bin(b []byte) payload.Bin      { return append(payload.Bin{}, b...) }
+
+// float is f with the digits that its size has. JSON has no NaN and no infinity.
+func float(f float64, bits int) any {
+	switch {
+	case math.IsNaN(f):
+		return "NaN"
+	case math.IsInf(f, 1):
+		return "Infinity"
+	case math.IsInf(f, -1):
+		return "-Infinity"
+	}
+	verb := byte('f')
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		verb = 'e'
+	}
+	return json.Number(strconv.FormatFloat(f, verb, -1, bits))
+}

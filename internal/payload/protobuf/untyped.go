@@ -1,0 +1,193 @@
+package protobuf
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/iotctl/iotctl/internal/payload"
+)
+
+// untyped reads a message of which nothing is known: an object with members such
+// as "3:varint". A question mark behind the type says that it is a guess.
+func (d *decoder) untyped(b []byte, off int) (payload.Object, error) {
+	defer func() { d.depth-- }()
+	if d.depth++; d.depth > maxDepth {
+		return nil, payload.Malformedf(off, "more than %d levels", maxDepth)
+	}
+	slots, err := d.slots(nil, b, off)
+	if err != nil {
+		return nil, err
+	}
+	o := payload.Object{}
+	for _, s := range slots {
+		m, err := d.guess(s)
+		if err != nil {
+			return nil, err
+		}
+		o = append(o, m)
+	}
+	return o, nil
+}
+
+// guess is a field of which only the wire type is known.
+func (d *decoder) guess(s *slot) (payload.Member, error) {
+	var name string
+	var list []any
+	var err error
+	switch s.typ {
+	case protowire.VarintType:
+		name, list = s.varints()
+	case protowire.Fixed32Type:
+		name, list = s.fixed("fixed32", "float?", 32)
+	case protowire.Fixed64Type:
+		name, list = s.fixed("fixed64", "double?", 64)
+	case protowire.StartGroupType:
+		name = "group"
+		for _, e := range s.entries {
+			o, err := d.untyped(e.b, e.off)
+			if err != nil {
+				return payload.Member{}, err
+			}
+			list = append(list, o)
+		}
+	default:
+		name, list, err = d.guessBytes(s)
+	}
+	return payload.Member{Name: strconv.Itoa(s.number) + ":" + name, Value: one(list)}, err
+}
+
+// one is the only element of list, or list.
+func one(list []any) any {
+	if len(list) == 1 {
+		return list[0]
+	}
+	return list
+}
+
+// varints are numbers, negative ones if they use all 64 bits.
+func (s *slot) varints() (string, []any) {
+	name := "varint"
+	list := make([]any, len(s.entries))
+	for _, e := range s.entries {
+		if int64(e.n) < 0 {
+			name = "int?"
+		}
+	}
+	for i, e := range s.entries {
+		if list[i] = any(unsigned(e.n)); name == "int?" {
+			list[i] = signed(int64(e.n))
+		}
+	}
+	return name, list
+}
+
+// fixed are numbers, with a point if that makes each of them one that somebody
+// may have measured.
+func (s *slot) fixed(whole, point string, bits int) (string, []any) {
+	name, list := point, make([]any, len(s.entries))
+	some := false
+	for i, e := range s.entries {
+		f := math.Float64frombits(e.n)
+		if bits == 32 {
+			f = float64(math.Float32frombits(uint32(e.n)))
+		}
+		list[i] = float(f, bits)
+		abs := math.Abs(f)
+		switch {
+		case e.n == 0:
+		case abs >= 1e-6 && abs < 1e9:
+			some = true
+		default:
+			name = whole
+		}
+	}
+	if name == point && some {
+		return name, list
+	}
+	for i, e := range s.entries {
+		list[i] = unsigned(e.n)
+	}
+	return whole, list
+}
+
+func (s *slot) bins() []any {
+	list := make([]any, len(s.entries))
+	for i, e := range s.entries {
+		list[i] = bin(e.b)
+	}
+	return list
+}
+
+// guessBytes: text that can be printed, a message that comes out the same when it
+// is written again, text with line ends, or bytes.
+func (d *decoder) guessBytes(s *slot) (string, []any, error) {
+	texts := make([]any, len(s.entries))
+	plain, lines, empty := true, true, true
+	for i, e := range s.entries {
+		texts[i] = string(e.b)
+		printable, broken := printable(e.b)
+		plain, lines = plain && printable, lines && (printable || broken)
+		empty = empty && len(e.b) == 0
+	}
+	switch {
+	case empty:
+		return "bytes", s.bins(), nil
+	case plain:
+		return "string?", texts, nil
+	}
+	list, err := d.nested(s)
+	switch {
+	case err != nil:
+		return "", nil, err
+	case list != nil:
+		return "message?", list, nil
+	case lines:
+		return "string?", texts, nil
+	}
+	return "bytes", s.bins(), nil
+}
+
+// printable reports whether b is UTF-8 that can be printed, or could but for line
+// ends and tabs.
+func printable(b []byte) (printable, broken bool) {
+	if !utf8.Valid(b) {
+		return false, false
+	}
+	printable = true
+	for _, r := range string(b) {
+		switch {
+		case unicode.IsPrint(r):
+		case r == '\n' || r == '\r' || r == '\t':
+			printable, broken = false, true
+		default:
+			return false, false
+		}
+	}
+	return printable, broken
+}
+
+// nested are the entries as messages, nil if one is none.
+func (d *decoder) nested(s *slot) ([]any, error) {
+	if d.depth >= maxDepth {
+		return nil, nil
+	}
+	list := make([]any, len(s.entries))
+	for i, e := range s.entries {
+		values := d.values
+		o, err := d.untyped(e.b, e.off)
+		if err != nil || len(o) == 0 {
+			d.values = values
+			return nil, d.count(e.off)
+		}
+		if again, err := (&encoder{}).untyped("", o); err != nil || !bytes.Equal(again, e.b) {
+			return nil, nil //nolint:nilerr // so it is no message
+		}
+		list[i] = o
+	}
+	return list, nil
+}
