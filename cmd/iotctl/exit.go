@@ -168,6 +168,13 @@ iotctl decode says with them what it has found: 0 all that was shown is right, 1
 a rule of the protocol is broken, 2 the input cannot be read (or the command
 line is wrong), 3 a packet is not complete.
 
+iotctl doctor ends with the code of the first check that has failed: 3 for name,
+network, TLS and WebSocket, 4 for a refused CONNECT, 7, 8, 9 and 27 as above, 1
+for a broker that does not do what MQTT says. Warnings alone are success.
+
+iotctl translate ends with 0 when the translation does the same, 1 when something
+in it differs or has no equivalent, 2 when there is nothing to translate.
+
 Called as mosquitto_pub, mosquitto_sub or mosquitto_rr the program ends with
 the codes of those programs instead.`)
 	return &cobra.Command{

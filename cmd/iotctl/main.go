@@ -35,5 +35,8 @@ func run(ctx context.Context, argv []string) int {
 	if err != nil && !entered {
 		err = usageFromCobra(cmd, err)
 	}
+	if err != nil {
+		err = withForeign(cmd, argv[1:], err)
+	}
 	return newTerminal(root).report(err)
 }

@@ -34,6 +34,7 @@ func newRoot() *cobra.Command {
 		newDecode(),
 		newEncode(),
 		newSchema(),
+		newTranslate(),
 		newVersion(),
 		newServeConfig(),
 		newProxyConfig(),

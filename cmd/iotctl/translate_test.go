@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/iotctl/iotctl/internal/profile"
+	"github.com/iotctl/iotctl/internal/translate"
+)
+
+// samples are values that options of other tools take, by a spelling; others
+// take a 5.
+var samples = map[string]string{
+	"--host": "localhost", "--hostname": "localhost", "--qos": "1", "--will-qos": "1", "--willQualityOfService": "1",
+	"--url": "mqtt://localhost/a", "--proxy": "socks5h://localhost", "--ifaddr": "127.0.0.1",
+	"--keepalive": "60", "--keepAlive": "60", "--retain-handling": "always", "--keyform": "pem", "--tls-version": "tlsv1.2", "--ssl-version": "tlsv1.2",
+	"--ws-headers": "name: value", "--user-properties": "name: value", "--conn-user-properties": "name: value", "--will-user-properties": "name: value",
+	"--userProperty": "name=value", "--user-property": "name=value", "--connectUserProperty": "name=value", "--willUserProperty": "name=value",
+	"--payload-hdrs": "cnt64", "--clean": "true", "--ciphers": "ECDHE-RSA-AES128-GCM-SHA256", "--payloadFormatIndicator": "UTF_8", "--willPayloadFormatIndicator": "UTF_8",
+	"--restapi": "8080", "--protocol": "mqtt", "--format": "json", "--output-mode": "clean", "--payload-size": "1KB", "--scenario": "tesla", "--avsc-path": "testdata/reading.avsc",
+	"--property": "connect receive-maximum 5",
+}
+
+// least is what a tool needs, so that the translation is a whole command.
+var least = map[string]string{
+	"mosquitto_pub": "-t a", "mosquitto_sub": "-t a", "mosquitto_rr": "-t a -e b",
+	"mqttx pub": "-t a", "mqttx sub": "-t a", "mqttx bench pub": "-t a", "mqttx bench sub": "-t a",
+	"emqtt_bench pub": "-t a", "emqtt_bench sub": "-t a",
+	"mqtt pub": "-t a", "mqtt sub": "-t a",
+}
+
+// sends is a message, for tools that have none of their own.
+var sends = map[string]string{"mosquitto_pub": "-n", "mosquitto_rr": "-n", "mqtt pub": "-m x"}
+
+// beside is what an option needs another one for.
+var beside = map[string]string{
+	"--cert": "--key k", "--key": "--cert c", "--keyform": "--cert c --key k", "--client-cert": "--key k", "--client-private-key": "--cert c",
+	"--certfile": "--keyfile k", "--keyfile": "--certfile c",
+	"--will-payload": "--will-topic w", "--will-retain": "--will-topic w", "--disable-clean-session": "-i me",
+	"--tls-engine-kpass-sha1": "--cert c --key k --keyform pem --tls-engine e", "--retain-as-published": "-V 5", "--retain-handling": "-V 5",
+	"--will-message": "--will-topic w", "--willMessage": "--willTopic w", "--willRetain": "--willTopic w",
+}
+
+func TestEveryTranslationCanBeTyped(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	for _, tool := range translate.Tools() {
+		for _, o := range tool.Options {
+			long := o.Names[len(o.Names)-1]
+			for _, name := range o.Names {
+				if len(name) > 2 && (samples[name] != "" || beside[name] != "") {
+					long = name
+				}
+			}
+			for _, name := range o.Names {
+				lines := []string{}
+				if !o.Value {
+					lines = append(lines, name)
+				}
+				if o.Value || o.Maybe {
+					v := samples[long]
+					if strings.HasPrefix(tool.Name, "mosquitto") && v == "" {
+						v = map[string]string{"-A": "127.0.0.1", "-F": "%t"}[name]
+					}
+					switch {
+					case v == "" && o.Maybe && !o.Value:
+						v = "true"
+					case v == "":
+						v = "5"
+					}
+					if !strings.HasPrefix(v, "connect ") {
+						v = translate.Quote(v)
+					}
+					lines = append(lines, name+" "+v)
+				}
+				for _, l := range lines {
+					line := tool.Name + " " + least[tool.Name] + " " + l
+					if with := beside[long]; with != "" && knows(tool, with) {
+						line += " " + with
+					}
+					if what := sends[tool.Name]; what != "" && !strings.Contains(" -m -f -s -l -n --message --file --stdin-file --stdin-line --null-message -m:empty --message-empty -m:file --message-file ", " "+name+" ") {
+						line += " " + what
+					}
+					checkTranslation(t, line)
+				}
+			}
+		}
+	}
+}
+
+func knows(tool translate.Tool, options string) bool {
+	first, _, _ := strings.Cut(options, " ")
+	for _, o := range tool.Options {
+		for _, n := range o.Names {
+			if n == first {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// checkTranslation reads what comes out with the options of this program.
+func checkTranslation(t *testing.T, line string) {
+	t.Helper()
+	r, err := translate.Line(line)
+	if err != nil {
+		t.Errorf("%s: %v", line, err)
+		return
+	}
+	words, err := profile.Split(r.Line)
+	if err != nil {
+		t.Errorf("%s: %s: %v", line, r.Line, err)
+		return
+	}
+	for len(words) > 0 && words[0] != "iotctl" { // head -c … |, NAME=value
+		words = words[1:]
+	}
+	for i, w := range words {
+		if w == ">>" || w == "|" || w == "&&" {
+			words = words[:i]
+			break
+		}
+	}
+	if err := readAsTyped(words[1:]); err != nil {
+		t.Errorf("%s\n%s\n%v", line, r.Line, err)
+	}
+}
+
+// readAsTyped checks a command line as far as that goes without running it.
+func readAsTyped(words []string) error {
+	for _, w := range words {
+		if w == "--help" || w == "version" {
+			return nil
+		}
+	}
+	if words[0] == "bench" {
+		var o benchOptions
+		cmd := &cobra.Command{}
+		o.register(cmd)
+		if err := cmd.ParseFlags(words[2:]); err != nil {
+			return err
+		}
+		if rest := cmd.Flags().Args(); len(rest) > 0 {
+			return errors.New("left over: " + rest[0])
+		}
+		if _, err := benchSettings(o.given, ""); err != nil {
+			return err
+		}
+		return o.complete()
+	}
+	p, ok := programOf(words[0])
+	if !ok {
+		return errors.New("no such command")
+	}
+	cmd := clientCommand(p, &cobra.Command{Use: words[0]}, func(context.Context, *settings, *terminal) error { return nil })
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs(foldProperties(words)[1:])
+	cmd.SetOut(new(bytes.Buffer))
+	return cmd.Execute()
+}
