@@ -41,8 +41,8 @@ func clientCommand(p program, cmd *cobra.Command, run func(context.Context, *set
 	}
 	cmd.SetUsageFunc(func(c *cobra.Command) error { return writeClientUsage(c.OutOrStderr(), c, p) })
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		given = withURL(p, args, given)
 		if at := urlOperand(p, args); at >= 0 {
-			given = append([]assignment{{option: findOption(optionsFor(p, false), "--url"), value: args[at]}}, given...)
 			args = slices.Delete(slices.Clone(args), at, at+1)
 		}
 		if len(args) > 0 && cmd.Args == nil {
@@ -67,6 +67,15 @@ func clientCommand(p program, cmd *cobra.Command, run func(context.Context, *set
 		return err
 	}
 	return cmd
+}
+
+// withURL puts an argument that is a URL before the options.
+func withURL(p program, args []string, given []assignment) []assignment {
+	at := urlOperand(p, args)
+	if at < 0 {
+		return given
+	}
+	return append([]assignment{{option: findOption(optionsFor(p, false), "--url"), value: args[at]}}, given...)
 }
 
 // urlOperand finds the argument that is a URL: the first, or of commands that begin

@@ -61,8 +61,8 @@ func completeOption(p program, o *option, given *[]assignment) completion {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		}
 	case o.arg == "topic" || o.arg == "filter":
-		return func(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
-			return completeTopics(p, *given, word, o.arg == "filter"), cobra.ShellCompDirectiveNoFileComp
+		return func(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+			return completeTopics(p, withURL(p, args, *given), word, o.arg == "filter"), cobra.ShellCompDirectiveNoFileComp
 		}
 	}
 	return cobra.FixedCompletions(o.choices(), cobra.ShellCompDirectiveNoFileComp)
@@ -96,11 +96,16 @@ func (o *option) choices() []string {
 	return words
 }
 
-func completeProfiles(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+func completeProfiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return profileNames(), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeProfile is for commands with one argument.
+func completeProfile(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return profileNames(), cobra.ShellCompDirectiveNoFileComp
+	return completeProfiles(cmd, args, word)
 }
 
 // profileNames lists them with what they are about.

@@ -18,7 +18,7 @@ import (
 
 // fileDefaults is what the file of a command says.
 func fileDefaults(p program, options []*option) ([]assignment, error) {
-	path := configPath("iotctl", p.String())
+	path := configPath("iotctl", p.group())
 	if path == "" {
 		return nil, nil
 	}
@@ -26,13 +26,20 @@ func fileDefaults(p program, options []*option) ([]assignment, error) {
 	if err != nil {
 		return nil, err
 	}
+	group := options
+	if p&progRetained != 0 {
+		group = optionsFor(progRetained, false) // retained ls and so on share a file
+	}
 	var all []assignment
 	for _, l := range lines {
-		a, err := ownDefault(options, l)
+		a, err := ownDefault(group, l)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", l.origin, err)
 		}
-		all = append(all, a)
+		if o := findOption(options, "--"+a.option.long); o != nil {
+			a.option = o
+			all = append(all, a)
+		}
 	}
 	return all, nil
 }

@@ -196,7 +196,7 @@ func newProfileRemove() *cobra.Command {
 		Long:              "Removes a profile, and its password from the key ring. A profile that others are\nbuilt upon stays, unless --force is given.",
 		Example:           "  iotctl profile remove plant",
 		Args:              oneProfile,
-		ValidArgsFunction: completeProfiles,
+		ValidArgsFunction: completeProfile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return removeProfile(newTerminal(cmd), args[0], force)
 		},
@@ -254,7 +254,7 @@ The default profile is left out when the command line or the environment names
 another broker, by URL, -h or --unix: its password is nobody else's business.`,
 		Example:           "  iotctl profile use plant",
 		Args:              oneProfile,
-		ValidArgsFunction: completeProfiles,
+		ValidArgsFunction: completeProfile,
 		RunE: func(_ *cobra.Command, args []string) error {
 			return useProfile(args[0], force)
 		},
@@ -294,7 +294,7 @@ func newProfileEdit() *cobra.Command {
 names. It takes the place of the profile when there is no mistake in it.`,
 		Example:           "  iotctl profile edit plant",
 		Args:              oneProfile,
-		ValidArgsFunction: completeProfiles,
+		ValidArgsFunction: completeProfile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return editProfile(newTerminal(cmd), args[0])
 		},

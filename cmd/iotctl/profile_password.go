@@ -30,7 +30,7 @@ a program that knows it.`,
 		Example: `  iotctl profile set-password plant
   pass show mqtt/plant | iotctl profile set-password plant`,
 		Args:              oneProfile,
-		ValidArgsFunction: completeProfiles,
+		ValidArgsFunction: completeProfile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return setProfilePassword(newTerminal(cmd), args[0], plain)
 		},

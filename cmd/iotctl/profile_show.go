@@ -29,7 +29,7 @@ may be left out there, and then it is the profile that is used when none is name
 			}
 			return oneProfile(cmd, args)
 		},
-		ValidArgsFunction: completeProfiles,
+		ValidArgsFunction: completeProfile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t := newTerminal(cmd)
 			if effective != "" {
@@ -108,7 +108,7 @@ of pub and sub: 3 if there is no connection, 4 if the broker refuses it. iotctl
 doctor looks closer.`,
 		Example:           "  iotctl profile test plant",
 		Args:              oneProfile,
-		ValidArgsFunction: completeProfiles,
+		ValidArgsFunction: completeProfile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return testProfile(cmd.Context(), newTerminal(cmd), args[0], patience)
 		},
