@@ -22,6 +22,7 @@ import (
 	"github.com/iotctl/iotctl/internal/payload/layout"
 	"github.com/iotctl/iotctl/internal/payload/msgpack"
 	"github.com/iotctl/iotctl/internal/payload/plain"
+	"github.com/iotctl/iotctl/internal/payload/schema"
 	"github.com/iotctl/iotctl/internal/payload/protobuf"
 	"github.com/iotctl/iotctl/internal/payload/sparkplug"
 	"github.com/iotctl/iotctl/internal/serve"
@@ -166,6 +167,7 @@ func payloads() []payload.Format {
 		plain.UnBase64(),
 		protobuf.Format(),
 		sparkplug.Format(),
+		schema.Format(),
 		plain.Hex(), // auto's last resort
 	}
 	return append(all, payload.Auto(all))
