@@ -16,7 +16,6 @@ import (
 
 	"github.com/iotctl/iotctl/internal/client"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
-	"github.com/iotctl/iotctl/internal/payload"
 )
 
 // maxVariable bounds what a request may put into one variable of the environment:
@@ -146,18 +145,7 @@ func (r *responder) decoded(m *client.Message) ([]byte, error) {
 	case !ok:
 		return m.Payload, nil
 	}
-	return decodedText(&c), nil
-}
-
-// decodedText is what a payload was decoded to, as people and programs read it.
-func decodedText(c *payload.Content) []byte {
-	switch {
-	case c.Text != nil:
-		return c.Text
-	case c.Bytes != nil:
-		return c.Bytes
-	}
-	return payload.AppendJSON(nil, c.Value)
+	return c.AppendText(nil), nil
 }
 
 // errorPayload is the reply to a request that could not be answered.

@@ -336,7 +336,7 @@ func (r *inquirer) receive(m client.Message) {
 		return
 	}
 	if err := r.out.print(&m, now); err != nil {
-		if errors.As(err, new(*payloadProblem)) {
+		if isProblem(err) {
 			err = fail(exitFailed, err)
 		}
 		r.fail(err)

@@ -27,6 +27,8 @@ import (
 //	tlsbroker           the same with TLS
 //	passwd, exits       as for TestServeScripts
 //	signal NAME         signal that process
+//	await FILE          wait for a file
+//	background, ended   run clients in the background: see backgrounds
 //
 // and the certificates of TestServeScripts in $CERTS. Scripts that begin with
 // alsoMosquitto run a second time.
@@ -73,12 +75,16 @@ func TestClientScriptsWithMosquitto(t *testing.T) {
 
 // clientScriptCommands are the commands of the scripts of clients.
 func clientScriptCommands(broker func(*testscript.TestScript, bool, []string)) map[string]func(*testscript.TestScript, bool, []string) {
+	var running backgrounds
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"broker":    broker,
-		"tlsbroker": scriptTLSBroker,
-		"passwd":    scriptPasswd,
-		"signal":    scriptSignal,
-		"exits":     scriptExits,
+		"broker":     broker,
+		"tlsbroker":  scriptTLSBroker,
+		"passwd":     scriptPasswd,
+		"signal":     scriptSignal,
+		"exits":      scriptExits,
+		"await":      scriptAwait,
+		"background": running.start,
+		"ended":      running.end,
 	}
 }
 

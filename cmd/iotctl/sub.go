@@ -71,8 +71,9 @@ type subscriber struct {
 	count int // messages so far
 	rates *rateMeter
 	clear clearer
-	wait  *waiting  // nil: for nothing
-	last  *lastSeen // of --changes; nil: all are shown
+	wait  *waiting   // nil: for nothing
+	last  *lastSeen  // of --changes; nil: all are shown
+	table *topicView // of --table
 
 	once     sync.Once
 	finished chan error // what receive decides: the run is over
@@ -99,6 +100,9 @@ func runSub(ctx context.Context, s *settings, t *terminal) error {
 	if s.changes {
 		sub.last = &lastSeen{}
 	}
+	if sub.table, err = newSubTable(s, t); err != nil {
+		return err
+	}
 	if sub.engine, err = newEngine(s, out.terminal(t), sub.receive, sub.flush); err != nil {
 		return err
 	}
@@ -115,7 +119,7 @@ func runSub(ctx context.Context, s *settings, t *terminal) error {
 }
 
 // run subscribes and waits for whatever ends the run first.
-func (sub *subscriber) run(ctx context.Context) error {
+func (sub *subscriber) run(ctx context.Context) (err error) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	if sub.rates != nil {
@@ -123,8 +127,16 @@ func (sub *subscriber) run(ctx context.Context) error {
 		defer cancel()
 		wg.Go(func() { sub.rates.report(work, sub.out) })
 	}
-	err := sub.subscribe(ctx)
-	if err == nil {
+	end, err := sub.table.begin(sub.stop)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if problem := end(); err == nil {
+			err = problem
+		}
+	}()
+	if err = sub.subscribe(ctx); err == nil {
 		err = sub.s.doze(sub.API)
 	}
 	if err == nil && !sub.s.exitAfterSub && (len(sub.s.topics) > 0 || sub.s.persistent || sub.s.device != nil) {
@@ -324,6 +336,10 @@ func (sub *subscriber) receive(m client.Message) {
 }
 
 func (sub *subscriber) print(m *client.Message, now time.Time, x *sight) {
+	if sub.table != nil {
+		sub.tabulate(m, now, x)
+		return
+	}
 	err := sub.out.show(m, now, x)
 	if err == nil {
 		return

@@ -58,13 +58,10 @@ func newTopicView(s *settings, t *terminal, columns []topicColumn) *topicView {
 	return v
 }
 
-// observe enters a message.
+// observe enters a message, and reads it as a rule of --payload says.
 func (v *topicView) observe(m client.Message) {
 	defer v.guard()
-	seen := traffic.Message{
-		Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain,
-		AsPublished: v.s.retainAsPublished || v.s.device != nil,
-	}
+	var value []byte
 	if v.s.payloads != nil {
 		content, _ := m.Properties.String(mqtt.PropContentType)
 		c, ok, err := v.s.payloads.Decode(m.Topic, content, m.Payload)
@@ -72,12 +69,21 @@ func (v *topicView) observe(m client.Message) {
 		case err != nil:
 			v.note(fmt.Sprintf("%q: %v", m.Topic, err))
 		case ok:
-			seen.Value = decodedText(&c)
+			value = c.AppendText(nil)
 		}
 	}
+	v.enter(time.Now(), &m, value)
+}
+
+// enter enters a message; value is shown in place of its payload, unless it is nil.
+func (v *topicView) enter(now time.Time, m *client.Message, value []byte) {
+	defer v.guard()
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.table.Observe(time.Now(), seen)
+	v.table.Observe(now, traffic.Message{
+		Topic: m.Topic, Payload: m.Payload, Value: value, QoS: m.QoS, Retain: m.Retain,
+		AsPublished: v.s.retainAsPublished || v.s.device != nil,
+	})
 }
 
 // Write takes lines that would spoil the screen.
@@ -94,8 +100,11 @@ func (v *topicView) note(text string) {
 
 // begin shows the table on the terminal, if standard output is one. stop is called
 // at most once, when a key asks for the end or the terminal is gone. end gives the
-// terminal back; where there is none, it prints the table.
+// terminal back; where there is none, it prints the table. A nil view does nothing.
 func (v *topicView) begin(stop func(error)) (end func() error, err error) {
+	if v == nil {
+		return func() error { return nil }, nil
+	}
 	if !v.t.outTTY {
 		return v.print, nil
 	}
