@@ -87,13 +87,14 @@ func (p *publisher) readThrough(ctx context.Context, src source) error {
 // pump sends until src ends.
 func (p *publisher) pump(ctx context.Context, src source) error {
 	for {
+		due := p.schedule.Next()
 		if !p.s.reads() {
 			if err := p.await(ctx); err != nil {
 				return err
 			}
 		}
 		began := time.Now()
-		m, err := src.next(p.schedule.Next())
+		m, err := src.next(due)
 		switch bad := (*badInput)(nil); {
 		case errors.Is(err, io.EOF):
 			return nil
