@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"time"
@@ -48,8 +49,10 @@ func (x *exam) connect(ctx context.Context, v mqtt.Version) Result {
 	if v == mqtt.V5 {
 		ended = ended.AppendUint32(mqtt.PropSessionExpiryInterval, 0)
 	}
-	_ = m.Disconnect(ctx, mqtt.NormalDisconnection, ended)
+	leaving, cancel := context.WithTimeout(ctx, leaveTime)
+	_ = m.Disconnect(leaving, mqtt.NormalDisconnection, ended)
 	<-m.Done()
+	cancel()
 	if x.version == 0 {
 		x.version, x.connack = v, m.ack
 	}
@@ -72,8 +75,8 @@ func (x *exam) notConnected(ctx context.Context, v mqtt.Version, err error) Resu
 	refused := (*client.ConnectError)(nil)
 	switch {
 	case errors.As(err, &refused):
-		if x.refusal == "" || !unknownVersion(refused) {
-			x.refusal = name
+		if unknown := unknownVersion(refused); x.refusal == "" || x.unknown && !unknown {
+			x.refusal, x.unknown = name, unknown
 		}
 		if unknownVersion(refused) && (!last || x.version != 0) {
 			r.Verdict, r.Hint = Warning, ""
@@ -93,6 +96,15 @@ func (x *exam) notConnected(ctx context.Context, v mqtt.Version, err error) Resu
 			hint("is this the right port, and does MQTT %s TLS belong there?", map[bool]string{true: "with", false: "without"}[x.Target.Scheme.TLS])
 	case errors.As(err, new(*transport.Error)), errors.As(err, new(*mqtt.Malformed)):
 		x.unanswered = name
+		if r.Cause == Protocol {
+			r.Cause = Network
+		}
+		if what := x.speaks(ctx); what != "" && what != "MQTT" {
+			r.Summary = "the server speaks " + what + " on this port"
+			if what == "HTTP" {
+				r.Hint = "if it is a WebSocket port, use ws://"
+			}
+		}
 		if r.Hint == "" {
 			r.Hint = "is this the right port? Something else than MQTT answers there"
 		}
@@ -100,7 +112,7 @@ func (x *exam) notConnected(ctx context.Context, v mqtt.Version, err error) Resu
 		if x.refusal == "" {
 			x.refusal = name
 		}
-		r = failed(Protocol, "the server closes the connection instead of answering CONNECT").
+		r = failed(Network, "the server closes the connection instead of answering CONNECT").
 			hint("is this MQTT's port? Rules for addresses, a full server or a bad login can be the reason, too: its log tells")
 		if x.version != 0 {
 			r.Verdict, r.Cause = Warning, ""
@@ -116,6 +128,28 @@ func (x *exam) speaksTLS(ctx context.Context, err error) bool {
 	}
 	seen := x.look(ctx, tls.VersionTLS12)
 	return len(seen.state.PeerCertificates) > 0
+}
+
+// speaks is what a server seems to speak that is no broker, by the first bytes
+// it answers to a CONNECT with nobody's name in it.
+func (x *exam) speaks(ctx context.Context) string {
+	if x.Target.Scheme.TLS || x.Target.Scheme.WebSocket {
+		return ""
+	}
+	c, err := transport.DialEndpoint(ctx, x.bare(), x.dialTimeout())
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	hello, err := mqtt.Connect{Version: mqtt.V311, CleanStart: true}.Append(nil, mqtt.V311)
+	if err != nil {
+		return ""
+	}
+	_ = c.SetDeadline(time.Now().Add(min(x.ConnectTimeout, time.Second)))
+	_, _ = c.Write(hello)
+	b := make([]byte, 64)
+	n, _ := io.ReadAtLeast(c, b, 8)
+	return transport.Sniff(b[:n])
 }
 
 func unknownVersion(e *client.ConnectError) bool {

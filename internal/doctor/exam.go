@@ -28,6 +28,7 @@ type exam struct {
 	tried      bool   // CONNECT in every version
 	unanswered string // the check whose CONNECT nobody answered
 	refusal    string // the check in which CONNECT was refused
+	unknown    bool   // and that was for its version
 	names      int    // of client identifiers
 
 	retained []string          // topics to be cleared
@@ -117,9 +118,12 @@ func (x *exam) another(o *client.Options) {
 	}
 }
 
+// leaveTime is how long a server may take to close after DISCONNECT.
+const leaveTime = 500 * time.Millisecond
+
 // leave disconnects in a short time, whatever has become of ctx.
 func (m *member) leave() {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
 	defer cancel()
 	_ = m.Disconnect(ctx, mqtt.NormalDisconnection, nil)
 	<-m.Done()
@@ -274,9 +278,7 @@ func blameNetwork(e *transport.Error) Result {
 	if cause == "" {
 		cause = Network
 	}
-	r := failed(cause, "%s", e.Problem)
-	r.Hint = e.Hint
-	return r
+	return failed(cause, "%s", e.Problem).hint("%s", typed(e.Hint))
 }
 
 // cleanUp removes what the checks have left, even after ctx has ended. did is

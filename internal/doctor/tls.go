@@ -57,7 +57,10 @@ func checkTLS(ctx context.Context, x *exam) Result {
 		r.Verdict, r.Hint = Warning, "anybody in between could show such a certificate"
 	case real != nil:
 		bad := x.blame(ctx, real)
-		r.Verdict, r.Cause, r.Hint = Failed, bad.Cause, typed(bad)
+		r.Verdict, r.Cause, r.Hint = Failed, bad.Cause, bad.Hint
+		if seen.asked && len(loaded.Certificates) == 0 {
+			bad.Summary, r.Hint = "the server demands a client certificate", "--cert FILE --key FILE"
+		}
 		problems = []string{bad.Summary}
 	case seen.asked && len(loaded.Certificates) == 0:
 		r = r.detail("the server asks for a client certificate; there is none (--cert, --key)")
@@ -127,7 +130,9 @@ func (x *exam) noHandshake(ctx context.Context, err error) Result {
 		return fine("the handshake works, the second time")
 	}
 	r := x.blame(ctx, err)
-	r.Hint = typed(r)
+	if network := (*transport.Error)(nil); errors.As(err, &network) && network.Timeout {
+		r = failed(TLS, "the server does not answer the TLS handshake").hint("the port may not speak TLS: the one that does is often 8883")
+	}
 	if x.speaksPlain(ctx) {
 		at := x.Target
 		at.Scheme.Name = strings.TrimSuffix(at.Scheme.Name, "s")
@@ -142,19 +147,17 @@ func (x *exam) noHandshake(ctx context.Context, err error) Result {
 	return r
 }
 
-// typed adds the options to what a handshake suggests.
-func typed(r Result) string {
+// typed adds the options to what the transport suggests.
+func typed(hint string) string {
 	switch {
-	case r.Hint == "":
-		return ""
-	case strings.HasSuffix(r.Hint, "client certificate and its key"):
-		return r.Hint + ": --cert FILE --key FILE"
-	case strings.HasPrefix(r.Hint, "many brokers want"):
-		return r.Hint + ": --tls-alpn mqtt"
-	case strings.HasPrefix(r.Hint, "allow TLS"):
-		return r.Hint + ": leave --tls-version away"
+	case strings.HasSuffix(hint, "client certificate and its key"):
+		return hint + ": --cert FILE --key FILE"
+	case strings.HasPrefix(hint, "many brokers want"):
+		return hint + ": --tls-alpn mqtt"
+	case strings.HasPrefix(hint, "allow TLS"):
+		return hint + ": leave --tls-version away"
 	}
-	return r.Hint
+	return hint
 }
 
 // speaksPlain tells whether a port answers CONNECT without TLS, with nobody's
