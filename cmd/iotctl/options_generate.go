@@ -52,7 +52,7 @@ func generateOptions() []option {
 			set: framed,
 		},
 		{
-			long: "generate", progs: pub, names: ownName, arg: "template", group: g, help: `send payloads such as '{"n":{{n}},"t":{{walk 20 0.5}}}', @FILE reads it from a file; -t is a template, too; see iotctl help generators`,
+			long: "generate", progs: pub | progRequest, names: ownName, arg: "template", group: g, help: `send payloads such as '{"n":{{n}},"t":{{walk 20 0.5}}}', @FILE reads it from a file; -t is a template, too; see iotctl help generators`,
 			set: func(s *settings, v string) error { s.generateText = &v; return s.setMode(modeGenerate) },
 		},
 		{
@@ -65,7 +65,7 @@ func generateOptions() []option {
 			},
 		},
 		{
-			long: "seed", progs: pub, names: ownName, arg: "n", group: g, help: "the same number makes the same random values",
+			long: "seed", progs: pub | progRequest, names: ownName, arg: "n", group: g, help: "the same number makes the same random values",
 			set: func(s *settings, v string) (err error) {
 				if s.seed, err = strconv.ParseUint(v, 10, 64); err != nil {
 					return fmt.Errorf("%q is not a whole number from 0", v)

@@ -21,7 +21,7 @@ import (
 
 func newRequest() *cobra.Command {
 	return clientCommand(progRequest, &cobra.Command{
-		Use:   "request [url] topic (-m text | -f file | -s | -n) [options]",
+		Use:   "request [url] topic (-m text | -f file | -s | -n | --generate template) [options]",
 		Short: "Send requests and print the replies to them",
 		Long: `Publishes a request, with a response topic that nobody else has and correlation
 data, and prints the replies to it: the first, as many as --replies says, or all
@@ -35,11 +35,16 @@ reports how many were answered, lost and late, and how long replies took. With
 In MQTT 3.1.1 there are no response topics: -e says where replies come, one
 request waits at a time, and every message there counts as a reply.
 
+--generate makes each request anew. With --payload what is typed or generated is
+encoded by the rule for the request's topic, and replies are read by the rule for
+theirs: a rule without a filter is for both.
+
 The exit code is 0 if all replies came that were waited for, and 27 if not.`,
 		Example: `  iotctl request time/get -n
   iotctl request calc/add -m '{"a":1,"b":2}' -o jsonl
   iotctl request discover -n --replies 0 --wait 2s -v
   iotctl request echo -m hello --repeat 1000 --concurrency 10 --latency
+  iotctl request echo --generate '{"n":{{n}},"t":{{walk 20 0.5}}}' --repeat 3
   iotctl request -V 311 echo -e echo/reply -m hello`,
 		Args: cobra.ArbitraryArgs,
 	}, runRequest)
@@ -66,6 +71,8 @@ type inquirer struct {
 	*engine
 	out     *printer
 	request client.Message
+	made    *generated // --generate; nil: the request is always the same
+	began   time.Time
 	many    bool
 	secret  string // begins our correlation data; "" in 3.x
 	given   []byte // correlation data of the user's
@@ -96,7 +103,15 @@ func runRequest(ctx context.Context, s *settings, t *terminal) error {
 	}
 	s.maxInflight = max(s.maxInflight, s.call.concurrency)
 	r := &inquirer{out: out, many: s.repeat > 1, wake: make(chan struct{}, 1), byNumber: map[int]*inquiry{}}
-	r.request = client.Message{Topic: s.topic(), Payload: payload, QoS: uint8(s.qos), Properties: s.properties["publish"]}
+	r.request = client.Message{Topic: s.topic(), QoS: uint8(s.qos), Properties: s.properties["publish"]}
+	if s.mode == modeGenerate {
+		r.made, err = newGenerated(s, t, r.request)
+	} else if err = s.typed(&r.request, payload); err != nil {
+		err = fail(exitMalformed, err)
+	}
+	if err != nil {
+		return err
+	}
 	if r.engine, err = newEngine(s, t, r.receive, r.flush); err != nil {
 		return err
 	}
@@ -112,9 +127,9 @@ func runRequest(ctx context.Context, s *settings, t *terminal) error {
 	r.address(ack)
 	err = r.subscribe(ctx)
 	if err == nil {
-		began := time.Now()
+		r.began = time.Now()
 		err = r.run(ctx)
-		r.account.took = time.Since(began)
+		r.account.took = time.Since(r.began)
 		r.Halt()
 		err = r.finish(err)
 	}
@@ -216,7 +231,10 @@ func (r *inquirer) run(ctx context.Context) error {
 
 // send publishes request n.
 func (r *inquirer) send(ctx context.Context, n int) error {
-	m := r.request
+	m, err := r.next()
+	if err != nil {
+		return err
+	}
 	if r.secret != "" {
 		topic := r.topic
 		if r.numbered() {
@@ -234,7 +252,7 @@ func (r *inquirer) send(ctx context.Context, n int) error {
 	r.answered = append(r.answered, false)
 	r.account.requests++
 	r.mu.Unlock()
-	err := r.Publish(ctx, m, func(o client.Outcome) { r.published(q, o) })
+	err = r.Publish(ctx, m, func(o client.Outcome) { r.published(q, o) })
 	if errors.As(err, new(*client.LimitError)) {
 		return fail(exitPublishRefused, err)
 	}
@@ -242,6 +260,20 @@ func (r *inquirer) send(ctx context.Context, n int) error {
 		return r.failRequest(ctx, "publish", err)
 	}
 	return nil
+}
+
+// next is the next request.
+func (r *inquirer) next() (client.Message, error) {
+	if r.made == nil {
+		return r.request, nil
+	}
+	r.mu.Lock() // replies are read by the same rules of --payload
+	defer r.mu.Unlock()
+	m, err := r.made.next(time.Since(r.began))
+	if bad := (*badInput)(nil); errors.As(err, &bad) {
+		err = fail(exitMalformed, err)
+	}
+	return m, err
 }
 
 // published takes the broker's word on a request.

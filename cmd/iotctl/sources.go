@@ -15,7 +15,7 @@ import (
 // alternatives are options that say the same in different ways: one of them takes the
 // place of all of a source below.
 var alternatives = [][]string{
-	{"message", "file", "stdin-file", "stdin-line", "null-message", "jsonl", "generate", "rows"},
+	{"message", "file", "stdin-file", "stdin-line", "null-message", "jsonl", "generate", "rows", "command", "echo"},
 	{"id", "id-prefix"},
 	{"pw", "password-file", "password-command", "password-keyring", "ask-password"},
 	{"psk", "psk-file"},
