@@ -17,13 +17,14 @@ import (
 	gatewaymqtt "github.com/iotctl/iotctl/internal/gateway/mqtt"
 	gatewaymqttsn "github.com/iotctl/iotctl/internal/gateway/mqttsn"
 	"github.com/iotctl/iotctl/internal/payload"
+	"github.com/iotctl/iotctl/internal/payload/avro"
 	"github.com/iotctl/iotctl/internal/payload/cbor"
 	"github.com/iotctl/iotctl/internal/payload/compress"
 	"github.com/iotctl/iotctl/internal/payload/layout"
 	"github.com/iotctl/iotctl/internal/payload/msgpack"
 	"github.com/iotctl/iotctl/internal/payload/plain"
-	"github.com/iotctl/iotctl/internal/payload/schema"
 	"github.com/iotctl/iotctl/internal/payload/protobuf"
+	"github.com/iotctl/iotctl/internal/payload/schema"
 	"github.com/iotctl/iotctl/internal/payload/sparkplug"
 	"github.com/iotctl/iotctl/internal/serve"
 	"github.com/iotctl/iotctl/internal/store"
@@ -153,6 +154,7 @@ func dissectors() ([]dissect.Dissector, error) {
 // order, so what is told with certainty stands first.
 func payloads() []payload.Format {
 	all := []payload.Format{
+		sparkplug.Format(), // told by the topic
 		compress.Gzip(),
 		compress.Zstd(),
 		compress.Deflate(),
@@ -165,8 +167,10 @@ func payloads() []payload.Format {
 		plain.Base64(),
 		plain.UnHex(),
 		plain.UnBase64(),
+		avro.Raw(),
+		avro.Single(),
+		avro.Registry(),
 		protobuf.Format(),
-		sparkplug.Format(),
 		schema.Format(),
 		plain.Hex(), // auto's last resort
 	}

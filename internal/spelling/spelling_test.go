@@ -1,6 +1,9 @@
 package spelling
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestDistance(t *testing.T) {
 	for _, c := range []struct {
@@ -21,6 +24,15 @@ func TestDistance(t *testing.T) {
 		}
 		if got := Distance(c.b, c.a); got != c.want {
 			t.Errorf("%q to %q: %d, want %d", c.b, c.a, got, c.want)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	words := []string{"drop", "dorp", "delay", "id", "n"}
+	for word, want := range map[string]string{"drp": "dorp", "dealy": "delay", "nn": "n", "xyz": "", "i": "", "": "", "delayed": "delay"} {
+		if got, ok := Nearest(word, slices.Values(words)); got != want || ok != (want != "") {
+			t.Errorf("%q: %q, %v, want %q", word, got, ok, want)
 		}
 	}
 }

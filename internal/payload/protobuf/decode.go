@@ -72,7 +72,7 @@ func (d *decoder) slots(m *message, b []byte, off int) ([]*slot, error) {
 	index := map[key]*slot{}
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 || typ == protowire.EndGroupType {
+		if n < 0 || typ == protowire.EndGroupType || !num.IsValid() {
 			return nil, payload.Malformedf(off, "no tag of a field")
 		}
 		e, size := consume(num, typ, b[n:])

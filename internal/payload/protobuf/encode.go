@@ -4,8 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
-	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,10 +96,8 @@ func (e *encoder) raw(b []byte, where string, m *message, member payload.Member)
 	if number, kind, ok := rawName(member.Name); ok {
 		return e.untypedField(b, where, number, kind, member.Value)
 	}
-	for name := range m.byName {
-		if spelling.Distance(name, member.Name) <= 2 {
-			return nil, malformed(where, "%s has no such field: did you mean %s?", m.name, m.byName[name].name)
-		}
+	if near, ok := spelling.Nearest(member.Name, maps.Keys(m.byName)); ok {
+		return nil, malformed(where, "%s has no such field: did you mean %s?", m.name, m.byName[near].name)
 	}
 	return nil, malformed(where, "%s has no such field", m.name)
 }
@@ -254,16 +253,10 @@ func (e *enum) number(v any) (int32, error) {
 	if err == nil {
 		return int32(uint32(n)), nil
 	}
-	var names []string
-	for name := range e.byName {
-		if spelling.Distance(name, s) <= 2 {
-			return 0, fmt.Errorf("%s is no value of %s: did you mean %s?", show(v), e.name, name)
-		}
+	if near, ok := spelling.Nearest(s, maps.Keys(e.byName)); ok {
+		return 0, fmt.Errorf("%s is no value of %s: did you mean %s?", show(v), e.name, near)
 	}
-	for _, name := range e.byNumber {
-		names = append(names, name)
-	}
-	return 0, fmt.Errorf("%s is no value of %s: there is %s", show(v), e.name, some(sorted(names)))
+	return 0, fmt.Errorf("%s is no value of %s: there is %s", show(v), e.name, some(slices.Sorted(maps.Values(e.byNumber))))
 }
 
 // integer is v, which may be text, in two's complement of 64 bits.
@@ -272,11 +265,8 @@ func integer(k protoreflect.Kind, v any) (uint64, error) {
 	if num, isNumber := v.(json.Number); isNumber {
 		s, ok = string(num), true
 	}
-	if i := strings.IndexAny(s, "eE"); !ok || len(s) > 64 || i >= 0 && len(s)-i > 4 || strings.ContainsAny(s, "/_xXpP") {
-		return 0, fmt.Errorf("%s is no integer", show(v))
-	}
-	r, ok := new(big.Rat).SetString(s)
-	if !ok || !r.IsInt() {
+	r, isNumber := payload.Rat(json.Number(s))
+	if !ok || !isNumber || !r.IsInt() {
 		return 0, fmt.Errorf("%s is no integer", show(v))
 	}
 	i, bits := r.Num(), 64

@@ -3,7 +3,6 @@ package protobuf
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,11 +11,6 @@ import (
 
 	"github.com/iotctl/iotctl/internal/payload"
 )
-
-func sorted(names []string) []string {
-	slices.Sort(names)
-	return names
-}
 
 // mapped writes a well-known type that was given in the form of the JSON mapping;
 // false if v is its fields.

@@ -136,8 +136,14 @@ func (l *loader) load(name string) error {
 	return nil
 }
 
-// parse reads one file. Errors begin with file, line and column.
-func parse(name string, b []byte) (*descriptorpb.FileDescriptorProto, error) {
+// parse reads one file. Errors begin with file, line and column. The parser does
+// not survive every escape in a string that is none.
+func parse(name string, b []byte) (_ *descriptorpb.FileDescriptorProto, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s: this is no source of protobuf (%v)", name, p)
+		}
+	}()
 	var first error
 	handler := reporter.NewHandler(reporter.NewReporter(func(err reporter.ErrorWithPos) error {
 		first = err

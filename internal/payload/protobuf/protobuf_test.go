@@ -190,6 +190,10 @@ func TestSchemasAreFound(t *testing.T) {
 	if _, err := New(bad); err == nil || !strings.HasPrefix(err.Error(), bad+":2:") {
 		t.Errorf("a syntax error: %v", err)
 	}
+	// The parser has been seen to panic at an escape that is none.
+	if _, err := parse("bad.proto", []byte("\"\\\x8f\xd4\xd4\xd4")); err == nil {
+		t.Error("a string with a broken escape is read")
+	}
 }
 
 func TestWhatIsWrongIsSaidAndWhere(t *testing.T) {
@@ -229,6 +233,7 @@ func TestWhatIsWrongIsSaidAndWhere(t *testing.T) {
 		"0a 05 61":             "byte 0: field 1 is cut short or broken",
 		"10 01 ca 01 02 1a 05": "byte 5: field 3 is cut short or broken",
 		"07":                   "byte 0: no tag of a field",
+		"80 80 80 80 10 01":    "byte 0: no tag of a field", // number 536870912
 	} {
 		if err := open(t, readingArg).Decode(&payload.Content{Bytes: bytesOf(t, in)}); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", in, err, want)

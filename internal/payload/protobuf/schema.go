@@ -2,6 +2,7 @@ package protobuf
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -175,10 +176,12 @@ func (s *schema) nested(name string) bool {
 // near names the message most like name, or some that there are.
 func (s *schema) near(name string) string {
 	short := func(n string) string { return n[strings.LastIndexByte(n, '.')+1:] }
+	full := map[string]string{}
 	for _, n := range s.ours {
-		if spelling.Distance(short(n), short(name)) <= 2 {
-			return fmt.Sprintf("did you mean %s?", n)
-		}
+		full[short(n)] = n
+	}
+	if near, ok := spelling.Nearest(short(name), maps.Keys(full)); ok {
+		return fmt.Sprintf("did you mean %s?", full[near])
 	}
 	return "there is " + some(s.ours)
 }

@@ -126,6 +126,7 @@ func TestValues(t *testing.T) {
 		{`"datatype":"Int32","is_historical":true,"is_transient":false,"value":null`, "20 03 28 01 30 00 38 01"},
 		{`"properties":{"u":{"type":"String","value":"C"},"q":{"type":"Int32","value":192}}`, "4a 14 0a 01 75 0a 01 71 12 05 08 0c 42 01 43 12 05 08 03 18 c0 01"},
 		{`"datatype":99,"value":7`, "20 63 50 07"},
+		{`"value":-5`, "69 00 00 00 00 00 00 14 c0"},
 		{`"datatype":"Int8","string_value":"x"`, "20 01 7a 01 78"},
 		{`"datatype":"UInt8","int_value":256`, "20 05 50 80 02"},
 		{`"datatype":"Int32Array","bytes_value":"AA=="`, "20 18 82 01 01 00"},

@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/big"
 	"slices"
 	"strconv"
-	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -146,14 +144,15 @@ func (f field) datatype() dataType {
 	}[f]
 }
 
-// suggested is a type for a value that comes without one. An array or an object
-// tells none: bytes, which it is not.
+// suggested is a type for a value that comes without one. Without a type long_value
+// is read as unsigned, so a negative number is a double. An array or an object tells
+// none: bytes, which it is not.
 func suggested(v any) dataType {
 	switch v := v.(type) {
 	case bool:
 		return booleanType
 	case json.Number:
-		for _, t := range []dataType{uint32Type, int64Type, uint64Type} {
+		for _, t := range []dataType{uint32Type, uint64Type} {
 			if _, err := integerOf(t, v); err == nil {
 				return t
 			}
@@ -167,11 +166,8 @@ func suggested(v any) dataType {
 
 // integerOf is v as t has it, in two's complement of 64 bits.
 func integerOf(t dataType, v any) (uint64, error) {
-	num, ok := v.(json.Number)
-	if !ok || len(num) > 64 || exponent(string(num)) {
-		return 0, fmt.Errorf("%s is no integer", show(v))
-	}
-	r, ok := new(big.Rat).SetString(string(num))
+	num, _ := v.(json.Number)
+	r, ok := payload.Rat(num)
 	if !ok || !r.IsInt() || r.Sign() == 0 && num[0] == '-' {
 		return 0, fmt.Errorf("%s is no integer", show(v))
 	}
@@ -188,12 +184,6 @@ func integerOf(t dataType, v any) (uint64, error) {
 		return uint64(i.Int64()), nil
 	}
 	return i.Uint64(), nil
-}
-
-// exponent reports whether s has one that would make it long to write out.
-func exponent(s string) bool {
-	i := strings.IndexAny(s, "eE")
-	return i >= 0 && len(s)-i > 4
 }
 
 // floatOf is v with the precision of bits.
