@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// Guess is what the labels of auto end in.
+const Guess = " (guess)"
+
 // Auto is the format auto: it takes the first of formats that says the payload
 // may be its own, by content type before anything else. What was guessed ends in
 // " (guess)" in the label.
@@ -28,7 +31,7 @@ type auto struct {
 
 func (a *auto) Decode(c *Content) error {
 	names, err := a.decode(c, 0)
-	c.Label = strings.Join(names, "|") + " (guess)"
+	c.Label = strings.Join(names, "|") + Guess
 	return err
 }
 

@@ -19,7 +19,7 @@ import (
 func Format() payload.Format {
 	return payload.Format{
 		Name: "cbor", Args: "[:seq]", Example: "cbor",
-		About: "CBOR (RFC 8949) in diagnostic notation; cbor:seq is a sequence (RFC 8742)",
+		About: "CBOR (RFC 8949) in diagnostic notation; :seq for sequences",
 		Types: []string{"application/cbor", "+cbor", "application/cose"},
 		Guess: func(c *payload.Content) bool { return plausible(c.Bytes) },
 		New: func(arg string) (payload.Codec, error) {

@@ -33,7 +33,7 @@ func Gzip() payload.Format {
 // Deflate is the format deflate: RFC 1950 as HTTP means it, or bare RFC 1951.
 func Deflate() payload.Format {
 	return payload.Format{
-		Name: "deflate", Kind: payload.Packs, About: "deflate, with the frame of zlib or bare; deflate:raw is bare only", Args: "[:raw]", Example: "deflate|json",
+		Name: "deflate", Kind: payload.Packs, About: "deflate in the frame of zlib, or bare; :raw is bare only", Args: "[:raw]", Example: "deflate|json",
 		Types: []string{"application/zlib"},
 		Guess: func(c *payload.Content) bool { return framed(c.Bytes) },
 		New: func(arg string) (payload.Codec, error) {
@@ -76,7 +76,7 @@ func peek(r *bytes.Reader) []byte {
 // Brotli is the format brotli: RFC 7932.
 func Brotli() payload.Format {
 	return payload.Format{
-		Name: "brotli", Kind: payload.Packs, About: "Brotli (RFC 7932); nothing in it says so", Example: "brotli|json",
+		Name: "brotli", Kind: payload.Packs, About: "Brotli (RFC 7932), which auto cannot tell", Example: "brotli|json",
 		Types: []string{"application/brotli", "application/x-brotli"},
 		New: stateless(stream{
 			read:  func(r io.Reader) (io.Reader, error) { return brotli.NewReader(r), nil },

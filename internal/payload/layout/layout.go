@@ -20,7 +20,7 @@ import (
 func Format() payload.Format {
 	return payload.Format{
 		Name: "struct", Args: ":FIELDS or :@FILE",
-		About:   "fields of bits and bytes, as in '>u16:temp*0.1 u3:mode u5:fan' or Python's >HhI; see below",
+		About:   "fields of bits and bytes, as in >u16:temp*0.1 or Python's >HhI",
 		Example: "struct:>i16:temperature*0.1 u8:humidity",
 		New: func(arg string) (payload.Codec, error) {
 			if file, ok := strings.CutPrefix(arg, "@"); ok {

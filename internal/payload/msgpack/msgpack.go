@@ -18,7 +18,7 @@ import (
 func Format() payload.Format {
 	return payload.Format{
 		Name: "msgpack", Example: "msgpack",
-		About: "MessagePack, in JSON with h'…' for bytes and ext(type, h'…')",
+		About: "MessagePack in the same notation",
 		Types: []string{"application/msgpack", "application/x-msgpack", "application/vnd.msgpack", "+msgpack"},
 		Guess: func(c *payload.Content) bool { return plausible(c.Bytes) },
 		New:   func(string) (payload.Codec, error) { return codec{}, nil },

@@ -134,7 +134,7 @@ func Base64() payload.Format {
 // UnHex is the format unhex: a payload that is itself hex.
 func UnHex() payload.Format {
 	return payload.Format{
-		Name: "unhex", About: "a payload of hex digits, and what they stand for is read on", Example: "unhex|cbor",
+		Name: "unhex", About: "a payload that is itself hex digits", Example: "unhex|cbor",
 		Kind: payload.Packs,
 		New:  noArgument(packed{hex.AppendEncode, unhex}),
 	}
@@ -143,7 +143,7 @@ func UnHex() payload.Format {
 // UnBase64 is the format unbase64: a payload that is itself Base64.
 func UnBase64() payload.Format {
 	return payload.Format{
-		Name: "unbase64", About: "a payload of Base64, and what it stands for is read on", Example: "unbase64|msgpack",
+		Name: "unbase64", About: "a payload that is itself Base64", Example: "unbase64|msgpack",
 		Kind: payload.Packs,
 		New:  noArgument(packed{base64.StdEncoding.AppendEncode, unbase64}),
 	}
