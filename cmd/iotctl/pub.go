@@ -167,7 +167,7 @@ func (s *settings) source(t *terminal, m *client.Message) (source, error) {
 		return nil, fail(exitMalformed, err, "iotctl help payloads")
 	}
 	if s.rate > 0 || s.sendFor > 0 {
-		return &constant{message: *m, left: s.messages()}, nil
+		return &constant{message: *m, left: cmp.Or(s.messages(), -1)}, nil
 	}
 	return nil, nil
 }

@@ -117,18 +117,23 @@ func (g *generated) open() (*generate.Rows, error) {
 	return rows, nil
 }
 
+// more begins with the rows again where that is due.
+func (g *generated) more() (bool, error) {
+	if g.s.rowsFile == "" {
+		return g.passes == 0 || g.total < g.passes, nil
+	}
+	if g.made.More() {
+		return true, nil
+	}
+	if err := g.again(); err != nil {
+		return false, err
+	}
+	return g.made.More(), nil
+}
+
 func (g *generated) next(due time.Duration) (client.Message, error) {
 	m := g.message
-	if g.s.rowsFile == "" && g.passes > 0 && g.total == g.passes {
-		return m, io.EOF
-	}
 	topic, text, err := g.made.Next(due, time.Now())
-	if errors.Is(err, io.EOF) {
-		if err := g.again(); err != nil {
-			return m, err
-		}
-		return g.next(due)
-	}
 	g.n++
 	g.total++
 	where := fmt.Sprintf("message %d", g.total)
@@ -148,10 +153,10 @@ func (g *generated) next(due time.Duration) (client.Message, error) {
 	return m, nil
 }
 
-// again begins the next pass over the rows; io.EOF: there is none.
+// again begins the next pass over the rows, unless this was the last.
 func (g *generated) again() error {
 	if g.n == 0 || g.passes == 1 {
-		return io.EOF
+		return nil
 	}
 	if g.passes > 1 {
 		g.passes--

@@ -15,6 +15,9 @@ import (
 
 // source gives the messages of a run one after the other.
 type source interface {
+	// more tells whether there is another message, as far as that is known
+	// without waiting for it.
+	more() (bool, error)
 	// next is the message that is due at an offset from the start of the
 	// schedule, valid until the next call; io.EOF at the end. A *badInput
 	// concerns this message alone.
@@ -87,6 +90,9 @@ func (p *publisher) readThrough(ctx context.Context, src source) error {
 // pump sends until src ends.
 func (p *publisher) pump(ctx context.Context, src source) error {
 	for {
+		if more, err := src.more(); err != nil || !more {
+			return err
+		}
 		due := p.schedule.Next()
 		if !p.s.reads() {
 			if err := p.await(ctx); err != nil {
@@ -112,6 +118,9 @@ func (p *publisher) pump(ctx context.Context, src source) error {
 			if err := p.await(ctx); err != nil {
 				return err
 			}
+		}
+		if p.schedule.Sent(time.Now()) && !p.s.quiet {
+			p.t.warnf("more than a second behind the schedule of %g messages per second", p.s.rate)
 		}
 		if err := p.publish(ctx, m); err != nil {
 			return err
@@ -139,9 +148,6 @@ func (p *publisher) await(ctx context.Context) error {
 		case <-p.Done():
 			return p.Err()
 		}
-	}
-	if p.schedule.Sent(time.Now()) && !p.s.quiet {
-		p.t.warnf("more than a second behind the schedule of %g messages per second", p.s.rate)
 	}
 	return nil
 }
@@ -181,6 +187,8 @@ type lineSource struct {
 	message client.Message
 }
 
+func (l *lineSource) more() (bool, error) { return true, nil }
+
 func (l *lineSource) next(time.Duration) (client.Message, error) {
 	b, err := l.in.Next()
 	if err != nil {
@@ -210,17 +218,14 @@ func inputError(err error) error {
 // constant is the same message again and again.
 type constant struct {
 	message client.Message
-	left    int // 0: no bound
+	left    int // below 0: no bound
 }
 
+func (c *constant) more() (bool, error) { return c.left != 0, nil }
+
 func (c *constant) next(time.Duration) (client.Message, error) {
-	if c.left < 0 {
-		return client.Message{}, io.EOF
-	}
 	if c.left > 0 {
-		if c.left--; c.left == 0 {
-			c.left = -1
-		}
+		c.left--
 	}
 	return c.message, nil
 }

@@ -26,6 +26,8 @@ type recordSource struct {
 	line   int    // where it begins, from 1
 }
 
+func (r *recordSource) more() (bool, error) { return true, nil }
+
 func (r *recordSource) next(time.Duration) (client.Message, error) {
 	for {
 		b, err := r.read()

@@ -61,6 +61,12 @@ func New(topic, payload *Template, rows *Rows) (*Generator, error) {
 // Restart goes on with the first of rows: the same once more.
 func (g *Generator) Restart(rows *Rows) { g.rows = rows }
 
+// More tells whether there is another message: whether rows remain. It may wait
+// for the input.
+func (g *Generator) More() bool {
+	return g.rows == nil || g.rows.more()
+}
+
 // Next makes a message that is due at an offset from the start of the schedule,
 // at the time now. The error is io.EOF behind the last row, a *RowError, or that
 // of the input.

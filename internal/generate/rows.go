@@ -21,6 +21,9 @@ type Rows struct {
 	csv   *csv.Reader // nil: JSON
 	names []string    // of the columns of CSV
 	n     int
+
+	ahead    *row // what more has read
+	aheadErr error
 }
 
 // NewRows reads the names of the columns, if there are any. A row has at most
@@ -90,8 +93,25 @@ type row struct {
 	json  []byte // nil: CSV
 }
 
-// next reads a row; io.EOF behind the last.
+// more reads ahead to see whether another row follows.
+func (r *Rows) more() bool {
+	if r.ahead == nil && r.aheadErr == nil {
+		r.ahead, r.aheadErr = r.read()
+	}
+	return !errors.Is(r.aheadErr, io.EOF)
+}
+
+// next is the next row; io.EOF behind the last.
 func (r *Rows) next() (*row, error) {
+	if r.ahead == nil && r.aheadErr == nil {
+		return r.read()
+	}
+	ahead, err := r.ahead, r.aheadErr
+	r.ahead, r.aheadErr = nil, nil
+	return ahead, err
+}
+
+func (r *Rows) read() (*row, error) {
 	r.n++
 	r.in.reset()
 	if r.csv != nil {
