@@ -6,7 +6,7 @@ import "github.com/spf13/cobra"
 func newFormats() *cobra.Command {
 	return &cobra.Command{
 		Use:   "formats",
-		Short: "How sub and rr print messages: -F and -o jsonl",
+		Short: "How messages are printed and read: -F, -o jsonl and pub --jsonl",
 		Long: `The argument of -F is printed for every message, with a newline behind it
 unless there is -N. These stand for parts of the message:
 
@@ -55,7 +55,34 @@ over several lines:
               list of numbers
   size        of the payload, in bytes
   encoding    "json", "text" or "base64"
-  payload     JSON with every digit as it came, a string, or base64`,
+  payload     JSON with every digit as it came, a string, or base64
+  raw         the text of JSON that other programs would write otherwise: with
+              blanks, members that repeat, numbers such as 1.0 and 1e5
+  format, value, notation, notes, problem
+              what --payload has made of it: the pipeline, JSON, the text where
+              JSON cannot say it, what is odd, why there is no value
+
+iotctl schema prints the JSON Schema of it, which has a version.
+
+iotctl pub --jsonl sends such objects, so that this carries messages from one
+broker to another and changes no byte of them:
+
+  iotctl sub -h A -V 5 -t '#' --retain-as-published -o jsonl |
+    jq '.topic |= "from-a/" + .' | iotctl pub -h B -V 5 --jsonl
+
+jq may spread objects over lines. time, mid, size, subscription-identifiers and
+topic-alias are not sent. Without --retain-as-published a broker passes live
+messages on without their retain flag. raw is what is sent, unless payload has
+been changed to say something else: whoever sorts the members of a payload that
+has no raw, as jq -S and --jq do, changes its bytes. With --payload RULE and no
+payload in the object, value is encoded.
+
+By hand it is enough to write {"topic":"a","payload":"21.5"}: a payload without
+encoding is text if it is a string and JSON otherwise. Topic, QoS, retain and
+properties that an object lacks are those of the command line, and members that
+nobody knows are skipped. An object that is wrong ends the run with code 5, the
+number of the line and the byte; --skip-bad goes on, and ends with 5 all the
+same.`,
 		Example: `  iotctl sub -t 'sensors/#' -F '@Y-@m-@dT@H:@M:@S.@N@z %t %p'
   iotctl sub -t '#' -F '%-40t %6l %.2 x'
   iotctl sub -t 'sensors/#' -o jsonl`,

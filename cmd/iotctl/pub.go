@@ -21,11 +21,17 @@ import (
 
 func newPub() *cobra.Command {
 	return clientCommand(progPub, &cobra.Command{
-		Use:   "pub [url] -t topic (-m text | -f file | -s | -l | -n) [options]",
+		Use:   "pub [url] -t topic (-m text | -f file | -s | -l | -n | --jsonl | --generate template | --rows file) [options]",
 		Short: "Publish messages",
 		Long: `Publishes one message, or one per line of standard input, and waits until the
 broker has acknowledged all of them. With -l it survives a broker that goes
 away for a while: lines that are not acknowledged are sent again.
+
+--jsonl takes what iotctl sub -o jsonl prints, with topic, QoS, retain flag and
+properties by line (iotctl help formats). --framing and -0 cut standard input at
+other places than the ends of lines. --generate makes payloads and topics of
+templates, --rows of the rows of a table (iotctl help generators). --rate sends
+any of these by a schedule.
 
 Options are spelled as mosquitto_pub spells them. Called by that name, through
 a link, the program behaves as mosquitto_pub does.
@@ -63,6 +69,10 @@ As a device of the first two it does not connect again, even with -l, unless
 		Example: `  iotctl pub -t sensors/1 -m 21.5
   iotctl pub -V 5 -q 1 -t sensors/1 -m '{"t":21.5}' -D publish content-type application/json
   iotctl pub -q 1 -t log -l < lines.txt
+  iotctl sub -V 5 -t 'a/#' -o jsonl | jq '.topic |= "b/" + .' | iotctl pub -V 5 --jsonl
+  find . -name '*.csv' -print0 | iotctl pub -q 1 -t files -0
+  iotctl pub -t sensors/1 --generate '{"n":{{n}},"t":{{walk 20 0.5}}}' --rate 10/s --for 30s
+  iotctl pub -t 'meters/{{.id}}' --rows meters.csv --rate 1/s
   iotctl pub -L mqtts://broker.example:8883/sensors/1 -u me --ask-password -f reading.bin
   iotctl pub emqtcp://localhost -i dev1 -m 21.5
   iotctl pub text://localhost -i dev1 -t temp -m 21.5
