@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/google/jsonschema-go/jsonschema"
 
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 )
@@ -133,24 +136,92 @@ func TestGeneratedMessagesEndWithTheSignal(t *testing.T) {
 	}
 }
 
-// The examples of the help of pub and of its topics are run as they stand, those of
-// other protocols and hosts apart.
-func TestExamplesOfGenerators(t *testing.T) {
+// The examples of the help of pub and of the generators run as they stand; those
+// with other hosts and protocols have scripts of their own.
+func TestExamplesOfPub(t *testing.T) {
 	t.Parallel()
-	server := newForgetful(t, mqtt.V311, 0, 0)
+	server := newForgetful(t, mqtt.V5, 0, 0)
+	older := newForgetful(t, mqtt.V311, 0, 0)
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "meters.csv"), []byte("id,kwh\n1,20.5\n2,30\n"), 0o600); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{"meters.csv": "id,kwh\n1,20.5\n2,30\n", "lines.txt": "a\nb\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for line := range strings.Lines(newGenerators().Example) {
+	n := 0
+	for line := range strings.Lines(newPub().Example + "\n" + newGenerators().Example) {
 		line = strings.TrimSpace(line)
-		line = strings.Replace(line, "--rate 10/s --for 30s", "--rate 10/s --for 300ms", 1)
-		command := strings.Replace(line, "iotctl pub", "iotctl pub -h 127.0.0.1 -q 1 --stats -p "+server.port, 1)
+		if strings.Contains(line, "://") {
+			continue
+		}
+		n++
+		port := older.port
+		if strings.Contains(line, "-V 5") {
+			port = server.port
+		}
+		command := strings.NewReplacer(
+			"iotctl pub", "iotctl pub -h 127.0.0.1 --stats -p "+port,
+			"iotctl sub", "iotctl sub -h 127.0.0.1 -E -p "+port,
+			"--for 30s", "--for 300ms", "--rate 1/s", "--rate 100/s",
+		).Replace(line)
 		cmd := exec.Command("sh", "-c", command)
 		cmd.Dir = dir
 		out, err := cmd.CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "messages acknowledged") || strings.Contains(string(out), " 0 of 0 ") {
+		if nothing := strings.Contains(string(out), ": 0 of 0 messages"); err != nil || !strings.Contains(string(out), " messages ") || nothing != strings.Contains(line, "iotctl sub") {
 			t.Errorf("%s: %v\n%s", line, err, out)
 		}
+	}
+	if n < 10 {
+		t.Errorf("only %d examples", n)
+	}
+}
+
+// What sub prints is what the published schema says.
+func TestRecordsOfSubAreWhatTheSchemaSays(t *testing.T) {
+	t.Parallel()
+	port := freePort(t)
+	broker := own(t, nil, "serve", "--listen", "mqtt://127.0.0.1:"+port, "--ephemeral")
+	broker.err.until(t, "mqtt://127.0.0.1:"+port)
+	at := []string{"-p", port, "-h", "127.0.0.1", "-V", "5"}
+	schema := own(t, nil, "schema").wait(t)
+	var s jsonschema.Schema
+	if err := json.Unmarshal([]byte(schema.Stdout), &s); err != nil {
+		t.Fatal(err)
+	}
+	resolved, err := s.Resolve(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub := own(t, nil, append([]string{
+		"sub", "-t", "#", "-q", "2", "-o", "jsonl", "-C", "8", "-D", "subscribe", "subscription-identifier", "9",
+		"--payload", "cbor/#=cbor", "-d",
+	}, at...)...)
+	sub.err.until(t, "SUBACK")
+	input := `{"topic":"a","payload":"x"}
+{"topic":"a","payload":{"a": 1.0},"qos":1,"raw":"{\"a\": 1.0}"}
+{"topic":"a","payload":"/w==","encoding":"base64","qos":2,"retain":true}
+{"topic":"a","payload":""}
+{"topic":"cbor/1","payload":"oWFhAQ==","encoding":"base64"}
+{"topic":"cbor/2","payload":"/w==","encoding":"base64"}
+{"topic":"cbor/3","payload":"wgE=","encoding":"base64"}
+{"topic":"p","payload":1,"properties":{"content-type":"a/b","response-topic":"r","correlation-data":"c","payload-format-indicator":1,"message-expiry-interval":60,"user-properties":[{"name":"a","value":"1"},{"name":"a","value":"1"}]}}
+`
+	if out := own(t, strings.NewReader(input), append([]string{"pub", "--jsonl"}, at...)...).wait(t); out.Code != 0 {
+		t.Fatalf("%+v", out)
+	}
+	out := sub.wait(t)
+	n := 0
+	for line := range strings.Lines(out.Stdout) {
+		var v any
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if err := resolved.Validate(v); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+		n++
+	}
+	if n != 8 || !strings.Contains(out.Stdout, `"value":{"a":1}`) || !strings.Contains(out.Stdout, `"problem":`) || !strings.Contains(out.Stdout, `"raw":`) {
+		t.Errorf("%d records: %s", n, out.Stdout)
 	}
 }
