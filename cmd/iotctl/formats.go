@@ -6,7 +6,7 @@ import "github.com/spf13/cobra"
 func newFormats() *cobra.Command {
 	return &cobra.Command{
 		Use:   "formats",
-		Short: "How messages are printed and read: -F, -o jsonl and pub --jsonl",
+		Short: "How messages are printed and read: -F, -o, --jq, --template, tables, pub --jsonl",
 		Long: `The argument of -F is printed for every message, with a newline behind it
 unless there is -N. These stand for parts of the message:
 
@@ -82,9 +82,19 @@ encoding is text if it is a string and JSON otherwise. Topic, QoS, retain and
 properties that an object lacks are those of the command line, and members that
 nobody knows are skipped. An object that is wrong ends the run with code 5, the
 number of the line and the byte; --skip-bad goes on, and ends with 5 all the
-same.`,
+same.
+
+` + showLanguage,
 		Example: `  iotctl sub -t 'sensors/#' -F '@Y-@m-@dT@H:@M:@S.@N@z %t %p'
   iotctl sub -t '#' -F '%-40t %6l %.2 x'
-  iotctl sub -t 'sensors/#' -o jsonl`,
+  iotctl sub -t 'sensors/#' -o jsonl
+  iotctl sub -t 'sensors/#' --jq '[.topic, .payload.temp]'
+  iotctl sub -t 'sensors/#' --jq '.topic / "/" | .[1]' --raw-output
+  iotctl sub -t 'sensors/#' --jq 'select(.payload.temp > 30)' -o json
+  iotctl sub -t 'sensors/#' --template '{{strftime "%H:%M:%S" .time}} {{level 1 .topic | pad 8}} {{.payload.temp}}'
+  iotctl sub -t 'sensors/#' -o csv --columns 'time,sensor=topic[1],payload.temp'
+  iotctl sub -t 'sensors/#' -o tsv --columns topic,properties.content-type,size
+  iotctl sub -t 'config/#' --diff
+  iotctl sub -t 'raw/#' --payload 'raw/+=gzip|json' --jq .value`,
 	}
 }

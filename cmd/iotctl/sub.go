@@ -23,7 +23,27 @@ func newSub() *cobra.Command {
 		Short: "Subscribe and print messages",
 		Long: `Subscribes to topic filters and prints the messages that arrive: the payload
 and a newline, -v the topic before it, -F a format of your own, -o jsonl a JSON
-object that loses nothing. When the connection breaks it connects again.
+object that loses nothing, --jq, --template and -o csv what you choose of that.
+When the connection breaks it connects again.
+
+It ends by itself with -C, -W, -E, and with what it waits for:
+
+  --until EXPR     code 0 at the first message for which the jq expression is
+                   true, that is, gives anything but false and null
+  --fail-on EXPR   code 13 at such a message
+  --expect N       code 0 when N messages have come
+  --within TIME    the time for these, from the answer to the subscription on
+  --idle TIME      when nothing has come for so long, counted from the answer
+                   to the subscription at first, and not without a connection
+
+A message is asked about --fail-on first, then --until, --expect and -C. One of
+which an expression is true is shown even if --changes hides it. Expressions see the object of -o jsonl; one that
+fails on a message is not true, and says so once. When --until or --expect are
+there and the run ends without them, by --within, --idle, -C or --retained-only,
+the code is 27; without them these end it with 0. -W is always 27. Messages that
+-T and -R leave out count nowhere; those that --changes hides do, but for -C.
+What came before the end is shown, and at QoS 1 and 2 acknowledged; what comes
+behind it is neither, so a session of -c has it the next time.
 
 Options are spelled as mosquitto_sub spells them. Called by that name, through
 a link, the program behaves as mosquitto_sub does.
@@ -55,6 +75,12 @@ options that the protocol cannot express are refused:
   iotctl sub -t 'sensors/+' -o jsonl -C 10 -W 5
   iotctl sub -t '#' -F '@H:@M:@S %t %l bytes: %x'
   iotctl sub -t 'sensors/#' --retained-only --remove-retained -W 1
+  iotctl sub -t 'sensors/#' --jq '.payload.temp'
+  iotctl sub -t 'sensors/#' -o csv --columns 'time,topic[1],payload.temp' --idle 2s
+  iotctl sub -t 'sensors/#' --changes -v
+  iotctl sub -t 'config/#' --diff
+  iotctl sub -t 'jobs/7/state' --until '.payload == "done"' --fail-on '.payload == "failed"' --within 10m
+  iotctl sub -t 'sensors/#' --expect 3 --within 500ms
   iotctl sub emqtcp://localhost -i dev1
   iotctl sub text://localhost -i dev2 -t temp -v
   iotctl sub mqttsn://localhost -t 'sensors/#' -q 1 -v

@@ -111,6 +111,9 @@ func (w *waiting) holds(i int, name string, q *jq.Query, x *sight) bool {
 // again.
 const busyPause = 20 * time.Millisecond
 
+// shrinkAfter is when a run is one that lasts.
+const shrinkAfter = time.Second
+
 // await waits for the end of the run. ended: the client has ended by itself.
 func (sub *subscriber) await(ctx context.Context) (err error, ended bool) {
 	var idle *time.Timer
@@ -128,8 +131,14 @@ func (sub *subscriber) await(ctx context.Context) (err error, ended bool) {
 			quiet = idle.C
 		}
 	}
+	started := time.NewTimer(shrinkAfter)
+	defer started.Stop()
 	for {
 		select {
+		case <-started.C:
+			if !sub.s.peer {
+				shrink()
+			}
 		case err = <-sub.finished:
 			return err, false
 		case <-ctx.Done():

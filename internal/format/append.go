@@ -52,7 +52,7 @@ func (it *item) append(dst []byte, m *Message, o *Options) ([]byte, error) {
 	case 't':
 		return it.text(dst, m.Topic), nil
 	case 'p':
-		return it.payload(dst, m.Payload), nil
+		return it.payload(dst, m.readable()), nil
 	case 'x', 'X':
 		return it.hex(dst, m.Payload, o.Dialect), nil
 	case 'l':

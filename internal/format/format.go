@@ -59,6 +59,23 @@ type Message struct {
 	Decoded    *Decoded  // what a rule has made of the payload; nil: no rule fits
 }
 
+// decoded tells that a rule has made a value of the payload.
+func (m *Message) decoded() bool {
+	return m.Decoded != nil && m.Decoded.Value != nil && m.Decoded.Problem == ""
+}
+
+// readable is what a rule has made of the payload as people write it, or else the
+// payload.
+func (m *Message) readable() []byte {
+	switch {
+	case !m.decoded():
+		return m.Payload
+	case m.Decoded.Notation != "":
+		return []byte(m.Decoded.Notation)
+	}
+	return m.Decoded.Value
+}
+
 // A SyntaxError tells what is wrong with a format.
 type SyntaxError struct {
 	Offset int // of the offending byte

@@ -41,16 +41,20 @@ func appendObject(dst []byte, m *Message, o *Options, embed bool) ([]byte, error
 		w.properties(m.Properties, o.Dialect)
 	}
 	w.key("payload")
+	payload := m.readable()
+	if embed && m.decoded() {
+		payload = m.Decoded.Value
+	}
 	switch {
-	case len(m.Payload) == 0:
+	case len(payload) == 0:
 		w.raw([]byte("null"))
 	case !embed:
-		w.text(m.Payload)
+		w.text(payload)
 	default:
-		if !json.Valid(m.Payload) {
+		if !json.Valid(payload) {
 			return dst[:start], &PayloadError{m.Topic, "is not valid JSON"}
 		}
-		w.value(&scanner{b: m.Payload})
+		w.value(&scanner{b: payload})
 	}
 	w.close('}')
 	return w.buf, nil
