@@ -41,7 +41,7 @@ iotctl() {
 	verb=$1; shift
 	case $verb in
 	serve) case " $* " in *" --listen "*|*" -c "*) ;; *) set -- --listen "mqtt://127.0.0.1:$PORT" "$@" ;; esac ;;
-	pub|sub|rr) set -- $(at "$@") $DEBUG "$@" ;;
+	pub|sub|rr|request|reply|top) set -- $(at "$@") $DEBUG "$@" ;;
 	bench) case " $* " in *" --serve "*|" report "*|" compare "*) ;; *) set -- "$@" -p "$PORT" ;; esac ;;
 	esac
 	command iotctl "$verb" "$@"
@@ -98,7 +98,7 @@ func (b readmeBlock) script() (commands, shown []string) {
 
 var (
 	serves = regexp.MustCompile(`^iotctl serve\b`)
-	waits  = regexp.MustCompile(`^((iotctl |mosquitto_)sub|iotctl bench agent)\b`)
+	waits  = regexp.MustCompile(`^((iotctl |mosquitto_)sub|iotctl bench agent|iotctl reply)\b`)
 	leaves = regexp.MustCompile(` (-C|-W|-E|--test-config)\b`)
 )
 
