@@ -136,6 +136,9 @@ func (f *field) typeName() string {
 	case float:
 		return fmt.Sprintf("f%d", f.bits)
 	case boolean:
+		if f.bits == 1 {
+			return "flag"
+		}
 		return "bool"
 	}
 	return map[kind]string{text: "str", terminated: "strz", bin: "bytes", digits: "hex", pad: "pad", group: "( )"}[f.kind]

@@ -62,11 +62,20 @@ var examples = []struct{ fields, in, text string }{
 
 func TestLayouts(t *testing.T) {
 	for _, e := range examples {
-		t.Run(e.fields, func(t *testing.T) {
-			payloadtest.Run(t, layout.Format(), e.fields, payloadtest.Sample{Payload: unhex(t, e.in), Text: e.text})
-		})
+		payloadtest.RoundTrip(t, layout.Format(), e.fields, payloadtest.Sample{Payload: unhex(t, e.in), Text: e.text})
 	}
+	for _, fields := range []string{
+		everything, "u8:n u64[n]:x", "u32:n (u8:a u8:k str[k]:b)[n]:g", "u64:n str[n]:s", "flag[]", "(u8 u8)[]", "strz:a bytes[]:b", "u16:n (u16:m u8[m]:x)[n]:g",
+	} {
+		t.Run(fields, func(t *testing.T) { payloadtest.Run(t, layout.Format(), fields) })
+	}
+	payloadtest.Run(t, layout.Format(), everything, payloadtest.Sample{Payload: unhex(t, everyByte)})
 }
+
+const (
+	everything = "<u8:n (u3:a i5:b)[n]:g u16:t*0.1-40 i12:x u4:s{0:off,1:on} f32:f e:h strz:z u8:k hex[k]:y bytes[]:rest"
+	everyByte  = "02 0d ff d700 ff0f 0000ac41 003c 4100 01 ff 0102"
+)
 
 func codec(t testing.TB, fields string) payload.Codec {
 	t.Helper()
@@ -197,9 +206,8 @@ func TestLayoutsThatAreNone(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	const fields = "<u8:n (u3:a i5:b)[n]:g u16:t*0.1-40 i12:x u4:s{0:off,1:on} f32:f e:h strz:z u8:k hex[k]:y bytes[]:rest"
-	payloadtest.Fuzz(f, layout.Format(), fields,
-		payloadtest.Sample{Payload: unhex(f, "02 0d ff d700 ff0f 0000ac41 003c 4100 01 ff 0102")},
+	payloadtest.Fuzz(f, layout.Format(), everything,
+		payloadtest.Sample{Payload: unhex(f, everyByte)},
 		payloadtest.Sample{Payload: unhex(f, "00 0000 0000 00000000 0000 00 00")})
 }
 

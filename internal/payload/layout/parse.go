@@ -3,7 +3,6 @@ package layout
 import (
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -209,7 +208,9 @@ func (p *parser) advance(f *field, start int) error {
 	switch {
 	case f.repeat == repeatCount && f.isList():
 		n = n % 8 * (f.count % 8)
-	case f.repeat != once && n%8 != 0:
+	case f.repeat == repeatRest:
+		n = -start
+	case f.repeat == repeatBy && n%8 != 0:
 		return fmt.Errorf("%s repeats parts of bytes", f.title())
 	}
 	p.bit = (start + n) % 8
@@ -274,15 +275,35 @@ func (p *parser) typeOf(word string, f *field) ([]field, error) {
 	return p.letters(word, f)
 }
 
-// python are the letters of Python's struct, in standard sizes.
-var python = map[byte]field{
-	'b': {kind: signed, bits: 8}, 'B': {kind: unsigned, bits: 8}, '?': {kind: boolean, bits: 8},
-	'h': {kind: signed, bits: 16}, 'H': {kind: unsigned, bits: 16},
-	'i': {kind: signed, bits: 32}, 'I': {kind: unsigned, bits: 32},
-	'l': {kind: signed, bits: 32}, 'L': {kind: unsigned, bits: 32},
-	'q': {kind: signed, bits: 64}, 'Q': {kind: unsigned, bits: 64},
-	'e': {kind: float, bits: 16}, 'f': {kind: float, bits: 32}, 'd': {kind: float, bits: 64},
-	's': {kind: text, repeat: repeatCount, count: 1}, 'x': {kind: pad, repeat: repeatCount, count: 1},
+// python is what a letter of Python's struct stands for, in standard sizes.
+func python(letter byte) (f field, ok bool) {
+	switch letter {
+	case 'b', 'h', 'i', 'l', 'q':
+		f.kind = signed
+	case 'B', 'H', 'I', 'L', 'Q':
+		f.kind = unsigned
+	case '?':
+		f.kind = boolean
+	case 'e', 'f', 'd':
+		f.kind = float
+	case 's':
+		return field{kind: text, repeat: repeatCount, count: 1}, true
+	case 'x':
+		return field{kind: pad, repeat: repeatCount, count: 1}, true
+	default:
+		return f, false
+	}
+	switch letter {
+	case 'b', 'B', '?':
+		f.bits = 8
+	case 'h', 'H', 'e':
+		f.bits = 16
+	case 'q', 'Q', 'd':
+		f.bits = 64
+	default:
+		f.bits = 32
+	}
+	return f, true
 }
 
 // letters reads Python's letters. A single one may have a name and so on, like
@@ -301,7 +322,7 @@ func (p *parser) letters(word string, f *field) ([]field, error) {
 		if i == len(word) {
 			return nil, unknown
 		}
-		one, ok := python[word[i]]
+		one, ok := python(word[i])
 		if !ok || digits > 0 && n == 0 || n > payload.MaxValues {
 			return nil, unknown
 		}
@@ -330,140 +351,4 @@ func (p *parser) letters(word string, f *field) ([]field, error) {
 		return nil, fmt.Errorf("%s are several fields, and %q follows: give each its name, as in H:a H:b", word, next)
 	}
 	return all, nil
-}
-
-// suffixes reads [count], :name, *scale, /divisor, +offset, -offset and {names}.
-func (p *parser) suffixes(f *field, before []*field) error {
-	for {
-		var err error
-		switch c := p.peek(); c {
-		case '[':
-			err = p.repeat(f, before)
-		case ':':
-			p.at++
-			if f.name = p.word(); f.name == "" {
-				err = errors.New("a name is missing behind the colon")
-			}
-		case '*', '/', '+', '-':
-			err = p.scaling(f, c)
-		case '{':
-			err = p.labels(f)
-		default:
-			if (f.kind == text || f.kind == bin || f.kind == digits || f.kind == pad) && f.repeat == once {
-				return fmt.Errorf("%s of how many bytes? %[1]s[4], %[1]s[field before it] or %[1]s[] for the rest", f.typeName())
-			}
-			if f.kind == pad && f.repeat != repeatCount {
-				return errors.New("pad has a number of bytes")
-			}
-			return p.exact(f)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func (p *parser) repeat(f *field, before []*field) error {
-	p.at++
-	word := p.word()
-	if p.peek() != ']' {
-		return errors.New("a [ without its ]")
-	}
-	p.at++
-	n, err := strconv.Atoi(word)
-	switch {
-	case f.kind == terminated:
-		return errors.New("strz ends at a zero, and is no array")
-	case f.repeat != once:
-		return errors.New("an array has one length")
-	case word == "":
-		f.repeat = repeatRest
-	case err == nil && n >= 1 && n <= payload.MaxValues:
-		f.repeat, f.count = repeatCount, n
-	case err == nil:
-		return fmt.Errorf("an array of %d elements: 1 to %d", n, payload.MaxValues)
-	default:
-		i := slices.IndexFunc(before, func(f *field) bool { return f.name == word })
-		if i < 0 || before[i].kind != unsigned && before[i].kind != signed || before[i].repeat != once || before[i].scale != nil || before[i].names != nil {
-			return fmt.Errorf("%s is no whole number of a field before it", word)
-		}
-		f.repeat, f.by = repeatBy, word
-	}
-	return nil
-}
-
-func (p *parser) scaling(f *field, operator byte) error {
-	p.at++
-	start := p.at
-	for p.at < len(p.s) && (p.s[p.at] >= '0' && p.s[p.at] <= '9' || p.s[p.at] == '.' || p.s[p.at] == '-' && p.at == start) {
-		p.at++
-	}
-	n, ok := new(big.Rat).SetString(p.s[start:p.at])
-	if !ok || p.at-start > 40 {
-		return fmt.Errorf("%q behind %c is no number", p.s[start:p.at], operator)
-	}
-	if f.kind != unsigned && f.kind != signed && f.kind != float {
-		return fmt.Errorf("%s is no number, so %c does not go with it", f.typeName(), operator)
-	}
-	if f.scale == nil {
-		f.scale, f.offset = big.NewRat(1, 1), new(big.Rat)
-	}
-	switch {
-	case (operator == '*' || operator == '/') && n.Sign() == 0:
-		return fmt.Errorf("%c0", operator)
-	case (operator == '*' || operator == '/') && f.offset.Sign() != 0:
-		return errors.New("scale first, then shift: *0.1-40")
-	case operator == '*':
-		f.scale.Mul(f.scale, n)
-	case operator == '/':
-		f.scale.Quo(f.scale, n)
-	case operator == '+':
-		f.offset.Add(f.offset, n)
-	default:
-		f.offset.Sub(f.offset, n)
-	}
-	return nil
-}
-
-// exact finds out how many decimals the values of a scaled field have.
-func (p *parser) exact(f *field) error {
-	if f.scale == nil {
-		return nil
-	}
-	if f.names != nil {
-		return errors.New("a field has names for its values, or is scaled")
-	}
-	a, exactScale := f.scale.FloatPrec()
-	b, exactOffset := f.offset.FloatPrec()
-	f.places = max(a, b)
-	if !exactScale || !exactOffset {
-		f.places = -1
-	}
-	return nil
-}
-
-// labels reads {0:off,1:on}.
-func (p *parser) labels(f *field) error {
-	end := strings.IndexByte(p.s[p.at:], '}')
-	if end < 0 {
-		return errors.New("a { without its }")
-	}
-	inner := p.s[p.at+1 : p.at+end]
-	if f.kind != unsigned && f.kind != signed {
-		return fmt.Errorf("values of %s have no names", f.typeName())
-	}
-	for pair := range strings.SplitSeq(inner, ",") {
-		number, name, ok := strings.Cut(pair, ":")
-		n, err := strconv.ParseInt(strings.TrimSpace(number), 0, 64)
-		name = strings.TrimSpace(name)
-		if !ok || err != nil || name == "" {
-			return fmt.Errorf("%q is no name of a value, as in {0:off,1:on}", pair)
-		}
-		if slices.ContainsFunc(f.names, func(l label) bool { return l.value == n || l.name == name }) {
-			return fmt.Errorf("%q is there twice", pair)
-		}
-		f.names = append(f.names, label{n, name})
-	}
-	p.at += end + 1
-	return nil
 }
