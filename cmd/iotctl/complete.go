@@ -69,7 +69,8 @@ func completeOption(p program, o *option, given *[]assignment) completion {
 }
 
 // choices are the values that an option may have, as far as they can be listed: those
-// of its own, or the words in lower case that help shows with bars between.
+// of its own, or the words in lower case that help shows with bars between; one letter
+// is a number.
 func (o *option) choices() []string {
 	if len(o.values) > 0 {
 		return o.values
@@ -88,7 +89,7 @@ func (o *option) choices() []string {
 	var words []string
 	if strings.Contains(o.arg, "|") {
 		for word := range strings.SplitSeq(o.arg, "|") {
-			if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return unicode.IsUpper(r) || unicode.IsSpace(r) }) {
+			if len(word) > 1 && !strings.ContainsFunc(word, func(r rune) bool { return unicode.IsUpper(r) || unicode.IsSpace(r) }) {
 				words = append(words, word)
 			}
 		}

@@ -153,11 +153,11 @@ func fits(t *testing.T, screen string, width, height int) {
 }
 
 // startServe runs iotctl serve on a port of its own.
-func startServe(t *testing.T) (port string) {
+func startServe(t *testing.T, args ...string) (port string) {
 	t.Helper()
 	dir := t.TempDir()
 	list := filepath.Join(dir, "ports")
-	cmd := exec.Command("iotctl", "serve", "--ephemeral", "--listen", "mqtt://127.0.0.1:0", "--ports", list)
+	cmd := exec.Command("iotctl", append([]string{"serve", "--ephemeral", "--listen", "mqtt://127.0.0.1:0", "--ports", list}, args...)...)
 	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+dir, "XDG_RUNTIME_DIR="+dir)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
