@@ -65,18 +65,19 @@ func importBridges(lines []string) []Imported {
 	var all []Imported
 	var m *importer
 	elsewhere := newImporter("")
-	end := func() {
+	finish := func() {
 		if m != nil {
 			all = append(all, m.imported())
 		}
 	}
 	for _, line := range lines {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		value = strings.TrimSpace(value)
+		line = strings.TrimSpace(line)
+		end := strings.IndexAny(line+" ", " \t")
+		key, value := line[:end], strings.TrimSpace(line[end:])
 		switch {
 		case key == "" || key[0] == '#':
 		case key == "connection":
-			end()
+			finish()
 			m = newImporter(value)
 			m.p.About = fmt.Sprintf("the other end of mosquitto's bridge %q", value)
 		case m == nil || key == "listener":
@@ -85,7 +86,7 @@ func importBridges(lines []string) []Imported {
 			m.bridge(key, value)
 		}
 	}
-	end()
+	finish()
 	all[0].Notes = append(elsewhere.notes, all[0].Notes...)
 	return unique(all)
 }

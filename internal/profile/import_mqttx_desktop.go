@@ -152,7 +152,7 @@ func (m *importer) desktopWill(n *yaml.Node, v5 bool) {
 	}
 	pairs(properties, func(key string, value *yaml.Node) {
 		name, before := key, len(m.notes)
-		if key != "willDelayInterval" {
+		if key != "" && key != "willDelayInterval" {
 			name = "will" + strings.ToUpper(key[:1]) + key[1:]
 		}
 		if !m.mqttxProperty(name, value, "conn", v5) {
