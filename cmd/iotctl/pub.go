@@ -37,9 +37,10 @@ Options are spelled as mosquitto_pub spells them. Called by that name, through
 a link, the program behaves as mosquitto_pub does.
 
 Default options are read from iotctl/pub in $XDG_CONFIG_HOME or ~/.config, one
-to a line. IOTCTL_URL, IOTCTL_HOST, IOTCTL_PORT, IOTCTL_USERNAME,
-IOTCTL_PASSWORD and IOTCTL_PASSWORD_FILE stand for the options of these names.
-The command line wins over the environment, and that over the file.
+to a line, from a profile (--profile; see iotctl help profiles) and from variables
+like IOTCTL_URL and IOTCTL_PASSWORD, one for each option (iotctl help environment).
+The command line wins over the environment, that over the profile, and that over
+the file.
 
 The exit code tells a refused message (8) from one that was not acknowledged
 (10) and a lost connection (7). In MQTT 3.1.1 a broker has no way to refuse a

@@ -49,9 +49,10 @@ Options are spelled as mosquitto_sub spells them. Called by that name, through
 a link, the program behaves as mosquitto_sub does.
 
 Default options are read from iotctl/sub in $XDG_CONFIG_HOME or ~/.config, one
-to a line. IOTCTL_URL, IOTCTL_HOST, IOTCTL_PORT, IOTCTL_USERNAME,
-IOTCTL_PASSWORD and IOTCTL_PASSWORD_FILE stand for the options of these names.
-The command line wins over the environment, and that over the file.
+to a line, from a profile (--profile; see iotctl help profiles) and from variables
+like IOTCTL_URL and IOTCTL_PASSWORD, one for each option (iotctl help environment).
+The command line wins over the environment, that over the profile, and that over
+the file.
 
 With a URL of another protocol than MQTT it speaks as a device of that, and
 options that the protocol cannot express are refused:
