@@ -344,8 +344,9 @@ func readmeFiles(t *testing.T) string {
 		"server.pem": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		"server.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
 		// The password is "example".
-		"passwords": []byte("reader:$7$101$BYvtfu/OWf0WMVYR$mVw/deThiNG2YpLq20QfxwK1s9jNfBS84MuSqGTZA7WznsDLxRzIwpRNhLGWQsdIyaQbDZA/KGIm8oHrLjbrZQ==\n"),
-		"acl":       []byte("user reader\ntopic read #\n"),
+		"passwords":    []byte("reader:$7$101$BYvtfu/OWf0WMVYR$mVw/deThiNG2YpLq20QfxwK1s9jNfBS84MuSqGTZA7WznsDLxRzIwpRNhLGWQsdIyaQbDZA/KGIm8oHrLjbrZQ==\n"),
+		"acl":          []byte("user reader\ntopic read #\n"),
+		"reading.json": []byte(`{"properties":{"temp":{"type":"number","maximum":85}}}`),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			t.Fatal(err)
