@@ -34,6 +34,8 @@ func (x *exam) connect(ctx context.Context, v mqtt.Version) Result {
 		return skipped("-V asks for %s", x.Version)
 	case x.unanswered != "":
 		return skipped("because of %s", x.unanswered)
+	case x.refusal != "" && !x.unknown: // another version has the same name and password
+		return skipped("because of %s", x.refusal)
 	}
 	began := time.Now()
 	m, err := x.join(ctx, v, func(o *client.Options) {
@@ -109,8 +111,8 @@ func (x *exam) notConnected(ctx context.Context, v mqtt.Version, err error) Resu
 			r.Hint = "is this the right port? Something else than MQTT answers there"
 		}
 	case errors.Is(err, client.ErrClosedBeforeConnack):
-		if x.refusal == "" {
-			x.refusal = name
+		if x.refusal == "" { // as servers do that do not know the version
+			x.refusal, x.unknown = name, true
 		}
 		r = failed(Network, "the server closes the connection instead of answering CONNECT").
 			hint("is this MQTT's port? Rules for addresses, a full server or a bad login can be the reason, too: its log tells")

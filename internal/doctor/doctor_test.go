@@ -282,13 +282,14 @@ func TestRefusals(t *testing.T) {
 	v3 := func(code byte) []byte { return []byte{0x20, 2, 0, code} }
 	none := answering(t, map[mqtt.Version][]byte{mqtt.V5: v5(0x87), mqtt.V311: v3(5), mqtt.V31: v3(5)})
 	r := examine(t, none, nil)
-	for _, name := range []string{"connect5", "connect311", "connect31"} {
-		if got := result(t, r, name); got.Verdict != doctor.Failed || got.Cause != doctor.Refused || !strings.Contains(got.Hint, "-u NAME --ask-password") {
+	if got := result(t, r, "connect5"); got.Verdict != doctor.Failed || got.Cause != doctor.Refused || !strings.Contains(got.Hint, "-u NAME --ask-password") {
+		t.Errorf("%+v", got)
+	}
+	// A wrong password is shown once: it may be counted.
+	for _, name := range []string{"connect311", "connect31", "qos0"} {
+		if got := result(t, r, name); got.Verdict != doctor.Skipped || got.Summary != "because of connect5" {
 			t.Errorf("%+v", got)
 		}
-	}
-	if got := result(t, r, "qos0"); got.Verdict != doctor.Skipped || got.Summary != "because of connect5" {
-		t.Errorf("%+v", got)
 	}
 	user := "me"
 	r = examine(t, none, func(c *doctor.Config) { c.Username, c.Only = &user, []string{"connect5"} })

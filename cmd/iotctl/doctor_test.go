@@ -1,0 +1,178 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/iotctl/iotctl/internal/codec/mqtt"
+	"github.com/iotctl/iotctl/internal/doctor"
+	"github.com/iotctl/iotctl/internal/serve"
+)
+
+// What programs read keeps its form.
+func TestDoctorJSONIsStable(t *testing.T) {
+	r := &doctor.Report{
+		URL: "mqtts://h:8883", Prefix: "iotctl/doctor/01234567", Version: mqtt.V5,
+		Started: time.Date(2026, 11, 22, 3, 4, 5, 600, time.UTC), Took: 1500 * time.Microsecond,
+		Results: []doctor.Result{
+			{Check: "dns", Verdict: doctor.OK, Summary: "h is ::1 (IPv6 only)", Took: time.Millisecond, Figures: []doctor.Figure{{Name: "addresses", Value: []string{"::1"}}, {Name: "ipv4", Value: 0}}},
+			{Check: "tls", Verdict: doctor.Failed, Summary: "the certificate expired", Details: []string{"TLS 1.3"}, Hint: "renew <it>", Cause: doctor.TLS},
+			{Check: "qos0", Verdict: doctor.Skipped, Summary: "because of tls"},
+		},
+	}
+	var b bytes.Buffer
+	if err := writeDoctorJSON(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	want := `{
+  "doctor": 1,
+  "url": "mqtts://h:8883",
+  "prefix": "iotctl/doctor/01234567",
+  "mqtt_version": "5.0",
+  "verdict": "failed",
+  "started": "2026-11-22T03:04:05.0000006Z",
+  "took_ms": 1.5,
+  "checks": [
+    {
+      "check": "dns",
+      "verdict": "ok",
+      "summary": "h is ::1 (IPv6 only)",
+      "took_ms": 1,
+      "figures": {
+        "addresses": [
+          "::1"
+        ],
+        "ipv4": 0
+      }
+    },
+    {
+      "check": "tls",
+      "verdict": "failed",
+      "summary": "the certificate expired",
+      "details": [
+        "TLS 1.3"
+      ],
+      "hint": "renew <it>",
+      "cause": "tls",
+      "took_ms": 0
+    },
+    {
+      "check": "qos0",
+      "verdict": "skipped",
+      "summary": "because of tls",
+      "took_ms": 0
+    }
+  ]
+}
+`
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Error(diff)
+	}
+	if !json.Valid(b.Bytes()) {
+		t.Error("that is no JSON")
+	}
+}
+
+func TestDoctorTextFoldsAndColours(t *testing.T) {
+	long := strings.Repeat("word ", 30) + strings.Repeat("x", 150)
+	results := []doctor.Result{
+		{Check: "dns", Verdict: doctor.OK, Summary: long, Details: []string{long}, Hint: long},
+		{Check: "qos0", Verdict: doctor.Skipped, Summary: "because of dns"},
+		{Check: "qos1", Verdict: doctor.Skipped, Summary: "because of dns"},
+		{Check: "qos2", Verdict: doctor.Failed, Summary: "no"},
+	}
+	for _, colour := range []bool{false, true} {
+		var b bytes.Buffer
+		v := &doctorView{t: &terminal{out: &b, colorOut: colour}, target: "mqtt://h"}
+		v.begin()
+		for _, r := range results {
+			v.result(r)
+		}
+		if err := v.end(&doctor.Report{Results: results}); err != nil {
+			t.Error(err)
+		}
+		plain := regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(b.String(), "")
+		for line := range strings.Lines(plain) {
+			if len(line) > doctorWidth+1 {
+				t.Errorf("%d columns: %s", len(line)-1, line)
+			}
+		}
+		if colour != (plain != b.String()) {
+			t.Errorf("colour %v: %q", colour, b.String())
+		}
+		if !strings.Contains(plain, "skipped  2 checks   because of dns: qos0, qos1\nfailed   qos2       no\n\n1 ok, 0 warnings, 1 failed, 2 skipped, in 0.0 s\n") {
+			t.Error(plain)
+		}
+	}
+}
+
+func TestDoctorExitCodes(t *testing.T) {
+	for cause, want := range map[doctor.Cause]exitCode{
+		doctor.Network: 3, doctor.TLS: 3, doctor.WebSocket: 3, doctor.Refused: 4, doctor.Lost: 7, doctor.Publish: 8,
+		doctor.Subscribe: 9, doctor.Timeout: 27, doctor.Stopped: 27, doctor.Protocol: 1,
+	} {
+		err := failDoctor(&doctor.Report{Results: []doctor.Result{{Check: "a", Verdict: doctor.Warning}, {Check: "b", Verdict: doctor.Failed, Cause: cause}}})
+		if codeOf(err) != want {
+			t.Errorf("%s: %d", cause, codeOf(err))
+		}
+	}
+	if err := failDoctor(&doctor.Report{Results: []doctor.Result{{Check: "a", Verdict: doctor.Warning}}}); err != nil {
+		t.Error(err)
+	}
+}
+
+// The README shows what is printed, figures aside.
+func TestReadmeShowsWhatDoctorPrints(t *testing.T) {
+	shown := ""
+	for _, b := range readmeBlocks(t) {
+		if b.language == "text" && strings.HasPrefix(b.lines[0], "$ iotctl doctor ") {
+			shown = strings.Join(b.lines[1:], "\n") + "\n"
+		}
+	}
+	if shown == "" {
+		t.Fatal("the README shows no output of doctor")
+	}
+	bin := buildForReadme(t)
+	list := filepath.Join(t.TempDir(), "ports")
+	server := exec.Command(bin, "serve", "--ephemeral", "--ports", list, "--listen", "mqtt://127.0.0.1:0")
+	server.Env = append(server.Environ(), "XDG_RUNTIME_DIR="+t.TempDir(), "XDG_STATE_HOME="+t.TempDir())
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	var ports []serve.Port
+	for deadline := time.Now().Add(readmePatience); ; time.Sleep(10 * time.Millisecond) {
+		b, err := os.ReadFile(list)
+		if err == nil && json.Unmarshal(b, &ports) == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the broker does not start")
+		}
+	}
+	out, err := exec.Command(bin, "doctor", "--no-defaults", ports[0].URL).Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if diff := cmp.Diff(withoutFigures(shown), withoutFigures(string(out))); diff != "" {
+		t.Errorf("the README shows another output (-README +output):\n%s", diff)
+	}
+}
+
+// withoutFigures is a text without its figures and its breaks of lines.
+func withoutFigures(s string) string {
+	s = regexp.MustCompile(`iotctl version \S+`).ReplaceAllString(s, "iotctl version V")
+	s = regexp.MustCompile(`[0-9]+(\.[0-9]+)?`).ReplaceAllString(s, "N")
+	return regexp.MustCompile(`\n {20}`).ReplaceAllString(s, " ")
+}
