@@ -3,6 +3,7 @@ package traffic
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +153,26 @@ func TestMemoryIsBounded(t *testing.T) {
 	if table.bytes != 0 || len(table.rows) != 0 {
 		t.Errorf("%d bytes in %d rows are left", table.bytes, len(table.rows))
 	}
+}
+
+// What the default bounds are worth.
+func TestHundredThousandTopicsTakeLittleMemory(t *testing.T) {
+	const n, most = 100_000, 48 << 20
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	table := New(start, Config{})
+	for i := range n {
+		table.Observe(start, live(fmt.Sprintf("site/%d/building/temperature", i), `{"v":21.25,"unit":"C"}`))
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	took := int(after.HeapAlloc - before.HeapAlloc)
+	t.Logf("%d bytes for each topic", took/n)
+	if took > most || took > 2*table.bytes || took < table.bytes/2 {
+		t.Errorf("%d topics take %d bytes, and are taken for %d", n, took, table.bytes)
+	}
+	runtime.KeepAlive(table)
 }
 
 func TestTopicsAreOneRowBelowTheDepth(t *testing.T) {
