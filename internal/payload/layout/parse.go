@@ -178,15 +178,11 @@ func (p *parser) field(depth int, before []*field) ([]field, error) {
 // order takes the signs of byte orders. It changes at whole bytes.
 func (p *parser) order() error {
 	for {
-		little := p.little
-		switch p.peek() {
-		case '<':
-			little = true
-		case '>', '!':
-			little = false
-		default:
+		c := p.peek()
+		if c != '<' && c != '>' && c != '!' {
 			return nil
 		}
+		little := c == '<'
 		if little != p.little && p.bit != 0 {
 			return errors.New("the byte order changes within a byte")
 		}

@@ -40,7 +40,7 @@ func Run(t *testing.T, f payload.Format, arg string, samples ...Sample) {
 		c := make(t)
 		for _, s := range samples {
 			for n := range s.Payload {
-				decode(t, c, s.Topic, s.Payload[:n])
+				_, _ = decode(t, c, s.Topic, s.Payload[:n])
 			}
 		}
 	})
@@ -51,7 +51,7 @@ func Run(t *testing.T, f payload.Format, arg string, samples ...Sample) {
 				for _, to := range []byte{0, 0x7f, 0xff, s.Payload[i] ^ 1, s.Payload[i] ^ 0x80, s.Payload[i] + 1} {
 					b := bytes.Clone(s.Payload)
 					b[i] = to
-					decode(t, c, s.Topic, b)
+					_, _ = decode(t, c, s.Topic, b)
 				}
 			}
 		}
@@ -150,13 +150,13 @@ func hostile(t *testing.T, f payload.Format, codec payload.Codec, topic string) 
 	const long = 5_000
 	for b := range 256 {
 		run := bytes.Repeat([]byte{byte(b)}, long)
-		spent := allocated(func() { decode(t, codec, topic, run) })
+		spent := allocated(func() { _, _ = decode(t, codec, topic, run) })
 		if most := bound(f, long); spent > most {
 			t.Errorf("%d times 0x%02x: %d bytes of memory, at most %d", long, b, spent, most)
 		}
 		spent = allocated(func() {
 			for second := range 256 {
-				decode(t, codec, topic, append([]byte{byte(b)}, bytes.Repeat([]byte{byte(second)}, 20)...))
+				_, _ = decode(t, codec, topic, append([]byte{byte(b)}, bytes.Repeat([]byte{byte(second)}, 20)...))
 			}
 		})
 		if most := 256 * bound(f, 21); spent > most {

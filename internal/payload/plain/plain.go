@@ -22,8 +22,8 @@ func JSON() payload.Format {
 		Example: "json",
 		Types:   []string{"application/json", "+json", "text/json"},
 		Guess: func(c *payload.Content) bool {
-			_, err := payload.ParseJSON(c.Bytes)
-			return err == nil
+			b := bytes.TrimLeft(c.Bytes, " \t\r\n")
+			return len(b) > 0 && bytes.IndexByte([]byte(`{["-0123456789tfn`), b[0]) >= 0
 		},
 		New: noArgument(jsonCodec{}),
 	}
