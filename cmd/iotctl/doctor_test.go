@@ -5,6 +5,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -143,9 +145,8 @@ func TestReadmeShowsWhatDoctorPrints(t *testing.T) {
 	if shown == "" {
 		t.Fatal("the README shows no output of doctor")
 	}
-	bin := buildForReadme(t)
 	list := filepath.Join(t.TempDir(), "ports")
-	server := exec.Command(bin, "serve", "--ephemeral", "--ports", list, "--listen", "mqtt://127.0.0.1:0")
+	server := exec.Command("iotctl", "serve", "--ephemeral", "--ports", list, "--listen", "mqtt://127.0.0.1:0")
 	server.Env = append(server.Environ(), "XDG_RUNTIME_DIR="+t.TempDir(), "XDG_STATE_HOME="+t.TempDir())
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -161,12 +162,47 @@ func TestReadmeShowsWhatDoctorPrints(t *testing.T) {
 			t.Fatal("the broker does not start")
 		}
 	}
-	out, err := exec.Command(bin, "doctor", "--no-defaults", ports[0].URL).Output()
+	out, err := exec.Command("iotctl", "doctor", "--no-defaults", ports[0].URL).Output()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if diff := cmp.Diff(withoutFigures(shown), withoutFigures(string(out))); diff != "" {
 		t.Errorf("the README shows another output (-README +output):\n%s", diff)
+	}
+}
+
+// Ctrl-C ends a run in which nobody answers, in order.
+func TestDoctorIsInterrupted(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	cmd := exec.Command("iotctl", "doctor", "--no-defaults", "mqtt://"+l.Addr().String(), "--only", "connect,qos")
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(readmePatience))
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(readmePatience))
+	if _, err := io.ReadFull(c, make([]byte, 10)); err != nil { // CONNECT
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit code %d", code)
+	}
+	if s := out.String(); !strings.Contains(s, "failed   connect5   not finished: interrupted\n") || !strings.Contains(s, "interrupted: connect311, connect31, qos0, qos1, qos2\n") {
+		t.Error(s)
 	}
 }
 

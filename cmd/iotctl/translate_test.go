@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +26,7 @@ var samples = map[string]string{
 	"--ws-headers": "name: value", "--user-properties": "name: value", "--conn-user-properties": "name: value", "--will-user-properties": "name: value",
 	"--userProperty": "name=value", "--user-property": "name=value", "--connectUserProperty": "name=value", "--willUserProperty": "name=value",
 	"--payload-hdrs": "cnt64", "--clean": "true", "--ciphers": "ECDHE-RSA-AES128-GCM-SHA256", "--payloadFormatIndicator": "UTF_8", "--willPayloadFormatIndicator": "UTF_8",
-	"--restapi": "8080", "--protocol": "mqtt", "--format": "json", "--output-mode": "clean", "--payload-size": "1KB", "--scenario": "tesla", "--avsc-path": "testdata/reading.avsc",
+	"--restapi": "8080", "--protocol": "mqtt", "--format": "json", "--output-mode": "clean", "--payload-size": "1KB", "--scenario": "tesla",
 	"--property": "connect receive-maximum 5",
 }
 
@@ -47,7 +51,17 @@ var beside = map[string]string{
 }
 
 func TestEveryTranslationCanBeTyped(t *testing.T) {
-	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	dir := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", dir)
+	schema, proto := filepath.Join(dir, "a.avsc"), filepath.Join(dir, "a.proto")
+	if err := errors.Join(
+		os.WriteFile(schema, []byte(`"string"`), 0o600),
+		os.WriteFile(proto, []byte("syntax = \"proto3\";\nmessage M { int32 a = 1; }\n"), 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	checkTranslation(t, "mqttx pub -t a -Pp "+proto+" -Pmn M")
+	checkTranslation(t, "mqttx sub -t a -Pmn M --protobuf-path "+proto)
 	for _, tool := range translate.Tools() {
 		for _, o := range tool.Options {
 			long := o.Names[len(o.Names)-1]
@@ -63,6 +77,9 @@ func TestEveryTranslationCanBeTyped(t *testing.T) {
 				}
 				if o.Value || o.Maybe {
 					v := samples[long]
+					if long == "--avsc-path" {
+						v = schema
+					}
 					if strings.HasPrefix(tool.Name, "mosquitto") && v == "" {
 						v = map[string]string{"-A": "127.0.0.1", "-F": "%t"}[name]
 					}
@@ -86,6 +103,43 @@ func TestEveryTranslationCanBeTyped(t *testing.T) {
 						line += " " + what
 					}
 					checkTranslation(t, line)
+				}
+			}
+		}
+	}
+}
+
+// Examples stand in help and man pages to be copied.
+func TestExamplesOfClientsCanBeTyped(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	all := newRoot().Commands()
+	for i := 0; i < len(all); i++ {
+		all = append(all, all[i].Commands()...)
+	}
+	for _, cmd := range all {
+		name := strings.TrimPrefix(cmd.CommandPath(), "iotctl ")
+		if _, ok := programOf(name); !ok {
+			continue
+		}
+		for line := range strings.Lines(cmd.Example) {
+			for part := range strings.SplitSeq(strings.TrimSpace(line), " | ") {
+				rest, ok := strings.CutPrefix(part, "iotctl "+name+" ")
+				if !ok {
+					continue
+				}
+				words, err := profile.Split(rest)
+				if err != nil {
+					t.Errorf("%s: %v", line, err)
+					continue
+				}
+				for i, w := range words {
+					if w == "<" || w == ">" || w == "&&" {
+						words = words[:i]
+						break
+					}
+				}
+				if err := readAsTyped(append([]string{name}, words...)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("%s%v", line, err)
 				}
 			}
 		}
@@ -157,9 +211,10 @@ func readAsTyped(words []string) error {
 	if !ok {
 		return errors.New("no such command")
 	}
-	cmd := clientCommand(p, &cobra.Command{Use: words[0]}, func(context.Context, *settings, *terminal) error { return nil })
+	cmd := clientCommand(p, &cobra.Command{Use: words[0], Args: cobra.ArbitraryArgs}, func(context.Context, *settings, *terminal) error { return nil })
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetArgs(foldProperties(words)[1:])
+	folded := foldProperties(slices.Concat(strings.Fields(words[0]), words[1:]))
+	cmd.SetArgs(folded[len(strings.Fields(words[0])):])
 	cmd.SetOut(new(bytes.Buffer))
 	return cmd.Execute()
 }

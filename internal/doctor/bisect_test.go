@@ -4,7 +4,24 @@ import (
 	"context"
 	"errors"
 	"testing"
+
+	"github.com/iotctl/iotctl/internal/transport"
 )
+
+func TestExposed(t *testing.T) {
+	for u, want := range map[string]bool{
+		"mqtt://localhost": false, "mqtt://127.0.0.1": false, "mqtt://[::1]": false, "unix:///run/x": false, "mqtts://h.example": false,
+		"mqtt://h.example": true, "ws://192.0.2.1": true,
+	} {
+		e, err := transport.Parse(u, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := newExam(Config{Target: e}).exposed(); got != want {
+			t.Errorf("%s: %v", u, got)
+		}
+	}
+}
 
 func TestFind(t *testing.T) {
 	for _, tt := range []struct{ limit, low, high, most, above int }{

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -65,7 +66,20 @@ func (x *exam) connect(ctx context.Context, v mqtt.Version) Result {
 	if x.Dial.TLS != nil && (len(x.Dial.TLS.Certificates) > 0 || x.Dial.TLS.CertFile != "") {
 		who += " with a client certificate"
 	}
-	return fine("accepted %s, in %.1f ms", who, ms(took)).with("version", v.String()).with("connect_ms", ms(took))
+	r := fine("accepted %s, in %.1f ms", who, ms(took))
+	if x.Password != nil && x.exposed() {
+		r = warn("accepted %s, in %.1f ms; the password went over the network in the clear", who, ms(took)).hint("mqtts:// and wss:// encrypt it")
+	}
+	return r.with("version", v.String()).with("connect_ms", ms(took))
+}
+
+// exposed tells whether others on the way can read what is sent.
+func (x *exam) exposed() bool {
+	if x.Target.Scheme.TLS || x.Target.Scheme.Network == "unix" {
+		return false
+	}
+	a, err := netip.ParseAddr(x.Target.Host)
+	return x.Target.Host != "localhost" && (err != nil || !a.IsLoopback())
 }
 
 // notConnected says why a version was not accepted. That one of several is

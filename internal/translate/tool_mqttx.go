@@ -250,7 +250,7 @@ func mqttxSchema() []row {
 	return []row{
 		{names: "-Pp --protobuf-path", takes: value, as: func(*call, string) {}},
 		{names: "-Pmn --protobuf-message-name", takes: value, as: func(*call, string) {}},
-		{names: "-Ap --avsc-path", takes: value, note: "iotctl help payloads lists what there is"},
+		{names: "-Ap --avsc-path", takes: value, as: func(c *call, v string) { c.add("--payload", "avro:"+v) }},
 	}
 }
 
