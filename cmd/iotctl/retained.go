@@ -179,12 +179,18 @@ func (k *keeper) confirm(question, undone string) bool {
 type untaken struct {
 	mu      sync.Mutex
 	n       int
+	lost    int      // of n: nobody has answered
 	reasons []string // of the first
 }
 
-func (f *untaken) add(topic, reason string) {
+func (f *untaken) add(topic, reason string) { f.count(topic, reason, false) }
+
+func (f *untaken) count(topic, reason string, lost bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if lost {
+		f.lost++
+	}
 	if f.n++; len(f.reasons) < maxComplaints {
 		f.reasons = append(f.reasons, fmt.Sprintf("%q: %s", topic, reason))
 	}
@@ -197,7 +203,7 @@ func (k *keeper) publishAll(ctx context.Context, next func() *client.Message, fa
 		topic := m.Topic
 		err := k.Publish(ctx, *m, func(o client.Outcome) {
 			if reason := refusal(&o); reason != "" {
-				failed.add(topic, reason)
+				failed.count(topic, reason, o.Kind == client.Lost)
 			}
 		})
 		if limit := (*client.LimitError)(nil); errors.As(err, &limit) {
@@ -246,7 +252,11 @@ func (k *keeper) tell(f *untaken, total int, done string) error {
 			k.t.warnf("and %d more", more)
 		}
 	}
-	return fail(exitPublishRefused, fmt.Errorf("%d of %s not %s", f.n, counted(total, "message"), done))
+	code := exitPublishRefused
+	if f.lost == f.n {
+		code = exitUnacknowledged
+	}
+	return fail(code, fmt.Errorf("%d of %s not %s", f.n, counted(total, "message"), done))
 }
 
 // byteCounts adds up sizes.
