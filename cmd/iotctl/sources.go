@@ -20,7 +20,10 @@ var alternatives = [][]string{
 	{"pw", "password-file", "password-command", "password-keyring", "ask-password"},
 	{"psk", "psk-file"},
 	{"tls", "no-tls"},
-	{"output", "format"},
+	{"output", "format", "template", "jq", "diff", "table"},
+	{"watch", "message-rate", "diff", "table"},
+	{"response-topic", "response-prefix"},
+	{"repeat-delay", "rate"},
 	{"host", "unix"},
 }
 

@@ -42,6 +42,7 @@ func TestSourcesLieOverEachOther(t *testing.T) {
 		{name: "a host for a socket", lower: []string{"--unix", "/a"}, upper: []string{"-h", "b"}, want: []string{"host b"}},
 		{name: "a switch that is off", lower: []string{"-v", "--tls"}, upper: []string{"--verbose=false"}, want: []string{"tls "}},
 		{name: "off does not choose another way", lower: []string{"-P", "x"}, upper: []string{"--ask-password=false"}, want: []string{"pw x"}},
+		{name: "another way to print", lower: []string{"-o", "jsonl", "-v"}, upper: []string{"--table"}, want: []string{"verbose ", "table "}},
 		{name: "off and on again", upper: []string{"-v", "--verbose=false", "-v"}, want: []string{"verbose "}},
 		{
 			name: "properties by name", lower: []string{"-D", "connect", "receive-maximum", "1", "-D", "publish", "content-type", "a", "-D", "connect", "user-property", "a", "b"},
