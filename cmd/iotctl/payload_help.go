@@ -54,8 +54,9 @@ AUTO
 
 auto goes by the content type of MQTT 5.0, then by what the bytes are like: what is
 packed, JSON, printable text, CBOR and MessagePack if the whole payload is a map or
-an array of it, and hex at last. It is a guess, and the label says so. It unpacks at
-most three times, and makes payloads of what is typed as it is.
+an array of it, with text in it or of more than four bytes, and hex at last. It is a
+guess, and the label says so. It unpacks at most three times, and makes payloads of
+what is typed as it is.
 
   $ iotctl payload decode auto --hex -m 82a474656d70cb4035800000000000a2696407 -o json
   {"format":"msgpack (guess)","value":{"temp":21.5,"id":7},"notation":"{\"temp\": 21.5, \"id\": 7}"}

@@ -72,6 +72,21 @@ func whole(it *diagnostic.Item) []byte {
 	return all
 }
 
+// ByChance reports whether size bytes may well be the tree it without anybody's
+// meaning it: those of a number, in which there is no text.
+func ByChance(it *diagnostic.Item, size int) bool {
+	const number = 4
+	if it.Kind == diagnostic.Text {
+		return false
+	}
+	for i := range it.Kids {
+		if !ByChance(&it.Kids[i], size) {
+			return false
+		}
+	}
+	return size <= number
+}
+
 // KeyOf is the name of a member whose key is it.
 func KeyOf(it *diagnostic.Item) string {
 	if it.Kind == diagnostic.Text {

@@ -35,18 +35,29 @@ func Format() payload.Format {
 // nearly every byte is a number in CBOR.
 func plausible(b []byte) bool {
 	h, err := wire.ParseHead(b, 0)
-	if err != nil || h.Major != wire.Array && h.Major != wire.Map && h.Major != wire.Tag || h.Bytes == len(b) || h.Arg == 0 && h.Major == wire.Map {
+	if err != nil || h.Major != wire.Array && h.Major != wire.Map && h.Major != wire.Tag || h.Bytes == len(b) {
 		return false
 	}
 	it, err := read(b)
-	if err != nil {
+	if err != nil || len(it.Kids) == 0 {
 		return false
 	}
-	if it.Kind == diagnostic.Map {
-		return it.Kids[0].Kind == diagnostic.Text || it.Kids[0].Kind == diagnostic.Int
+	switch it.Kind {
+	case diagnostic.Map:
+		if it.Kids[0].Kind != diagnostic.Text && it.Kids[0].Kind != diagnostic.Int {
+			return false
+		}
+	case diagnostic.Tag:
+		if it.Arg == selfDescribed {
+			return true
+		}
+	case diagnostic.Array:
 	}
-	return it.Kind == diagnostic.Array || it.Kind == diagnostic.Tag
+	return !payload.ByChance(&it, len(b))
 }
+
+// selfDescribed is the tag that says that CBOR follows. RFC 8949 §3.4.6
+const selfDescribed = 55799
 
 type codec struct{ sequence bool }
 

@@ -226,7 +226,9 @@ func TestRepeatedKeysAreNoted(t *testing.T) {
 
 func TestGuessIsNotMadeOfAFewBytes(t *testing.T) {
 	for in, want := range map[string]bool{
-		"a1 6161 01": true, "82 01 02": true, "d9d9f7 01": true,
+		"a1 6161 01": true, "82 01 6161": true, "d9d9f7 01": true, "85 01 02 03 04 05": true, "82 f94d60 1837": true,
+		"bf 6161 01 ff": true, "bfff": false, "9fff": false,
+		"82 01 02": false, "a1 01 02": false, "c1 1a00": false, "83 01 02 03": false, "c24101": false,
 		"01": false, "80": false, "a0": false, "6161": false, "a1 40 01": false, "82 01": false, "82 01 02 03": false,
 	} {
 		if got := cbor.Format().Guess(&payload.Content{Bytes: unhex(t, in)}); got != want {

@@ -35,7 +35,10 @@ func plausible(b []byte) bool {
 	if err != nil || r.at < len(b) || len(it.Kids) == 0 {
 		return false
 	}
-	return it.Kind == diagnostic.Array || it.Kids[0].Kind == diagnostic.Text || it.Kids[0].Kind == diagnostic.Int
+	if it.Kind == diagnostic.Map && it.Kids[0].Kind != diagnostic.Text && it.Kids[0].Kind != diagnostic.Int {
+		return false
+	}
+	return !payload.ByChance(&it, len(b))
 }
 
 type codec struct{}

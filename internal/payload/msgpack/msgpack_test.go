@@ -116,6 +116,17 @@ func TestNotationThatMessagePackHasNot(t *testing.T) {
 	}
 }
 
+func TestGuessIsNotMadeOfAFewBytes(t *testing.T) {
+	for in, want := range map[string]bool{
+		"81a16101": true, "92a16105": true, "9501020304 05": true,
+		"9105": false, "80": false, "90": false, "00": false, "a161": false, "c0": false, "9201": false, "930102 03": false, "81c00102": false,
+	} {
+		if got := msgpack.Format().Guess(&payload.Content{Bytes: unhex(t, in)}); got != want {
+			t.Errorf("%s: %v", in, got)
+		}
+	}
+}
+
 // What the usual library writes is read, and what is written it reads.
 func TestTheOtherLibraryAgrees(t *testing.T) {
 	c, _ := msgpack.Format().New("")
