@@ -206,9 +206,13 @@ func benchSettings(given []assignment, url string) (*settings, error) {
 	if err != nil {
 		return nil, fail(exitUsage, err)
 	}
-	sources, err := profileSources(progPub, shared, chooseProfile(given, variables, false))
+	chosen := chooseProfile(given, variables, false)
+	sources, err := profileSources(progPub, shared, chosen)
 	if err != nil {
 		return nil, err
+	}
+	if chosen.yields && slices.ContainsFunc(sources, namesBroker) {
+		sources = nil
 	}
 	for _, a := range overlay(append(sources, variables, given)...) {
 		if err := s.apply(a); err != nil {

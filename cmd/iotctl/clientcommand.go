@@ -120,10 +120,11 @@ func (f *flagValue) Set(v string) error {
 // later wins.
 func ownSettings(p program, given []assignment) (*settings, error) {
 	s := newSettings(p, false)
-	sources, err := ownSources(p, given)
+	sources, leftOut, err := ownSources(p, given)
 	if err != nil {
 		return nil, err
 	}
+	s.leftOut = leftOut
 	all := overlay(append(sources, given)...)
 	given = overlay(given)
 	for _, a := range all {

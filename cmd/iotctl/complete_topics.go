@@ -49,7 +49,7 @@ func completeTopics(p program, given []assignment, word string, filters bool) []
 // if none is named, or a password would have to be asked for, by a program, a key ring
 // or on the terminal. Nothing starts because of a tabulator.
 func completionSettings(p program, given []assignment) *settings {
-	sources, err := ownSources(p, given)
+	sources, _, err := ownSources(p, given)
 	if err != nil {
 		return nil
 	}

@@ -186,6 +186,8 @@ func (s *settings) refusedHints(e *client.ConnectError) []string {
 	switch {
 	case code == mqtt.UnsupportedProtocolVersion:
 		return []string{"try another version: -V 311 or -V 5"}
+	case (code == mqtt.NotAuthorized || code == mqtt.BadUserNameOrPassword) && s.username == nil && s.leftOut != "":
+		return []string{fmt.Sprintf("the profile %q is for the broker that it names alone; --profile %s takes it here, too", s.leftOut, s.leftOut)}
 	case (code == mqtt.NotAuthorized || code == mqtt.BadUserNameOrPassword) && s.username == nil:
 		return []string{"the broker may want a user name and a password: -u NAME --ask-password"}
 	}

@@ -3,6 +3,7 @@ package main
 // profileSettings say where options and passwords come from.
 type profileSettings struct {
 	profile         string // "" = none, or the default
+	leftOut         string // a profile that is about another broker; "" = none
 	passwordCommand string // words as in the file of default options
 	passwordKeyring string // name of the entry
 }

@@ -74,7 +74,7 @@ func showEffective(t *terminal, command string, names []string) error {
 	if len(names) > 0 {
 		given = []assignment{{option: findOption(optionsFor(p, false), "--profile"), value: names[0]}}
 	}
-	sources, err := ownSources(p, given)
+	sources, _, err := ownSources(p, given)
 	if err != nil {
 		return err
 	}

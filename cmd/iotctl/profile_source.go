@@ -115,9 +115,6 @@ func profileSources(p program, options []*option, chosen chosenProfile) ([][]ass
 			sources = append(sources, source)
 		}
 	}
-	if chosen.yields && slices.ContainsFunc(sources, namesBroker) {
-		return nil, nil
-	}
 	return sources, nil
 }
 

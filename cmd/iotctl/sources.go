@@ -92,27 +92,31 @@ func sameProperty(a, b string) bool {
 	return len(v) == 3 && len(w) == 3 && strings.EqualFold(v[0], w[0]) && strings.EqualFold(v[1], w[1]) && !strings.EqualFold(v[1], "user-property")
 }
 
-// ownSources reads all but the command line, in order.
-func ownSources(p program, given []assignment) ([][]assignment, error) {
+// ownSources reads all but the command line, in order. leftOut is a profile that
+// counts for nothing, because it is about another broker.
+func ownSources(p program, given []assignment) (sources [][]assignment, leftOut string, err error) {
 	options := optionsFor(p, false)
 	variables, err := environmentOptions(options)
 	if err != nil {
-		return nil, fail(exitUsage, err)
+		return nil, "", fail(exitUsage, err)
 	}
-	var sources [][]assignment
 	bare := says(given, "no-defaults") || !says(given, "no-defaults=false") && says(variables, "no-defaults")
 	if !bare {
 		defaults, err := fileDefaults(p, options)
 		if err != nil {
-			return nil, fail(exitUsage, err)
+			return nil, "", fail(exitUsage, err)
 		}
 		sources = append(sources, defaults)
 	}
-	profiles, err := profileSources(p, options, chooseProfile(given, variables, bare))
+	chosen := chooseProfile(given, variables, bare)
+	profiles, err := profileSources(p, options, chosen)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return append(append(sources, profiles...), variables), nil
+	if chosen.yields && slices.ContainsFunc(profiles, namesBroker) {
+		profiles, leftOut = nil, chosen.name
+	}
+	return append(append(sources, profiles...), variables), leftOut, nil
 }
 
 // says tells whether a switch is on, or with =false behind it explicitly off.
