@@ -74,7 +74,7 @@ jq may spread objects over lines. time, mid, size, subscription-identifiers and
 topic-alias are not sent. Without --retain-as-published a broker passes live
 messages on without their retain flag. raw is what is sent, unless payload has
 been changed to say something else: whoever sorts the members of a payload that
-has no raw, as jq -S and --jq do, changes its bytes. With --payload RULE and no
+has no raw, as jq -S does, changes its bytes. With --payload RULE and no
 payload in the object, value is encoded.
 
 By hand it is enough to write {"topic":"a","payload":"21.5"}: a payload without

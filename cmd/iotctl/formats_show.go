@@ -6,9 +6,10 @@ const showLanguage = `JQ
 --jq EXPR prints, line by line, what an expression of the language jq makes of
 the object of -o jsonl. Strings are in quotes unless there is --raw-output, and
 -o json spreads results over lines. Numbers keep their digits unless something
-is calculated with them; members come in the order of their names. There are no
-files, no environment and no further input, one message may take a second and
-give 16 MiB. What fails on a message is reported once per topic and reason.
+is calculated with them. Objects that are passed on keep the order of their
+members, those that the expression makes have them by name. There are no files,
+no environment and no further input; one message may take a second and give
+16 MiB. What fails on a message is reported once per topic and reason.
 
 TEMPLATES
 

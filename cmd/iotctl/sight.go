@@ -21,7 +21,7 @@ type sight struct {
 	fits    bool // a payload rule is for it
 	decoded format.Decoded
 
-	line   []byte // the record
+	line   []byte // the record, once tree is there
 	values []byte // decoded.Value
 	tree   any    // the record as jq has it; nil: not made yet
 }
@@ -70,11 +70,11 @@ func (x *sight) record() any {
 		if x.fits {
 			shown.Decoded = &x.decoded
 		}
-		x.line = format.AppendRecord(x.line[:0], &shown, false)
-		x.tree, _ = jq.Parse(x.line) // we have written it, so it cannot fail
 		if cap(x.line) > printBuffer {
 			x.line = nil
 		}
+		x.line = format.AppendRecord(x.line[:0], &shown, false)
+		x.tree, _ = jq.Parse(x.line) // we have written it, so it cannot fail
 	}
 	return x.tree
 }

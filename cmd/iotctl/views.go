@@ -51,7 +51,8 @@ type jqView struct {
 }
 
 func (v *jqView) append(dst []byte, x *sight) ([]byte, error) {
-	err := v.query.Run(context.Background(), x.record(), func(result any) error {
+	record := x.record()
+	err := v.query.RunText(context.Background(), record, x.line, func(result any) error {
 		if s, ok := result.(string); ok && v.raw {
 			dst = append(appendShown(dst, s, v.tame), v.end...)
 			return nil

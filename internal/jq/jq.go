@@ -2,8 +2,8 @@
 // gojq and speaks in values of package payload.
 //
 // Integers keep every digit, as do numbers that an expression only passes on.
-// Members of objects come out in the order of their names, whatever they came
-// in. Strings of bytes go in as base64, which is what they are in JSON.
+// Members of objects come out in the order of their names, but see RunText. Strings
+// of bytes go in as base64, which is what they are in JSON.
 //
 // Expressions see neither the environment nor files nor further input. What one
 // may do with one message is bounded by MaxTime and MaxOutputBytes. Input that is
@@ -66,9 +66,15 @@ func (q *Query) String() string { return q.source }
 // yield returns ends the run. Results before an error have been given. Errors: of
 // ctx, of yield, ErrTime, ErrOutput, ErrHalt, and else what the expression says.
 func (q *Query) Run(ctx context.Context, v any, yield func(any) error) error {
-	size := 0
+	return q.RunText(ctx, v, nil, yield)
+}
+
+// RunText is Run with the text of which Parse has made v. Objects that the
+// expression passes on as they are keep the order of their members.
+func (q *Query) RunText(ctx context.Context, v any, text []byte, yield func(any) error) error {
+	out := outputs{orders: orders{text: text, root: v}}
 	return q.each(ctx, v, func(result any) error {
-		out, err := output(result, &size)
+		out, err := out.value(result)
 		if err != nil {
 			return err
 		}

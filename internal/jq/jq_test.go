@@ -78,6 +78,58 @@ func TestParseKeepsDigits(t *testing.T) {
 	}
 }
 
+// As in jq, what is passed on keeps its order.
+func TestRunTextKeepsTheOrderOfMembers(t *testing.T) {
+	const record = ` { "topic" : "a", "payload":{"z":1,"a":[{"y":1.0,"x":"\u0022}"},{}],"m":{"b":1,"a":2,"b":{"d":1,"c":2}}},"qos":0 , "empty":{},"list":[ ]} `
+	v, err := Parse([]byte(record))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for src, want := range map[string]string{
+		".":                           `{"topic":"a","payload":{"z":1,"a":[{"y":1.0,"x":"\"}"},{}],"m":{"b":{"d":1,"c":2},"a":2}},"qos":0,"empty":{},"list":[]}`,
+		".payload.a[0]":               `{"y":1.0,"x":"\"}"}`,
+		"[.payload.m, 1]":             `[{"b":{"d":1,"c":2},"a":2},1]`,
+		`{z: .payload.m.b, a: 1}`:     `{"a":1,"z":{"d":1,"c":2}}`,
+		`select(.qos == 0).payload.m`: `{"b":{"d":1,"c":2},"a":2}`,
+		`.topic |= "b/" + . | del(.list, .empty, .payload.a)`: `{"payload":{"m":{"b":{"d":1,"c":2},"a":2},"z":1},"qos":0,"topic":"b/a"}`,
+	} {
+		var got []byte
+		err := compile(t, src).RunText(t.Context(), v, []byte(record), func(v any) error {
+			got = payload.AppendJSON(got, v)
+			return nil
+		})
+		if diff := cmp.Diff(want, string(got)); diff != "" || err != nil {
+			t.Errorf("%s: %v, -want +got:\n%s", src, err, diff)
+		}
+	}
+}
+
+func FuzzRunText(f *testing.F) {
+	f.Add([]byte(` {"a":[1,{"b":"\"}"},[]],"a":{"c":null,"b":[{}]},"":1e5} `))
+	f.Add([]byte(`[{"x":{"x":1,"x":{}}}]`))
+	q, err := Compile(".")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		v, err := Parse(text)
+		if err != nil {
+			return
+		}
+		var ordered, byName []byte
+		err = q.RunText(t.Context(), v, text, func(v any) error { ordered = payload.AppendJSON(nil, v); return nil })
+		if err == nil {
+			err = q.Run(t.Context(), v, func(v any) error { byName = payload.AppendJSON(nil, v); return nil })
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Parse(ordered); err != nil || !cmp.Equal(again, v) || len(ordered) != len(byName) {
+			t.Errorf("%q: %s, by name %s, %v", text, ordered, byName, err)
+		}
+	})
+}
+
 func TestTest(t *testing.T) {
 	reading := payload.Object{{Name: "temp", Value: json.Number("31")}}
 	for src, want := range map[string]bool{

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"math/big"
 	"slices"
@@ -64,39 +63,47 @@ func foreign(v any) bool {
 	return false
 }
 
-// output turns a result of gojq into a value of package payload and adds its
-// length as JSON, near enough, to size.
-func output(v any, size *int) (any, error) {
-	if *size += 2; *size > MaxOutputBytes {
+// outputs turns results of gojq into values of package payload, as long as they do
+// not become too many.
+type outputs struct {
+	orders orders
+	size   int // as JSON, near enough
+}
+
+func (o *outputs) value(v any) (any, error) {
+	if o.size += 2; o.size > MaxOutputBytes {
 		return nil, ErrOutput
 	}
 	switch v := v.(type) {
 	case string:
-		*size += len(v)
+		o.size += len(v)
 		return v, nil
 	case json.Number:
-		*size += len(v)
+		o.size += len(v)
 		return v, nil
 	case int:
-		return sized(strconv.Itoa(v), size), nil
+		return o.number(strconv.Itoa(v)), nil
 	case *big.Int:
-		return sized(v.String(), size), nil
+		return o.number(v.String()), nil
 	case float64:
-		return sized(number(v), size), nil
+		if math.IsNaN(v) {
+			return nil, nil
+		}
+		return o.number(number(v)), nil
 	case []any:
 		list := make([]any, len(v))
 		for i, e := range v {
 			var err error
-			if list[i], err = output(e, size); err != nil {
+			if list[i], err = o.value(e); err != nil {
 				return nil, err
 			}
 		}
 		return list, nil
 	case map[string]any:
 		object := make(payload.Object, 0, len(v))
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			*size += len(name)
-			value, err := output(v[name], size)
+		for _, name := range o.orders.of(v) {
+			o.size += len(name)
+			value, err := o.value(v[name])
 			if err != nil {
 				return nil, err
 			}
@@ -107,20 +114,14 @@ func output(v any, size *int) (any, error) {
 	return v, nil // nil, bool
 }
 
-func sized(s string, size *int) any {
-	*size += len(s)
-	if s == "null" {
-		return nil
-	}
+func (o *outputs) number(s string) any {
+	o.size += len(s)
 	return json.Number(s)
 }
 
-// number writes f as jq does: what JSON has no word for is null, or the number
-// that is nearest.
+// number writes f, which is one, as jq does: an infinite one as the nearest that
+// there is.
 func number(f float64) string {
-	if math.IsNaN(f) {
-		return "null"
-	}
 	f = max(min(f, math.MaxFloat64), -math.MaxFloat64)
 	if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e17) {
 		return strconv.FormatFloat(f, 'e', -1, 64)
