@@ -102,6 +102,9 @@ type publisher struct {
 
 	lowest, highest int // QoS of what was sent
 
+	done      func(client.Outcome) // of messages on doneTopic; of publish alone
+	doneTopic string
+
 	schedule generate.Schedule
 	stopped  time.Time // when the schedule ended
 }
@@ -251,12 +254,13 @@ func (p *publisher) repeat(ctx context.Context, m client.Message) error {
 	return nil
 }
 
+// publish gives a message to the client. It is for one goroutine at a time.
 func (p *publisher) publish(ctx context.Context, m client.Message) error {
-	p.mu.Lock()
-	p.lowest, p.highest = min(p.lowest, int(m.QoS)), max(p.highest, int(m.QoS))
-	p.mu.Unlock()
 	topic := m.Topic
-	err := p.Publish(ctx, m, func(o client.Outcome) { p.outcome(topic, o) })
+	if p.done == nil || p.doneTopic != topic {
+		p.doneTopic, p.done = topic, func(o client.Outcome) { p.outcome(topic, o) }
+	}
+	err := p.Publish(ctx, m, p.done)
 	if denied := (*client.RefusedError)(nil); errors.As(err, &denied) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -278,6 +282,7 @@ func (p *publisher) publish(ctx context.Context, m client.Message) error {
 	if err == nil {
 		p.mu.Lock()
 		p.sent++
+		p.lowest, p.highest = min(p.lowest, int(m.QoS)), max(p.highest, int(m.QoS))
 		p.mu.Unlock()
 	}
 	return err

@@ -93,14 +93,7 @@ func (p *publisher) pump(ctx context.Context, src source) error {
 		if more, err := src.more(); err != nil || !more {
 			return err
 		}
-		due := p.schedule.Next()
-		if !p.s.reads() {
-			if err := p.await(ctx); err != nil {
-				return err
-			}
-		}
-		began := time.Now()
-		m, err := src.next(due)
+		m, err := p.due(ctx, src)
 		switch bad := (*badInput)(nil); {
 		case errors.Is(err, io.EOF):
 			return nil
@@ -112,44 +105,61 @@ func (p *publisher) pump(ctx context.Context, src source) error {
 		case err != nil:
 			return err
 		}
-		if p.s.reads() {
-			now := time.Now()
-			p.schedule.Forgive(now.Sub(began), now)
-			if err := p.await(ctx); err != nil {
-				return err
-			}
-		}
-		if p.schedule.Sent(time.Now()) && !p.s.quiet {
-			p.t.warnf("more than a second behind the schedule of %g messages per second", p.s.rate)
-		}
 		if err := p.publish(ctx, m); err != nil {
 			return err
 		}
 	}
 }
 
+// due is the next message, when its time has come. What is generated is made then;
+// what is read is read before, and when that takes long the schedule waits for it.
+func (p *publisher) due(ctx context.Context, src source) (client.Message, error) {
+	at := p.schedule.Next()
+	switch {
+	case ctx.Err() != nil:
+		return client.Message{}, ctx.Err()
+	case p.s.rate == 0:
+		p.schedule.Skip()
+		return src.next(at)
+	case !p.s.reads():
+		if err := p.await(ctx); err != nil {
+			return client.Message{}, err
+		}
+	}
+	began := time.Now()
+	m, err := src.next(at)
+	if err == nil && p.s.reads() {
+		now := time.Now()
+		p.schedule.Forgive(now.Sub(began), now)
+		err = p.await(ctx)
+	}
+	if err == nil && p.schedule.Sent(time.Now()) && !p.s.quiet {
+		p.t.warnf("more than a second behind the schedule of %g messages per second", p.s.rate)
+	}
+	return m, err
+}
+
 // await waits until the next message is due. context.DeadlineExceeded tells that
 // it will not be within the time of the run.
 func (p *publisher) await(ctx context.Context) error {
-	if ctx.Err() != nil {
+	d := p.schedule.Wait(time.Now())
+	if d <= 0 {
+		return nil
+	}
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
+		<-ctx.Done()
 		return ctx.Err()
 	}
-	if d := p.schedule.Wait(time.Now()); d > 0 {
-		if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
-			<-ctx.Done()
-			return ctx.Err()
-		}
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-p.Done():
-			return p.Err()
-		}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.Done():
+		return p.Err()
 	}
-	return nil
 }
 
 // skip enters bad input into the account.

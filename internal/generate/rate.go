@@ -103,6 +103,9 @@ func (s *Schedule) Sent(now time.Time) (behind bool) {
 	return true
 }
 
+// Skip is Sent where there is no rate, and so nothing to be late for.
+func (s *Schedule) Skip() { s.n++ }
+
 // Balance is what has become of the schedule at now: how many messages were sent,
 // how many had been due, and how late the latest was. behind tells whether that is
 // worth telling.
