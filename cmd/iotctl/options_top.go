@@ -30,7 +30,7 @@ func topOptions() []option {
 			set:  func(s *settings, _ string) error { s.top.table = true; return nil },
 		},
 		{
-			long: "sort", progs: progTop, arg: "key", group: g, help: "what comes first: " + strings.Join(traffic.Keys(), ", ") + " (default rate)",
+			long: "sort", progs: progTop, arg: "key", values: traffic.Keys(), group: g, help: "what comes first: " + strings.Join(traffic.Keys(), ", ") + " (default rate)",
 			set: func(s *settings, v string) error {
 				k, ok := traffic.ParseKey(v)
 				if !ok {

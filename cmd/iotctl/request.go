@@ -30,7 +30,13 @@ them.
 
 With --repeat it sends many, and with --concurrency several at a time; it then
 reports how many were answered, lost and late, and how long replies took. With
---latency this report is all that is printed; -o json makes an object of it.
+--latency this report is all that is printed; -o json makes an object of it, with
+times in seconds. A reply is late when the time of its request was over; one that
+came to a request that had all its replies is surplus.
+
+Replies come to iotctl/reply/ and something random, or below what --response-prefix
+says, or what the broker offers if it is asked to, with -D connect
+request-response-information 1. -e names the topic itself.
 
 In MQTT 3.1.1 there are no response topics: -e says where replies come, one
 request waits at a time, and every message there counts as a reply.

@@ -4,10 +4,14 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/iotctl/iotctl/internal/client"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
@@ -153,6 +157,54 @@ func TestRepliesWithoutCorrelationDataAreMatchedByTopic(t *testing.T) {
 			t.Errorf("%v: %+v", err, a)
 		}
 	})
+}
+
+func TestReplyTopicsAreBelowWhatTheBrokerOffers(t *testing.T) {
+	offer := client.Connack{Properties: mqtt.Properties(nil).AppendString(mqtt.PropResponseInformation, "clients/me/")}
+	for _, tt := range []struct{ prefix, topic, want string }{
+		{"", "", "clients/me/"},
+		{"chosen", "", "chosen/"},
+		{"", "exact", "exact"},
+	} {
+		s := requests(1, 1)
+		s.call.responsePrefix, s.responseTopic = tt.prefix, tt.topic
+		r := &inquirer{engine: &engine{s: s}}
+		r.address(offer)
+		if !strings.HasPrefix(r.topic, tt.want) || tt.topic == "" && len(r.topic) != len(tt.want)+16 {
+			t.Errorf("%+v: %q", tt, r.topic)
+		}
+	}
+}
+
+// Neither what a command has started nor what we have started for it stays.
+func TestCommandsLeaveNothingBehind(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	s := newSettings(progReply, false)
+	s.call.maxOutput = 1000
+	for _, tt := range []struct{ command, want, problem string }{
+		{"cat", "asked", ""},
+		{"sleep 60 & echo done", "done\n", ""},
+		{"sleep 60", "", "the command takes longer than 100ms"},
+		{"yes", "", "the command prints more than 1000 bytes"},
+		{"exit 7", "", "exit status 7"},
+		{"kill -9 $$", "", "signal: killed"},
+	} {
+		s.call.command = tt.command
+		s.call.timeLimit = time.Minute
+		if tt.command == "sleep 60" {
+			s.call.timeLimit = 100 * time.Millisecond
+		}
+		out, err := s.runCommand(t.Context(), t.Output(), []byte("asked"), os.Environ())
+		if problem := fmt.Sprint(err); string(out) != tt.want || tt.problem != "" && problem != tt.problem || tt.problem == "" && err != nil {
+			t.Errorf("%s: %q, %v", tt.command, out, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.call.command = "echo never"
+	if out, err := s.runCommand(ctx, t.Output(), nil, os.Environ()); err == nil {
+		t.Errorf("%q after the end", out)
+	}
 }
 
 func TestIncompleteRequestsAreNoSuccess(t *testing.T) {

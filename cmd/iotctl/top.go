@@ -41,7 +41,14 @@ clears it), r b c s a t sort by rate, bytes, count, size, age or topic, v revers
 arrows, Page Up, Page Down, Home and End scroll. The screen is drawn at most four
 times a second.
 
-Where there is no terminal, --once prints a plain table and ends.`,
+Where there is no terminal, --once prints a plain table and ends. Its -o jsonl has
+an object per topic, -o json one object with the totals and these as rows:
+
+  topic, messages, bytes, size, retained
+  messages_per_second, bytes_per_second
+  qos              how many messages had QoS 0, 1 and 2
+  last             when the last one came, RFC 3339
+  encoding, value  text or base64, and the first 256 bytes of the last payload`,
 		Example: `  iotctl top
   iotctl top mqtt://broker.example -t 'plant/#' --depth 3 --sort bytes
   iotctl top --sys --search load

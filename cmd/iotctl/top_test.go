@@ -4,9 +4,12 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
+
+	"golang.org/x/term"
 )
 
 // publish sends a message and waits for its acknowledgement.
@@ -201,6 +204,25 @@ func TestTopKeepsTheScreenWhenTheBrokerGoes(t *testing.T) {
 	fits(t, screen, 100, 24)
 	p.typed("q")
 	p.back(0)
+}
+
+// A panic in what is called for a message restores the terminal, too.
+func TestAPanicGivesTheTerminalBack(t *testing.T) {
+	keys, other, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	var out strings.Builder
+	v := &topicView{}
+	v.screen.Store(&screen{out: &out, keys: keys, saved: &term.State{}})
+	defer func() {
+		if r := recover(); r != "at the disco" || out.String() != leaveScreen {
+			t.Errorf("%v: %q", r, out.String())
+		}
+	}()
+	defer v.guard()
+	panic("at the disco")
 }
 
 func TestKeysAreCutOutOfWhatTerminalsSend(t *testing.T) {

@@ -355,9 +355,9 @@ func (v *topicView) news(t *traffic.Totals, notes string) string {
 		parts = append(parts, "paused")
 	}
 	if v.typing {
-		parts = append(parts, fmt.Sprintf("search: %s_ (%d topics)", string(v.search), t.Matching))
+		parts = append(parts, fmt.Sprintf("search: %s_ (%d topics)", tamed([]byte(v.view.Search)), t.Matching))
 	} else if v.view.Search != "" {
-		parts = append(parts, fmt.Sprintf("search: %s (%d topics)", v.view.Search, t.Matching))
+		parts = append(parts, fmt.Sprintf("search: %s (%d topics)", tamed([]byte(v.view.Search)), t.Matching))
 	}
 	if v.view.Skip > 0 {
 		parts = append(parts, fmt.Sprintf("from row %d of %d", v.view.Skip+1, t.Matching))
