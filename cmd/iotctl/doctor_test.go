@@ -206,6 +206,28 @@ func TestDoctorIsInterrupted(t *testing.T) {
 	}
 }
 
+// What mosquitto limits is found out, stated or not.
+func TestDoctorAtALimitedMosquitto(t *testing.T) {
+	port := startBroker(t, "message_size_limit 3000", "max_qos 1", "retain_available false", "max_topic_alias 0", "allow_zero_length_clientid false")
+	for version, want := range map[string][]string{
+		"5": {
+			"warning  limits     maximum QoS 1; no retained messages\n", "skipped  qos2       the server states that it accepts at most QoS 1\n",
+			"skipped  retained   the server states that it keeps none\n", "ok       packet     30", "; an empty one is not taken\n",
+		},
+		"311": { // its servers can but close the connection, or drop what is too long
+			"failed   qos2       the server closed the connection\n", "failed   retained   the server closed the connection\n", "ok       packet     30",
+			"ok       cleanup    nothing is left behind\n",
+		},
+	} {
+		out, err := exec.Command("iotctl", "doctor", "--no-defaults", "mqtt://127.0.0.1:"+port, "-V", version, "--skip", "sys,topic").Output()
+		for _, w := range want {
+			if !strings.Contains(string(out), w) {
+				t.Errorf("%s: no %q in %v\n%s", version, w, err, out)
+			}
+		}
+	}
+}
+
 // withoutFigures is a text without its figures and its breaks of lines.
 func withoutFigures(s string) string {
 	s = regexp.MustCompile(`iotctl version \S+`).ReplaceAllString(s, "iotctl version V")

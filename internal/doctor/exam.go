@@ -169,18 +169,24 @@ func (m *member) because(err error) error {
 	return err
 }
 
+// any waits for a message.
+func (m *member) any(ctx context.Context) (client.Message, error) {
+	select {
+	case in := <-m.got:
+		return in, nil
+	case <-m.Done():
+		return client.Message{}, m.because(client.ErrConnectionLost)
+	case <-ctx.Done():
+		return client.Message{}, ctx.Err()
+	}
+}
+
 // next waits for a message of topic; others are dropped.
 func (m *member) next(ctx context.Context, topic string) (client.Message, error) {
 	for {
-		select {
-		case in := <-m.got:
-			if in.Topic == topic {
-				return in, nil
-			}
-		case <-m.Done():
-			return client.Message{}, m.because(client.ErrConnectionLost)
-		case <-ctx.Done():
-			return client.Message{}, ctx.Err()
+		in, err := m.any(ctx)
+		if err != nil || in.Topic == topic {
+			return in, err
 		}
 	}
 }
@@ -312,19 +318,27 @@ func (x *exam) keeps(topic string) { x.retained, x.dirty = append(x.retained, to
 
 // clearRetained returns what it could not clear.
 func (x *exam) clearRetained(ctx context.Context) []string {
-	m, err := x.join(ctx, x.version, nil)
-	if err != nil {
-		return x.retained
-	}
-	defer m.leave()
 	var left []string
 	for _, topic := range x.retained {
-		if err := m.send(ctx, client.Message{Topic: topic, Retain: true, QoS: x.qos(1)}); err != nil {
+		if x.clear(ctx, topic) == nil {
+			continue
+		}
+		// A server that keeps none takes no empty one, either.
+		if in, err := x.firstOf(ctx, topic); err != nil || in.Retain {
 			left = append(left, topic)
 		}
 	}
 	x.retained = left
 	return left
+}
+
+func (x *exam) clear(ctx context.Context, topic string) error {
+	m, err := x.join(ctx, x.version, nil)
+	if err != nil {
+		return err
+	}
+	defer m.leave()
+	return m.send(ctx, client.Message{Topic: topic, Retain: true, QoS: x.qos(1)})
 }
 
 // forgetSession connects anew with a clean session that ends at once.
