@@ -122,6 +122,10 @@ func (p *publisher) due(ctx context.Context, src source) (client.Message, error)
 		p.schedule.Skip()
 		return src.next(at)
 	case !p.s.reads():
+		if p.s.sendFor > 0 && at >= p.s.sendFor {
+			<-ctx.Done() // it is the first that is not due within the time
+			return client.Message{}, ctx.Err()
+		}
 		if err := p.await(ctx); err != nil {
 			return client.Message{}, err
 		}
