@@ -42,7 +42,7 @@ func newPayloadList() *cobra.Command {
 		Short: "List the formats of payloads",
 		Long:  `Prints name, argument and purpose of each format that a rule may name.`,
 		Example: `  iotctl payload list
-  iotctl payload list --json | jq -r '.[].example'`,
+  iotctl payload list --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return listPayloads(newTerminal(cmd).out, asJSON) },
 	}

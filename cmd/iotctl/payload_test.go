@@ -56,6 +56,25 @@ func TestHelpOfPayloadsShowsWhatIsPrinted(t *testing.T) {
 	}
 }
 
+// The examples of the commands succeed, where there is a file reading.bin.
+func TestExamplesOfPayloadCommandsRun(t *testing.T) {
+	bin, dir := buildForReadme(t), t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "reading.bin"), []byte{0xa1, 0x61, 'a', 1}, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	top := newPayload()
+	for _, c := range append(top.Commands(), top) {
+		for line := range strings.Lines(c.Example) {
+			cmd := exec.Command("bash", "-c", line)
+			cmd.Dir = dir
+			cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(bin)+":"+os.Getenv("PATH"))
+			if out, err := cmd.CombinedOutput(); err != nil || len(out) == 0 {
+				t.Errorf("%s: %v\n%s", strings.TrimSpace(line), err, out)
+			}
+		}
+	}
+}
+
 // Examples of the table are rules, but that their files are not there.
 func TestExamplesOfPayloadFormatsAreRules(t *testing.T) {
 	names := map[string]bool{}
