@@ -106,15 +106,52 @@ or none has, and it has a list, or the one value:
   {0:off,1:on}         names of values
   struct:@FILE         fields in a file, comments behind #
 
-PROTOBUF, AVRO, SPARKPLUG
+PROTOBUF
 
-protobuf:reading.proto:acme.Reading reads by source, with imports from the same
-directory and from those named behind the message, or by a descriptor set. Without a
-file names and types are guessed. avro:reading.avsc reads bare data, avro-single that
-with a fingerprint, avro-registry that with the identifier of a schema registry.
+  protobuf:FILE.proto:acme.Reading      by source; imports are looked for in the
+                                        directory of FILE, in those above it, and in
+                                        those behind the message, as in :include:api
+  protobuf:FILE.binpb:acme.Reading      by a descriptor set of protoc
+  protobuf                              by guess, with a question mark behind guesses
 
-spBv1.0/#=sparkplug learns names and types of aliases from births, and notes gaps in
-sequence numbers and messages of nodes whose birth it has not seen.
+  $ iotctl payload decode protobuf --hex -m 0a026b31150000ac411801
+  {"1:string?":"k1","2:float?":21.5,"3:varint":1}
+
+proto2, proto3 and editions; the message may lack its package, and be left out if
+there is but one. Values are those of protobuf's JSON: names in camel case, enums by
+name, Timestamp as RFC 3339, Any by its type if the files have it. But members stand
+in the order of the wire, what was not sent is not shown, and integers of 64 bits are
+numbers. Fields that the schema does not know are members as above, with a note.
+
+AVRO
+
+  avro:place.avsc,reading.avsc          bare data by the last file, which may use the
+                                        types of those before
+  avro-single:v1.avsc,v2.avsc           C3 01, fingerprint, data (single-object
+                                        encoding) by the schema that has it
+  avro-registry:17:v1.avsc,18:v2.avsc   00, id of a schema registry, data; without an
+                                        id the file reads all, and a note has the id
+
+When payloads are made, the last file counts; fields that are missing have their
+defaults. Dates, times, decimals, UUIDs and durations are text and exact numbers. Of a
+union of null and one type the value stands alone, of others as {"string":"x"}.
+
+SPARKPLUG B
+
+spBv1.0/#=sparkplug goes by the topic: births teach names and types of aliases to
+what follows of their edge node, gaps in seq and deaths of another session are noted,
+and without a birth the note has the command that asks for one. STATE is JSON or, of
+2.2, ONLINE and OFFLINE. Times are milliseconds since 1970; when made also RFC 3339
+or "now".
+
+  $ iotctl payload encode sparkplug -m '{"metrics":[{"alias":1,"datatype":"Int8","value":-5}],"seq":7}' --hex
+  120a1001200150fbffffff0f1807
+  $ iotctl payload decode sparkplug --hex -m 120a1001200150fbffffff0f1807
+  {"metrics":[{"alias":1,"datatype":"Int8","value":-5}],"seq":7}
+
+A metric has name, alias, timestamp, datatype, is_historical, is_transient, metadata,
+properties and value. A value that is not of its type stands in a member named after
+its field, such as int_value. The births of 4096 edge nodes are kept, 64 MB of names.
 
 SCHEMA
 
