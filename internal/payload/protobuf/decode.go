@@ -90,7 +90,7 @@ func (d *decoder) slots(m *message, b []byte, off int) ([]*slot, error) {
 			f = m.byNumber[int(num)]
 		}
 		if f != nil && !f.takes(typ) {
-			d.note("field %d of %s (%s) is %s on the wire", num, m.name, f.name, wireName(typ))
+			d.note("field %d of %s (%s) is %s on the wire: shown as that", num, m.name, f.name, wireName(typ))
 			f = nil
 		}
 		k := key{int(num), typ, f != nil}
@@ -232,7 +232,9 @@ func (d *decoder) message(m *message, b []byte, off int) (any, error) {
 
 func (d *decoder) member(m *message, s *slot) (payload.Member, error) {
 	if s.field == nil {
-		d.note("field %d (%s) is not in %s", s.number, wireName(s.typ), m.name)
+		if m.byNumber[s.number] == nil {
+			d.note("field %d (%s) is not in %s", s.number, wireName(s.typ), m.name)
+		}
 		return d.guess(s)
 	}
 	v, text, err := d.known(s)

@@ -154,7 +154,7 @@ func TestWhatIsOddIsReadAsProtobufHasIt(t *testing.T) {
 		{"aa 01 05 0a 01 61 10 07 aa 01 05 0a 01 61 10 08", `{"limits":{"a":8}}`, ""},
 		{"aa 01 00 b2 01 00", `{"limits":{"":0},"byPort":{"0":{}}}`, ""},
 		{"0a 01 ff", `{"1:bytes":"/w=="}`, "field 1 (sensorId) is text, but not UTF-8: shown as bytes"},
-		{"08 05 e8 03 01", `{"1:varint":5,"61:varint":1}`, "field 1 of acme.Reading (sensorId) is varint on the wire\nfield 1 (varint) is not in acme.Reading\nfield 61 (varint) is not in acme.Reading"},
+		{"08 05 e8 03 01", `{"1:varint":5,"61:varint":1}`, "field 1 of acme.Reading (sensorId) is varint on the wire: shown as that\nfield 61 (varint) is not in acme.Reading"},
 		{"c2 02 0c 08 ff ff ff ff ff ff ff ff 7f 10 01", `{"time":{"seconds":9223372036854775807,"nanos":1}}`, "a Timestamp is beyond the years 1 to 9999"},
 		{"d2 02 07 0a 01 78 12 02 00 ff", `{"detail":{"@type":"x","value":"AP8="}}`, "x is not in the files: its value is bytes"},
 		{"e2 02 00", `{"anyValue":null}`, "a Value is none: shown as null"},
