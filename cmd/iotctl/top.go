@@ -117,7 +117,7 @@ func (e *engine) live(ctx context.Context, view *topicView) (err error) {
 	ended := make(chan error, 1)
 	end, err := view.begin(func(err error) { ended <- err })
 	if err != nil {
-		return err
+		return fail(codeOf(err), err, "iotctl top --once 10s prints a table after ten seconds")
 	}
 	defer func() { err = errors.Join(err, end()) }()
 	select {

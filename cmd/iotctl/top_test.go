@@ -181,6 +181,15 @@ func TestTopColours(t *testing.T) {
 	}
 }
 
+func TestTopNeedsATerminalThatCanMoveItsCursor(t *testing.T) {
+	t.Parallel()
+	port := startServe(t)
+	p := newPane(t, 120, 24)
+	p.run("TERM=dumb iotctl top -p " + port)
+	p.shows("iotctl: error: the terminal cannot move its cursor: TERM is dumb", "iotctl: hint: iotctl top --once 10s")
+	p.back(1)
+}
+
 func TestTopKeepsTheScreenWhenTheBrokerGoes(t *testing.T) {
 	t.Parallel()
 	path, err := exec.LookPath("mosquitto")
