@@ -42,6 +42,7 @@ iotctl() {
 	case $verb in
 	serve) case " $* " in *" --listen "*|*" -c "*) ;; *) set -- --listen "mqtt://127.0.0.1:$PORT" "$@" ;; esac ;;
 	pub|sub|rr|request|reply|top) set -- $(at "$@") $DEBUG "$@" ;;
+	get|retained|record|replay) case " $* " in *" --dry-run "*) ;; *) set -- "$@" $(at "$@") ;; esac ;;
 	bench) case " $* " in *" --serve "*|" report "*|" compare "*) ;; *) set -- "$@" -p "$PORT" ;; esac ;;
 	esac
 	command iotctl "$verb" "$@"
