@@ -6,7 +6,8 @@ package main
 //     progress, prompts and debug output go to standard error.
 //   - An error is one line, "iotctl: error: …", in lower case, and says what
 //     was attempted on what. "iotctl: hint: …" lines below it say what to type
-//     next; they are there only when there is something to type.
+//     next; they are there only when there is something to type. A mistake in an
+//     expression is shown below the error, with a caret at the place.
 //   - Progress appears only when standard error is a terminal.
 //   - Nobody is asked anything unless standard input is a terminal.
 //   - Colour appears only on a terminal, and not when NO_COLOR is set or TERM
