@@ -32,10 +32,8 @@ type Capture struct {
 	broker  string
 	version mqtt.Version
 	conn    *capture.Conn
-	gap     *Gap
 	skipped map[uint16]bool // messages that are left out, and so are their acknowledgements
 	buf     []byte
-	options mqtt.Options
 }
 
 // NewCapture writes the header of a capture to w. broker is what the connections
@@ -57,7 +55,7 @@ func (c *Capture) Packet(from dissect.Direction, at time.Time, raw []byte) error
 	}
 	p, _, err := mqtt.Parse(raw, mqtt.Options{Version: c.version, Lenient: true, EitherSide: true})
 	if err != nil {
-		return nil // the client complains
+		return nil //nolint:nilerr // the client complains
 	}
 	if connect, ok := p.(mqtt.Connect); ok {
 		return c.connect(at, &connect)
@@ -65,7 +63,7 @@ func (c *Capture) Packet(from dissect.Direction, at time.Time, raw []byte) error
 	if auth, ok := p.(mqtt.Auth); ok {
 		auth.Properties = auth.Properties.Without(mqtt.PropAuthenticationData)
 		if raw, err = auth.Append(nil, c.version); err != nil {
-			return nil
+			return err
 		}
 	}
 	if c.conn == nil || c.leftOut(p) {
