@@ -62,6 +62,30 @@ func TestWhatIsOfferedIsAccepted(t *testing.T) {
 	}
 }
 
+// Shells put what several words begin with into the line as it is, and run what stands
+// there for the next word.
+func TestNothingIsOfferedThatAShellWouldRun(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	name := historyOf(t)
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lines := "b:1\tgrün/+/#\nb:1\t$share/g/a\n"
+	for _, topic := range []string{
+		"$SYS/$(id)1", "$SYS/$(id)2", "$SYS/`id`", "$SYS/x --password-command id", "$SYS/${IFS}", "$SYS/a;id", "$SYS/a|id",
+		"$SYS/a&", "$SYS/<a", "$SYS/a>b", "$SYS/*", "$SYS/a'b", `$SYS/a"b`, `$SYS/a\b`, "$SYS/\x1b]0;x\a", "$SYS/\u202ea",
+		"-x", "~/a", "{a,b}", "!1", "$SYS/" + strings.Repeat("a", 600),
+	} {
+		lines += "b:1\t" + topic + "\n"
+	}
+	if err := os.WriteFile(name, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := completed(t, "sub", "-t", ""); !slices.Equal(got, []string{"$share/g/a", "grün/+/#"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestABrokerThatSaysNothingIsNotWaitedForLong(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	t.Setenv("XDG_STATE_HOME", t.TempDir())

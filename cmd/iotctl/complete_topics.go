@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/iotctl/iotctl/internal/client"
 	"github.com/iotctl/iotctl/internal/router"
@@ -17,6 +18,8 @@ const (
 	completionPatience = 300 * time.Millisecond
 	// maxTopics bounds what is offered.
 	maxTopics = 500
+	// maxOffered is the longest topic that is offered, in bytes.
+	maxOffered = 512
 )
 
 // completeTopics offers the topics that were used before, those at the same broker
@@ -38,11 +41,23 @@ func completeTopics(p program, given []assignment, word string, filters bool) []
 	}
 	var fitting []string
 	for _, topic := range all {
-		if strings.HasPrefix(topic, word) && !slices.Contains(fitting, topic) && len(fitting) < maxTopics {
+		if strings.HasPrefix(topic, word) && harmless(topic) && !slices.Contains(fitting, topic) && len(fitting) < maxTopics {
 			fitting = append(fitting, topic)
 		}
 	}
 	return fitting
+}
+
+// harmless tells whether a topic means nothing to a shell. Shells put what several
+// words have in common into the line as it is, and run what is in the line when they
+// complete the next word; so a broker could have a command run, or an option given.
+func harmless(topic string) bool {
+	if len(topic) > maxOffered {
+		return false
+	}
+	return !strings.ContainsFunc(strings.TrimPrefix(topic, "$"), func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/_-.:,@%=+#", r)
+	}) && !strings.HasPrefix(topic, "-")
 }
 
 // completionSettings are those of a client that asks the broker of the line, or nil:
@@ -87,7 +102,7 @@ func systemTopics(s *settings) []string {
 	e, err := newEngine(s, &terminal{}, func(m client.Message) {
 		mu.Lock()
 		defer mu.Unlock()
-		if len(topics) < maxTopics {
+		if len(topics) < maxTopics && strings.HasPrefix(m.Topic, "$SYS/") {
 			topics = append(topics, m.Topic)
 			if len(topics) == maxTopics {
 				close(full)
