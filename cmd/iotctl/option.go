@@ -60,8 +60,9 @@ const (
 	peerName          // mosquitto_pub, mosquitto_sub, mosquitto_rr
 )
 
-// An option of a client. To add one, add it to the table it belongs to:
-// parsing under both names, defaults files, help, man pages and completions
+// An option of a client. To add one, add it to the table it belongs to, in
+// options_*.go, with its field in the struct above that table: parsing under both
+// names, defaults files, variables, profiles, help, man pages and completions
 // follow from there.
 type option struct {
 	long, short string // without dashes; at least one
@@ -125,9 +126,21 @@ var optionGroups = []string{
 	groupSession, groupTLS, groupWill, groupSN, groupGeneral,
 }
 
-// optionsFor lists what p understands under its own or mosquitto's name.
+// turnOn sets what a switch stands for.
+func turnOn(field func(*settings) *bool) func(*settings, string) error {
+	return func(s *settings, _ string) error { *field(s) = true; return nil }
+}
+
+// optionsFor lists what p understands under its own or mosquitto's name. The
+// tables are in the order in which help lists options of one group.
 func optionsFor(p program, peer bool) []*option {
-	tables := [][]option{messageOptions(), generateOptions(), subscribeOptions(), outputOptions(), showOptions(), waitOptions(), payloadOptions(), requestOptions(), topOptions(), connectionOptions(), sessionOptions(), tlsOptions(), profileOptions(), doctorOptions(), recordOptions(), replayOptionsTable(), retainedOptions(), snOptions(), generalOptions()}
+	tables := [][]option{
+		messageOptions(), generateOptions(), subscribeOptions(), outputOptions(), showOptions(), waitOptions(), payloadOptions(),
+		requestOptions(), topOptions(),
+		connectionOptions(), sessionOptions(), tlsOptions(), profileOptions(),
+		doctorOptions(), recordOptions(), replayOptionsTable(), retainedOptions(),
+		snOptions(), generalOptions(),
+	}
 	var all []*option
 	for _, table := range tables {
 		for i := range table {

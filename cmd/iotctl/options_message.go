@@ -10,6 +10,38 @@ import (
 	"github.com/iotctl/iotctl/internal/router"
 )
 
+// messageMode is where the payload comes from.
+type messageMode uint8
+
+const (
+	modeNone messageMode = iota
+	modeMessage
+	modeFile
+	modeStdin
+	modeLines
+	modeNull
+	modeRecords
+	modeGenerate
+)
+
+// messageSettings are of what is published, by pub, rr, request and reply.
+type messageSettings struct {
+	topics        []string // of pub and rr the last one counts
+	qos           int
+	mode          messageMode
+	message       string
+	file          string
+	retain        bool
+	repeat        int
+	repeatDelay   time.Duration
+	maxLine       int
+	stats         bool
+	responseTopic string
+	latency       bool
+}
+
+const defaultMaxLine = 1_000_000
+
 func messageOptions() []option {
 	g := groupMessage
 	const sending = progPub | progRR | progRequest

@@ -37,9 +37,6 @@ type replaySettings struct {
 
 func recordOptions() []option {
 	g := groupRecording
-	flag := func(field func(*settings) *bool) func(*settings, string) error {
-		return func(s *settings, _ string) error { *field(s) = true; return nil }
-	}
 	const writing = progRecord | progRetainedDump
 	return []option{
 		{
@@ -56,8 +53,8 @@ func recordOptions() []option {
 				return nil
 			},
 		},
-		{long: "append", progs: progRecord, group: g, help: "go on with a file that is there; a last line that was cut goes", set: flag(func(s *settings) *bool { return &s.appendTo })},
-		{long: "overwrite", progs: writing, group: g, help: "replace a file that is there", set: flag(func(s *settings) *bool { return &s.overwrite })},
+		{long: "append", progs: progRecord, group: g, help: "go on with a file that is there; a last line that was cut goes", set: turnOn(func(s *settings) *bool { return &s.appendTo })},
+		{long: "overwrite", progs: writing, group: g, help: "replace a file that is there", set: turnOn(func(s *settings) *bool { return &s.overwrite })},
 		{
 			long: "for", progs: progRecord, arg: "time", group: groupLimits, help: "end after this time, with success",
 			set: func(s *settings, v string) (err error) { s.recordTime, err = s.positive(v); return err },
@@ -116,9 +113,6 @@ func parseBytes(v string) (int64, error) {
 
 func replayOptionsTable() []option {
 	g := groupRecording
-	flag := func(field func(*settings) *bool) func(*settings, string) error {
-		return func(s *settings, _ string) error { *field(s) = true; return nil }
-	}
 	filter := func(field func(*settings) *[]string) func(*settings, string) error {
 		return func(s *settings, v string) error {
 			if err := router.ValidateFilter(v); err != nil {
@@ -219,7 +213,7 @@ func replayOptionsTable() []option {
 				return nil
 			},
 		},
-		{long: "dry-run", progs: progReplay, group: g, help: "print what would be published and when, and connect to nobody", set: flag(func(s *settings) *bool { return &s.dryRun })},
+		{long: "dry-run", progs: progReplay, group: g, help: "print what would be published and when, and connect to nobody", set: turnOn(func(s *settings) *bool { return &s.dryRun })},
 	}
 }
 

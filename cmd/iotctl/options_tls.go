@@ -9,18 +9,37 @@ import (
 	"github.com/iotctl/iotctl/internal/transport"
 )
 
+// tlsSettings say whom to trust, and who we are.
+type tlsSettings struct {
+	tls        bool
+	noTLS      bool
+	osCerts    bool
+	caFile     string
+	caPath     string
+	cert       string
+	key        string
+	keyForm    string
+	engine     string
+	engineSHA1 string
+	ciphers    string
+	tlsVersion string
+	alpn       string
+	insecure   bool
+	keyLog     string
+	psk        string
+	pskID      string
+	serverName string
+}
+
 func tlsOptions() []option {
 	g := groupTLS
 	str := func(field func(*settings) *string) func(*settings, string) error {
 		return func(s *settings, v string) error { *field(s) = v; return nil }
 	}
-	flag := func(field func(*settings) *bool) func(*settings, string) error {
-		return func(s *settings, _ string) error { *field(s) = true; return nil }
-	}
 	return []option{
 		{
 			long: "tls", progs: progAll, names: ownName, group: g, help: "use TLS, trusting the authorities of the operating system",
-			set: flag(func(s *settings) *bool { return &s.tls }),
+			set: turnOn(func(s *settings) *bool { return &s.tls }),
 		},
 		{
 			long: "cafile", progs: progAll, arg: "file", group: g, help: "use TLS, trusting the authorities in this PEM file",
@@ -32,11 +51,11 @@ func tlsOptions() []option {
 		},
 		{
 			long: "tls-use-os-certs", progs: progAll, group: g, help: "use TLS, trusting the authorities of the operating system",
-			set: flag(func(s *settings) *bool { return &s.osCerts }),
+			set: turnOn(func(s *settings) *bool { return &s.osCerts }),
 		},
 		{
 			long: "no-tls", progs: progAll, group: g, help: "use no TLS whatever other options and the port say",
-			set: flag(func(s *settings) *bool { return &s.noTLS }),
+			set: turnOn(func(s *settings) *bool { return &s.noTLS }),
 		},
 		{
 			long: "cert", progs: progAll, arg: "file", group: g, help: "client certificate in PEM form, then its chain",
@@ -68,7 +87,7 @@ func tlsOptions() []option {
 		},
 		{
 			long: "insecure", progs: progAll, group: g, help: "accept any certificate: whoever is in between can read and change everything",
-			set: flag(func(s *settings) *bool { return &s.insecure }),
+			set: turnOn(func(s *settings) *bool { return &s.insecure }),
 		},
 		{
 			long: "tls-keylog", progs: progAll, arg: "file", group: g, help: "append the session keys to this file, for Wireshark",

@@ -2,16 +2,19 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/iotctl/iotctl/internal/client"
 	"github.com/iotctl/iotctl/internal/codec/mqtt"
 )
 
-// settings is what the options of a client add up to.
+// settings is what the options of a client add up to. The fields of each table of
+// options are a struct of their own beside it, in options_*.go.
 type settings struct {
 	prog     program
 	operands []string // arguments that are neither options nor a URL
+	// inherited counts the first of the topics, which come from sources below the
+	// command line.
+	inherited int
 	// peer: called by the name of one of mosquitto's clients; peer20: in the
 	// forms of its release 2.0.
 	peer, peer20 bool
@@ -44,127 +47,6 @@ type settings struct {
 	onState  func(client.State)
 	onPacket func(dir client.Direction, raw []byte)
 }
-
-type connectSettings struct {
-	host      string
-	port      int // -1: by scheme
-	unix      string
-	scheme    string          // of a URL; "" without one
-	device    *deviceProtocol // that the scheme stands for; nil: MQTT
-	path      string          // WebSocket resource
-	query     string
-	bind      string
-	proxy     string
-	srv       bool
-	ws        bool
-	wsHeaders []string
-	nodelay   bool
-
-	connectTimeout time.Duration // 0: the default
-	reconnect      int           // attempts in a row, -1 for ever
-	reconnectSet   bool
-	maxDowntime    time.Duration
-}
-
-type sessionSettings struct {
-	id, idPrefix string
-	version      mqtt.Version // 0: not chosen
-	keepAlive    int
-	persistent   bool
-	expiry       uint32
-	expirySet    bool
-	maxInflight  int
-
-	username     *string
-	password     *string
-	passwordFile string
-	askPassword  bool
-
-	// properties by the command they go with
-	properties map[string]mqtt.Properties
-
-	willTopic   string
-	willPayload []byte
-	willQoS     int
-	willRetain  bool
-}
-
-type tlsSettings struct {
-	tls        bool
-	noTLS      bool
-	osCerts    bool
-	caFile     string
-	caPath     string
-	cert       string
-	key        string
-	keyForm    string
-	engine     string
-	engineSHA1 string
-	ciphers    string
-	tlsVersion string
-	alpn       string
-	insecure   bool
-	keyLog     string
-	psk        string
-	pskID      string
-	serverName string
-}
-
-// messageMode is where the payload comes from.
-type messageMode uint8
-
-const (
-	modeNone messageMode = iota
-	modeMessage
-	modeFile
-	modeStdin
-	modeLines
-	modeNull
-	modeRecords
-	modeGenerate
-)
-
-type messageSettings struct {
-	topics        []string // of pub and rr the last one counts
-	qos           int
-	mode          messageMode
-	message       string
-	file          string
-	retain        bool
-	repeat        int
-	repeatDelay   time.Duration
-	maxLine       int
-	stats         bool
-	responseTopic string
-	latency       bool
-}
-
-type subscribeSettings struct {
-	unsubscribe       []string
-	filterOut         []string
-	count             int
-	timeout           time.Duration
-	exitAfterSub      bool
-	noRetained        bool
-	retainedOnly      bool
-	removeRetained    bool
-	retainAsPublished bool
-	retainHandling    uint8
-	strict            bool
-	randomFilter      int // tenths of a percent
-}
-
-type outputSettings struct {
-	output      string // text, json, jsonl
-	format      string
-	verbose     bool
-	noNewline   bool
-	pretty      bool
-	watch       bool
-	messageRate bool
-}
-
-const defaultMaxLine = 1_000_000
 
 func newSettings(p program, peer bool) *settings {
 	s := &settings{prog: p, peer: peer}
