@@ -24,6 +24,7 @@ type decoder struct {
 	notes  []string
 	values int
 	depth  int
+	joined int // bytes that were copied to merge messages
 }
 
 func (d *decoder) note(format string, a ...any) {
@@ -70,6 +71,7 @@ func (d *decoder) slots(m *message, b []byte, off int) ([]*slot, error) {
 	}
 	var all []*slot
 	index := map[key]*slot{}
+	chosen := map[string]*slot{} // of each oneof the member that was there last
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 || typ == protowire.EndGroupType || !num.IsValid() {
@@ -110,8 +112,12 @@ func (d *decoder) slots(m *message, b []byte, off int) ([]*slot, error) {
 		} else {
 			s.entries = append(s.entries, e)
 		}
-		if f != nil && f.oneof != "" {
-			all = d.oneof(all, s)
+		if f != nil && f.oneof != "" { // the last member counts, as protobuf has it
+			if was := chosen[f.oneof]; was != nil && was != s {
+				d.note("%s and %s are both there, and the last of them counts", was.field.name, f.name)
+				was.entries = nil
+			}
+			chosen[f.oneof] = s
 		}
 		b, off = b[n+size:], off+n+size
 	}
@@ -154,17 +160,6 @@ func (d *decoder) unpack(s *slot, f *field, packed entry) error {
 		b, off = b[n:], off+n
 	}
 	return nil
-}
-
-// oneof leaves the last member of a oneof, as protobuf has it.
-func (d *decoder) oneof(all []*slot, last *slot) []*slot {
-	for _, s := range all {
-		if s != last && s.field != nil && s.field.oneof == last.field.oneof && len(s.entries) > 0 {
-			d.note("%s and %s are both there, and the last of them counts", s.field.name, last.field.name)
-			s.entries = nil
-		}
-	}
-	return all
 }
 
 func wireType(k protoreflect.Kind) protowire.Type {
@@ -264,14 +259,24 @@ func (d *decoder) known(s *slot) (v any, text bool, err error) {
 	}
 	d.note("%s is there %d times", f.name, len(s.entries))
 	last := s.entries[len(s.entries)-1]
-	if f.message != nil { // messages are merged, which to join them does
-		joined := entry{off: s.entries[0].off}
-		for _, e := range s.entries {
-			joined.b = append(joined.b, e.b...)
+	if f.message != nil {
+		if last, err = d.join(s); err != nil {
+			return nil, true, err
 		}
-		last = joined
 	}
 	return d.value(f, last)
+}
+
+// join merges messages, which putting their bytes together does.
+func (d *decoder) join(s *slot) (joined entry, err error) {
+	joined.off = s.entries[0].off
+	for _, e := range s.entries {
+		if d.joined += len(e.b); d.joined > payload.MaxBytes {
+			return joined, payload.Malformedf(e.off, "messages that come in parts, of more than %d bytes", payload.MaxBytes)
+		}
+		joined.b = append(joined.b, e.b...)
+	}
+	return joined, nil
 }
 
 // pairs reads a map: an object with its keys as text.

@@ -1,7 +1,6 @@
 package protobuf
 
 import (
-	"bytes"
 	"math"
 	"strconv"
 	"unicode"
@@ -115,6 +114,14 @@ func (s *slot) fixed(whole, point string, bits int) (string, []any) {
 	return whole, list
 }
 
+func (s *slot) texts() []any {
+	list := make([]any, len(s.entries))
+	for i, e := range s.entries {
+		list[i] = string(e.b)
+	}
+	return list
+}
+
 func (s *slot) bins() []any {
 	list := make([]any, len(s.entries))
 	for i, e := range s.entries {
@@ -126,10 +133,8 @@ func (s *slot) bins() []any {
 // guessBytes: text that can be printed, a message that comes out the same when it
 // is written again, text with line ends, or bytes.
 func (d *decoder) guessBytes(s *slot) (string, []any, error) {
-	texts := make([]any, len(s.entries))
 	plain, lines, empty := true, true, true
-	for i, e := range s.entries {
-		texts[i] = string(e.b)
+	for _, e := range s.entries {
 		printable, broken := printable(e.b)
 		plain, lines = plain && printable, lines && (printable || broken)
 		empty = empty && len(e.b) == 0
@@ -138,7 +143,7 @@ func (d *decoder) guessBytes(s *slot) (string, []any, error) {
 	case empty:
 		return "bytes", s.bins(), nil
 	case plain:
-		return "string?", texts, nil
+		return "string?", s.texts(), nil
 	}
 	list, err := d.nested(s)
 	switch {
@@ -147,7 +152,7 @@ func (d *decoder) guessBytes(s *slot) (string, []any, error) {
 	case list != nil:
 		return "message?", list, nil
 	case lines:
-		return "string?", texts, nil
+		return "string?", s.texts(), nil
 	}
 	return "bytes", s.bins(), nil
 }
@@ -155,12 +160,13 @@ func (d *decoder) guessBytes(s *slot) (string, []any, error) {
 // printable reports whether b is UTF-8 that can be printed, or could but for line
 // ends and tabs.
 func printable(b []byte) (printable, broken bool) {
-	if !utf8.Valid(b) {
-		return false, false
-	}
 	printable = true
-	for _, r := range string(b) {
+	for at := 0; at < len(b); {
+		r, n := utf8.DecodeRune(b[at:])
+		at += n
 		switch {
+		case r == utf8.RuneError && n == 1:
+			return false, false
 		case unicode.IsPrint(r):
 		case r == '\n' || r == '\r' || r == '\t':
 			printable, broken = false, true
@@ -184,10 +190,51 @@ func (d *decoder) nested(s *slot) ([]any, error) {
 			d.values = values
 			return nil, d.count(e.off)
 		}
-		if again, err := (&encoder{}).untyped("", o); err != nil || !bytes.Equal(again, e.b) {
-			return nil, nil //nolint:nilerr // so it is no message
+		if !asWritten(e.b) {
+			return nil, nil
 		}
 		list[i] = o
 	}
 	return list, nil
+}
+
+// asWritten reports whether encoder.untyped would write b again: numbers as short
+// as can be, and the entries of a field one behind the other. Messages in it have
+// been looked at before.
+func asWritten(b []byte) bool {
+	type key struct {
+		num protowire.Number
+		typ protowire.Type
+	}
+	var last key
+	seen := map[key]bool{}
+	for len(b) > 0 {
+		num, typ, n := protowire.ConsumeTag(b)
+		if n != protowire.SizeTag(num) {
+			return false
+		}
+		e, size := consume(num, typ, b[n:])
+		k := key{num, typ}
+		if size != e.size(num, typ) || k != last && seen[k] || typ == protowire.StartGroupType && !asWritten(e.b) {
+			return false
+		}
+		last, seen[k] = k, true
+		b = b[n+size:]
+	}
+	return true
+}
+
+// size is how many bytes e takes behind its tag, written as short as can be.
+func (e *entry) size(num protowire.Number, typ protowire.Type) int {
+	switch typ {
+	case protowire.VarintType:
+		return protowire.SizeVarint(e.n)
+	case protowire.Fixed32Type:
+		return protowire.SizeFixed32()
+	case protowire.Fixed64Type:
+		return protowire.SizeFixed64()
+	case protowire.BytesType:
+		return protowire.SizeBytes(len(e.b))
+	}
+	return protowire.SizeGroup(num, len(e.b))
 }
