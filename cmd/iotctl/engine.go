@@ -16,7 +16,7 @@ import (
 // errTimedOut is the cause of a context that -W has ended.
 var errTimedOut = errors.New("timed out")
 
-// engine is what pub, sub and rr have in common: a client, and the news about
+// engine is what the clients have in common: a client, and the news about
 // its connection for the user.
 type engine struct {
 	client.API
@@ -65,6 +65,18 @@ func newEngine(s *settings, t *terminal, onMessage func(client.Message), onIdle 
 		return nil, fail(exitUsage, err)
 	}
 	return e, nil
+}
+
+// connect connects. Its errors are complete: they have an exit code and hints.
+func (e *engine) connect(ctx context.Context) error {
+	_, err := e.Connect(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return failCause(ctx)
+	}
+	return e.s.failConnect(err)
 }
 
 // haltAtSuback is -E: of what comes behind the SUBACK, often with it in one

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/iotctl/iotctl/internal/client"
+	"github.com/iotctl/iotctl/internal/recording"
 	"github.com/iotctl/iotctl/internal/router"
 )
 
@@ -45,29 +44,10 @@ func runGet(ctx context.Context, s *settings, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	f, err := newFetcher(s, out.terminal(t))
-	if err != nil {
-		return err
-	}
-	ctx, stop := runContext(ctx, s, catchLate)
-	defer stop()
-	if _, err := f.Connect(ctx); err != nil {
-		if ctx.Err() != nil {
-			return failCause(ctx)
-		}
-		return s.failConnect(err)
-	}
-	g := &getter{out: out, s: s, seen: map[string]bool{}}
-	err = f.fetch(ctx, []string{topic}, s.qos, g.take)
-	f.Halt()
-	_ = f.leave(0)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	switch {
-	case err == nil && g.err == nil && len(g.seen) == 0:
+	g := &getter{out: out, s: s}
+	err = withKeeper(ctx, s, out.terminal(t), []string{topic}, g.get)
+	if err == nil && g.printed == 0 {
 		err = fail(exitNothing, fmt.Errorf("nothing is retained at %q", topic))
-	case err == nil:
-		err = g.err
 	}
 	return errors.Join(err, out.close())
 }
@@ -103,23 +83,30 @@ func validRetainedFilter(filter string) error {
 	return nil
 }
 
-// getter prints what comes.
+// getter prints what is retained.
 type getter struct {
-	out *printer
-	s   *settings
-
-	mu   sync.Mutex
-	seen map[string]bool
-	err  error
+	out     *printer
+	s       *settings
+	printed int
 }
 
-func (g *getter) take(m *client.Message) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.seen[m.Topic] || g.err != nil {
-		return !g.s.all
+// get asks for the messages. Of a filter with wildcards it asks twice, first where there
+// is something: many messages at once do not fit into the queues of brokers.
+func (g *getter) get(ctx context.Context, k *keeper) error {
+	topics := k.filters
+	if g.s.all {
+		var err error
+		if topics, _, err = k.topics(ctx); err != nil {
+			return err
+		}
 	}
-	g.seen[m.Topic] = true
-	g.err = g.out.print(m, time.Now())
-	return !g.s.all
+	return k.messages(ctx, topics, func(_ string, m *recording.Message) error {
+		if m == nil {
+			return nil // nothing, or gone meanwhile
+		}
+		g.printed++
+		return g.out.print(&client.Message{
+			Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: true, PacketID: m.PacketID, Properties: m.Properties,
+		}, m.Time)
+	})
 }

@@ -131,11 +131,8 @@ func testProfile(ctx context.Context, t *terminal, name string, patience time.Du
 	ctx, stop := runContext(ctx, s, catchAtOnce)
 	defer stop()
 	began := time.Now()
-	if _, err := e.Connect(ctx); err != nil {
-		if ctx.Err() != nil {
-			return failCause(ctx)
-		}
-		return s.failConnect(err)
+	if err := e.connect(ctx); err != nil {
+		return err
 	}
 	took := time.Since(began)
 	if err := e.leave(0); err != nil {

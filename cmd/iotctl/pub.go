@@ -148,11 +148,8 @@ func runPub(ctx context.Context, s *settings, t *terminal) error {
 		p.lowest, p.highest = 2, 0 // lines say it
 	}
 	s.onRejected = p.rejected
-	if _, err := e.Connect(ctx); err != nil {
-		if ctx.Err() != nil {
-			return failCause(ctx)
-		}
-		return s.failConnect(err)
+	if err := e.connect(ctx); err != nil {
+		return err
 	}
 	if src != nil {
 		err = p.stream(ctx, src)

@@ -114,12 +114,9 @@ func (r *recorder) run(ctx context.Context, s *settings) error {
 	}
 	ctx, stop := runContext(ctx, s, catchAtOnce)
 	defer stop()
-	if _, err := r.Connect(ctx); err != nil {
+	if err := r.connect(ctx); err != nil {
 		r.discard(s)
-		if ctx.Err() != nil {
-			return failCause(ctx)
-		}
-		return s.failConnect(err)
+		return err
 	}
 	r.mu.Lock()
 	r.began = time.Now()

@@ -103,11 +103,8 @@ func runReplay(ctx context.Context, s *settings, t *terminal) error {
 	ctx, stop := runContext(ctx, s, catchAtOnce)
 	defer stop()
 	r.publisher = &publisher{engine: e, lowest: 2} // the messages say it
-	if _, err := e.Connect(ctx); err != nil {
-		if ctx.Err() != nil {
-			return failCause(ctx)
-		}
-		return s.failConnect(err)
+	if err := e.connect(ctx); err != nil {
+		return err
 	}
 	r.send = r.publishOne
 	began := time.Now()

@@ -114,11 +114,8 @@ func runReply(ctx context.Context, s *settings, t *terminal) error {
 	}
 	ctx, stop := runContext(ctx, s, catchAtOnce)
 	defer stop()
-	if _, err := r.Connect(ctx); err != nil {
-		if ctx.Err() != nil {
-			return failCause(ctx)
-		}
-		return s.failConnect(err)
+	if err := r.connect(ctx); err != nil {
+		return err
 	}
 	sub := subscriber{engine: r.engine}
 	err = sub.subscribe(ctx)

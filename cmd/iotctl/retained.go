@@ -64,11 +64,8 @@ func withKeeper(ctx context.Context, s *settings, t *terminal, filters []string,
 	}
 	ctx, stop := runContext(ctx, s, catchAtOnce)
 	defer stop()
-	if _, err := f.Connect(ctx); err != nil {
-		if ctx.Err() != nil {
-			return failCause(ctx)
-		}
-		return s.failConnect(err)
+	if err := f.connect(ctx); err != nil {
+		return err
 	}
 	err = do(ctx, &keeper{f, t, filters})
 	f.Halt()
@@ -154,25 +151,38 @@ func (k *keeper) messages(ctx context.Context, topics []string, each func(topic 
 	return nil
 }
 
-// confirm asks on a terminal whether to go on; elsewhere --yes decides.
-func (k *keeper) confirm(question, undone string) bool {
+// confirm asks on a terminal whether to go on; elsewhere --yes decides. A signal is an
+// error, and so is the end of the connection.
+func (k *keeper) confirm(ctx context.Context, question, undone string) (bool, error) {
 	if k.s.yes {
-		return true
+		return true, nil
 	}
 	if !k.t.inTTY || !k.t.errTTY {
 		k.t.notef("%s: --yes does it", undone)
-		return false
+		return false, nil
 	}
 	k.t.mu.Lock()
 	fmt.Fprintf(k.t.err, "%s [y/N] ", question)
 	k.t.mu.Unlock()
-	var answer string
-	_, _ = fmt.Fscanln(k.t.in, &answer)
-	if strings.EqualFold(answer, "y") || strings.EqualFold(answer, "yes") {
-		return true
+	answered := make(chan string, 1)
+	go func() { // ends with the process, if nobody answers
+		var answer string
+		_, _ = fmt.Fscanln(k.t.in, &answer)
+		answered <- strings.ToLower(answer)
+	}()
+	select {
+	case answer := <-answered:
+		if answer == "y" || answer == "yes" {
+			return true, nil
+		}
+		k.t.notef("%s", undone)
+		return false, nil
+	case <-ctx.Done():
+		k.t.notef("\n%s", undone)
+		return false, failCause(ctx)
+	case <-k.Done():
+		return false, k.ended()
 	}
-	k.t.notef("%s", undone)
-	return false
 }
 
 // untaken are messages that the broker has not taken.

@@ -61,11 +61,8 @@ func runRR(ctx context.Context, s *settings, t *terminal) error {
 	}
 	ctx, stop := runContext(ctx, s, catchAtOnce)
 	defer stop()
-	if _, err := r.Connect(ctx); err != nil {
-		if ctx.Err() != nil {
-			return failCause(ctx)
-		}
-		return s.failConnect(err)
+	if err := r.connect(ctx); err != nil {
+		return err
 	}
 	m := client.Message{Topic: s.topic(), Payload: payload, QoS: uint8(s.qos), Properties: r.properties()}
 	err = r.exchange(ctx, m)

@@ -83,11 +83,8 @@ func runTop(ctx context.Context, s *settings, t *terminal) error {
 	}
 	ctx, stop := runContext(ctx, s, catchAtOnce)
 	defer stop()
-	if _, err := e.Connect(ctx); err != nil {
-		if ctx.Err() != nil {
-			return failCause(ctx)
-		}
-		return s.failConnect(err)
+	if err := e.connect(ctx); err != nil {
+		return err
 	}
 	sub := subscriber{engine: e}
 	if err = sub.subscribe(ctx); err == nil && s.top.once > 0 {
