@@ -40,8 +40,12 @@ func (x *exam) connect(ctx context.Context, v mqtt.Version) Result {
 	}
 	began := time.Now()
 	m, err := x.join(ctx, v, func(o *client.Options) {
-		if v == mqtt.V5 && !o.Properties.Has(mqtt.PropSessionExpiryInterval) {
-			o.Properties = o.Properties.AppendUint32(mqtt.PropSessionExpiryInterval, askedExpiry)
+		if v == mqtt.V5 {
+			asked, is := x.Properties.Uint32(mqtt.PropSessionExpiryInterval)
+			if !is {
+				asked = askedExpiry
+			}
+			o.Properties = o.Properties.AppendUint32(mqtt.PropSessionExpiryInterval, asked)
 		}
 	})
 	took := time.Since(began)

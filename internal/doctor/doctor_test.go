@@ -411,3 +411,26 @@ func leftBehind(t *testing.T, u, prefix string) {
 		t.Errorf("%s is still retained", first)
 	}
 }
+
+// Whoever asks for a session expiry gets no sessions of ours with it.
+func TestSessionsEndWithTheirConnections(t *testing.T) {
+	server := servetest.Start(t, nil)
+	var mu sync.Mutex
+	kept := 0
+	examine(t, server.URLs()[0], func(c *doctor.Config) {
+		c.Properties = mqtt.Properties(nil).AppendUint32(mqtt.PropSessionExpiryInterval, 3600)
+		c.Only, c.Version = []string{"qos", "retained", "wildcards"}, mqtt.V5
+		c.OnPacket = func(mqtt.Version) func(client.Direction, []byte) {
+			return func(d client.Direction, b []byte) {
+				mu.Lock()
+				defer mu.Unlock()
+				if d == client.Sent && b[0] == 0x10 && bytes.Contains(b, []byte{byte(mqtt.PropSessionExpiryInterval), 0, 0, 0x0e, 0x10}) {
+					kept++
+				}
+			}
+		}
+	})
+	if kept > 1 { // the first one ends its session when it leaves
+		t.Errorf("%d sessions are left", kept)
+	}
+}

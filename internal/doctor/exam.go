@@ -76,7 +76,8 @@ func (x *exam) options(v mqtt.Version) client.Options {
 		ConnectTimeout: x.ConnectTimeout, AliasTopics: true,
 	}
 	if v == mqtt.V5 {
-		o.Properties = x.Properties
+		// Sessions end with their connections, whatever the user has asked for.
+		o.Properties = x.Properties.Without(mqtt.PropSessionExpiryInterval)
 	}
 	return o
 }

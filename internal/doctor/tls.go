@@ -161,10 +161,10 @@ func typed(hint string) string {
 }
 
 // speaksPlain tells whether a port answers CONNECT without TLS, with nobody's
-// name in it.
+// name in it and none of the user's headers before it.
 func (x *exam) speaksPlain(ctx context.Context) bool {
 	plain := *x
-	plain.Target.Scheme.TLS = false
+	plain.Target.Scheme.TLS, plain.Dial.Header = false, nil
 	plain.ClientID, plain.Username, plain.Password, plain.Properties = "", nil, nil, nil
 	m, err := plain.join(ctx, mqtt.V311, nil)
 	if err == nil {

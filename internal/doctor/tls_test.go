@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,7 +10,9 @@ import (
 	"crypto/x509/pkix"
 	"math/big"
 	"net"
+	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -256,5 +259,36 @@ func TestHandshakesInWords(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 		})
+	}
+}
+
+func TestHeadersAreNotSentWithoutTLS(t *testing.T) {
+	ca := transporttest.NewCA(t, "authority")
+	var mu sync.Mutex
+	var heard bytes.Buffer
+	u := "wss://" + listen(t, func(c net.Conn) { // it knows no TLS
+		b := make([]byte, 4096)
+		for {
+			n, err := c.Read(b)
+			mu.Lock()
+			heard.Write(b[:n])
+			mu.Unlock()
+			if err != nil || b[0] == 0x16 {
+				return
+			}
+		}
+	})
+	r := examine(t, u+"/mqtt", func(c *doctor.Config) {
+		c.Dial.TLS = &transport.ClientTLS{RootCAs: ca.Pool()}
+		c.Dial.Header = http.Header{"Authorization": {"Bearer secret"}}
+		c.ConnectTimeout, c.Only = 2*time.Second, []string{"tls"}
+	})
+	if got := result(t, r, "tls"); got.Verdict != doctor.Failed {
+		t.Errorf("%+v", got)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !strings.Contains(heard.String(), "GET /mqtt") || strings.Contains(heard.String(), "secret") {
+		t.Errorf("%q", heard.String())
 	}
 }
