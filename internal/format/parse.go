@@ -50,10 +50,11 @@ type RecordError struct {
 func (e *RecordError) Error() string { return e.Reason }
 
 // maxNesting bounds how deep the JSON of a record may be, and maxEmbedded what may
-// stand in one: jq ends at 256.
+// stand in one: jq ends at 256 arrays or 128 objects within each other, and an
+// expression may put a record into some more.
 const (
 	maxNesting  = 200
-	maxEmbedded = 128
+	maxEmbedded = 100
 )
 
 // ParseRecord reads one JSON object as AppendRecord writes it, whose members may
@@ -214,7 +215,7 @@ func (p *recordParser) text() (string, error) {
 }
 
 // halfPair finds an escaped surrogate without its other half in a string
-// literal; -1: there is none.
+// literal or other valid JSON; -1: there is none.
 func halfPair(lit []byte) int {
 	for i := 0; i < len(lit); i++ {
 		if lit[i] != '\\' {

@@ -237,11 +237,37 @@ func TestMistakesInRecordsHaveAPlace(t *testing.T) {
 func TestDeepPayloadsAreText(t *testing.T) {
 	deep := []byte(strings.Repeat("[", 150) + strings.Repeat("]", 150))
 	line := AppendRecord(nil, &Message{Topic: "t", Payload: deep, Decoded: &Decoded{Format: "cbor", Value: deep}}, false)
-	if !bytes.Contains(line, []byte(`"encoding":"text"`)) || !bytes.HasSuffix(line, []byte(`"format":"cbor","problem":"the value is more than 128 levels deep"}`)) {
+	if !bytes.Contains(line, []byte(`"encoding":"text"`)) || !bytes.HasSuffix(line, []byte(`"format":"cbor","problem":"the value is more than 100 levels deep"}`)) {
 		t.Errorf("%s", line)
 	}
 	if r, err := ParseRecord(line); err != nil || !bytes.Equal(r.Payload, deep) {
 		t.Error(err)
+	}
+	// jq ends at the 128th object, that of the record included.
+	objects := sample(strings.Repeat(`{"a":`, 127) + "1" + strings.Repeat("}", 127))
+	if line := AppendRecord(nil, objects, false); !bytes.Contains(line, []byte(`"encoding":"text"`)) {
+		t.Errorf("%s", line)
+	}
+}
+
+func TestPayloadsWithHalfASurrogatePairAreText(t *testing.T) {
+	for payload, encoding := range map[string]string{
+		`"\ud800"`: "text", `{"a":["\ud83d\ud83d"]}`: "text", `{"\udc00":1}`: "text",
+		`"\ud83d\ude00"`: "json", `"\\ud800"`: "json",
+	} {
+		m := sample(payload)
+		m.Decoded = &Decoded{Format: "json", Value: []byte(payload)}
+		line := string(AppendRecord(nil, m, false))
+		if !strings.Contains(line, `"encoding":"`+encoding+`"`) {
+			t.Errorf("%s: %s", payload, line)
+		}
+		r, err := ParseRecord([]byte(line))
+		if err != nil || string(r.Payload) != payload || (r.Problem == "") != (encoding == "json") {
+			t.Errorf("%s came back as %q, %v: %s", payload, r.Payload, err, line)
+		}
+		if halfPair([]byte(line)) >= 0 {
+			t.Errorf("jq ends at %s", line)
+		}
 	}
 }
 

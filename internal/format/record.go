@@ -29,9 +29,10 @@ import (
 //	raw         JSON as it came, where programs that read payload and write it
 //	            again would not write the same: blanks, repeated members, 1.0
 //
-// Only a payload that is valid UTF-8 is text or JSON, and only one that is nested
-// less than maxEmbedded deep is JSON. Behind them stand what m.Decoded has of
-// format, value, notation, notes and problem.
+// Only a payload that is valid UTF-8 is text or JSON. One that is nested more than
+// maxEmbedded deep or has half of a surrogate pair is text, even if it is valid
+// JSON: jq ends at such input. Behind them stand what m.Decoded has of format,
+// value, notation, notes and problem.
 func AppendRecord(dst []byte, m *Message, pretty bool) []byte {
 	w := &jsonWriter{buf: dst, pretty: pretty}
 	w.open('{')
@@ -100,7 +101,7 @@ func (w *jsonWriter) content(p mqtt.Properties, payload []byte) {
 	w.key("size")
 	w.number(uint64(len(payload)))
 	if utf8.Valid(payload) && json.Valid(payload) {
-		if depth, plain := inspect(payload); depth <= maxEmbedded {
+		if depth, plain := inspect(payload); depth <= maxEmbedded && (plain || halfPair(payload) < 0) {
 			w.embedded(payload, plain)
 			return
 		}
@@ -130,6 +131,8 @@ func (w *jsonWriter) decoded(d *Decoded) {
 	w.label("format", d.Format)
 	if deep, _ := inspect(d.Value); deep > maxEmbedded {
 		problem = fmt.Sprintf("the value is more than %d levels deep", maxEmbedded)
+	} else if halfPair(d.Value) >= 0 {
+		problem = "the value has half of a surrogate pair"
 	} else if d.Value != nil {
 		w.key("value")
 		w.json(d.Value)
