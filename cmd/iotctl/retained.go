@@ -178,7 +178,8 @@ func (k *keeper) confirm(ctx context.Context, question, undone string) (bool, er
 		k.t.notef("%s", undone)
 		return false, nil
 	case <-ctx.Done():
-		k.t.notef("\n%s", undone)
+		fmt.Fprintln(k.t.err) // behind the question
+		k.t.notef("%s", undone)
 		return false, failCause(ctx)
 	case <-k.Done():
 		return false, k.ended()

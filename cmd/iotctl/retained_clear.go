@@ -48,8 +48,9 @@ func runRetainedClear(ctx context.Context, s *settings, t *terminal) error {
 			t.notef("nothing is retained there")
 			return nil
 		}
-		if !k.confirm("clear "+what+", at "+s.brokerName()+"?", what+": nothing was cleared") {
-			return nil
+		yes, err := k.confirm(ctx, "clear "+what+", at "+s.brokerName()+"?", what+": nothing was cleared")
+		if !yes {
+			return err
 		}
 		return k.clear(ctx, topics)
 	})

@@ -118,7 +118,7 @@ func (s *settings) readSaved(ctx context.Context, t *terminal, name string) (*sa
 func (k *keeper) restore(ctx context.Context, all *saved) error {
 	w := bufio.NewWriter(k.t.out)
 	var changes []string
-	fresh, same := 0, 0
+	fresh, cleared, same := 0, 0, 0
 	err := k.messages(ctx, all.topics, func(topic string, has *recording.Message) error {
 		want := all.messages[topic]
 		what := "changed"
@@ -131,6 +131,7 @@ func (k *keeper) restore(ctx context.Context, all *saved) error {
 			fresh++
 		case len(want.Payload) == 0:
 			what = "cleared"
+			cleared++
 		}
 		changes = append(changes, topic)
 		_, _ = w.Write(append(appendShown(fmt.Appendf(nil, "%-7s %9d  ", what, len(want.Payload)), topic, k.t.outTTY), '\n'))
@@ -142,13 +143,17 @@ func (k *keeper) restore(ctx context.Context, all *saved) error {
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("%d new, %d changed, %d the same", fresh, len(changes)-fresh, same)
+	what := fmt.Sprintf("%d new, %d changed, %d the same", fresh, len(changes)-fresh-cleared, same)
+	if cleared > 0 {
+		what += fmt.Sprintf(", %d to be cleared", cleared)
+	}
 	if len(changes) == 0 {
 		k.t.notef("%s: there is nothing to do", what)
 		return nil
 	}
-	if !k.confirm(what+": publish "+counted(len(changes), "message")+" to "+k.s.brokerName()+"?", what+": nothing was published") {
-		return nil
+	yes, err := k.confirm(ctx, what+": publish "+counted(len(changes), "message")+" to "+k.s.brokerName()+"?", what+": nothing was published")
+	if !yes {
+		return err
 	}
 	return k.publishSaved(ctx, all, changes)
 }
