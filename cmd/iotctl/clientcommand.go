@@ -53,6 +53,7 @@ func clientCommand(p program, cmd *cobra.Command, run func(context.Context, *set
 			return err
 		}
 		s.operands = args
+		s.preferTyped()
 		t := newTerminal(cmd)
 		if !s.quiet {
 			for _, w := range mistypedVariables() {
@@ -130,6 +131,9 @@ func ownSettings(p program, given []assignment) (*settings, error) {
 	for _, a := range all {
 		if err := s.apply(a); err != nil {
 			return nil, fail(exitUsage, err)
+		}
+		if a.origin != "" {
+			s.inherited = len(s.topics)
 		}
 	}
 	s.forgetPSK(given)

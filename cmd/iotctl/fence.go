@@ -10,11 +10,13 @@ package main
 // round trip, and no time.
 //
 // Where the broker refuses that filter, or has nothing there, silence decides: after
-// --grace without a message, counted from SUBACK and from each message. Brokers that
-// look retained messages up on the side (EMQX, HiveMQ) are of this kind. A loaded one
-// may need longer.
+// --grace without a message, counted from SUBACK and from each message, and one round
+// trip more: what was sent before its answer has been read by then, however slow the
+// network, this machine or who reads our output. Brokers that look retained messages up
+// on the side (EMQX, HiveMQ) are of this kind. A loaded one may need longer.
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -160,13 +162,31 @@ func (f *fetcher) wait(ctx context.Context) error {
 		case <-f.moved:
 			timer.Reset(f.s.grace)
 		case <-timer.C:
-			return nil
+			if err := f.roundTrip(ctx); err != nil {
+				return err
+			}
+			if len(f.moved) == 0 && len(f.passed) == 0 {
+				return nil
+			}
+			timer.Reset(f.s.grace)
 		case <-ctx.Done():
 			return failCause(ctx)
 		case <-f.Done():
 			return f.ended()
 		}
 	}
+}
+
+// roundTrip returns when all has been worked off that the broker has sent so far. It
+// costs the fence, which has not come, or else the first filter.
+func (f *fetcher) roundTrip(ctx context.Context) error {
+	f.mu.Lock()
+	filter := cmp.Or(f.s.fence, f.filters[0])
+	f.mu.Unlock()
+	if _, err := f.Unsubscribe(ctx, []string{filter}, f.s.properties["unsubscribe"]); err != nil {
+		return f.failRequest(ctx, "unsubscribe", err)
+	}
+	return nil
 }
 
 // forget unsubscribes, so that later changes do not come.

@@ -12,8 +12,9 @@ import (
 // defaultProfile is used when none is named.
 const defaultProfile = "default"
 
-// notInProfiles are options that say where options come from, or who is to be told.
-var notInProfiles = []string{"profile", "no-defaults"}
+// notInProfiles are options that say where options come from, and --yes, which is said
+// anew each time.
+var notInProfiles = []string{"profile", "no-defaults", "yes"}
 
 // profileDir is where profiles are; "" when there is no such place.
 func profileDir() profile.Dir { return profile.Dir(configPath("iotctl", "profiles")) }

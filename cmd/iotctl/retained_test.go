@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -83,6 +84,10 @@ func TestAllRetainedMessagesAreFoundBehindAShortQueue(t *testing.T) {
 				t.Fatalf("%s: %d: %+v", name, i, item.Message)
 			}
 		}
+		shown := succeed(t, "", "get", url, "r/#", "--all", "-F", "%t")
+		if got := strings.Count(shown.Stdout, "r/"); got != n {
+			t.Errorf("%s: get --all prints %d of %d", name, got, n)
+		}
 		out := succeed(t, "", "retained", "clear", url, "r/#", "--yes")
 		if !strings.Contains(out.Stderr, "2500 retained messages cleared") {
 			t.Errorf("%s: %+v", name, out)
@@ -115,6 +120,84 @@ func TestGetWaitsForABrokerWithoutAFence(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What a network, or a machine, has held back for longer than --grace is not missed.
+func TestGetAsksAgainBeforeItSaysThatThereIsNothing(t *testing.T) {
+	t.Parallel()
+	server := newScript(t, mqtt.V5, func(p mqtt.Packet) (mqtt.Packet, bool) {
+		u, ok := p.(mqtt.Unsubscribe)
+		if !ok {
+			return politely(p)
+		}
+		ack := mqtt.Unsuback{PacketID: u.PacketID, Codes: make([]mqtt.ReasonCode, len(u.Filters))}
+		return inTurn{mqtt.Publish{Topic: []byte("a"), Payload: []byte("x"), Retain: true}, ack}, false
+	})
+	out := own(t, nil, "get", "a", "-p", server.port, "-h", "127.0.0.1", "--grace", "1ms").wait(t)
+	if out.Code != 0 || out.Stdout != "x\n" {
+		t.Errorf("%+v", out)
+	}
+}
+
+// Topics that were meant for sub, in a profile or the environment, are not cleared.
+func TestOnlyTheCommandLineSaysWhatIsCleared(t *testing.T) {
+	t.Parallel()
+	config := t.TempDir()
+	profiles := filepath.Join(config, "iotctl", "profiles")
+	if err := os.MkdirAll(profiles, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"topics": "topic: ['#']\n", "sure": "yes: true\n"} {
+		if err := os.WriteFile(filepath.Join(profiles, name+".yaml"), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	port := startOurs(t)
+	for _, topic := range []string{"a", "b", "c", "d"} {
+		succeed(t, "", "pub", "-p", port, "-q", "1", "-r", "-t", topic, "-m", topic)
+	}
+	for _, tt := range []struct {
+		args []string
+		code exitCode
+		want string
+	}{
+		{[]string{"retained", "clear", "--profile", "topics", "--yes"}, exitUsage, "which topics?"},
+		{[]string{"retained", "clear", "--profile", "sure", "a"}, exitUsage, "yes"},
+		{[]string{"retained", "clear", "--profile", "topics", "a", "--yes"}, 0, "1 retained message cleared"},
+		{[]string{"retained", "clear", "--profile", "topics", "-t", "b", "--yes"}, 0, "1 retained message cleared"},
+		{[]string{"retained", "ls", "--profile", "topics", "c"}, 0, "1 retained message,"},
+		{[]string{"retained", "ls", "--profile", "topics"}, 0, "2 retained messages,"},
+		{[]string{"get", "--profile", "topics", "d"}, 0, ""},
+		{[]string{"get", "--profile", "topics", "a"}, exitNothing, "nothing is retained"},
+	} {
+		cmd := exec.Command("iotctl", append(tt.args, "-p", port)...)
+		cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+config)
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		_ = cmd.Run()
+		if cmd.ProcessState.ExitCode() != int(tt.code) || !strings.Contains(stderr.String(), tt.want) {
+			t.Errorf("%v: code %d\n%s", tt.args, cmd.ProcessState.ExitCode(), stderr.String())
+		}
+	}
+	cmd := exec.Command("iotctl", "retained", "clear", "c", "--yes", "-p", port)
+	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME=/nonexistent", "IOTCTL_TOPIC=#")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "1 retained message cleared") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// A signal at the question is the answer no.
+func TestAnInterruptedQuestionClearsNothing(t *testing.T) {
+	t.Parallel()
+	port := startOurs(t)
+	succeed(t, "", "pub", "-p", port, "-q", "1", "-r", "-t", "a", "-m", "x")
+	p := newPane(t, 100, 30)
+	p.run("iotctl retained clear a -p " + port)
+	p.shows("[y/N]")
+	p.press("C-c")
+	p.shows("nothing was cleared")
+	p.back(130)
+	succeed(t, "", "get", "-p", port, "a")
 }
 
 // inTurn are packets that a server sends at once.

@@ -53,6 +53,16 @@ func overlay(sources ...[]assignment) []assignment {
 
 const optionPayload = "payload"
 
+// preferTyped drops topics of lower sources where the command line names others, be it
+// as arguments or in the URL. What is to be cleared only the command line says.
+func (s *settings) preferTyped() {
+	const asking = progGet | progRequest | progRetained&^progRetainedRestore
+	typed := len(s.operands) > 0 || len(s.topics) > s.inherited
+	if s.prog&asking != 0 && typed || s.prog == progRetainedClear {
+		s.topics = s.topics[s.inherited:]
+	}
+}
+
 // switchedOff applies --x=false to what precedes it in the same source.
 func switchedOff(source []assignment) []assignment {
 	var kept []assignment
