@@ -73,7 +73,7 @@ var libraries = map[string][]string{
 	"golang.org/x/term":                       {"cmd/iotctl"},
 	"golang.org/x/text":                       {"codec"},
 	"google.golang.org/grpc":                  {"gateway/exproto"},
-	"google.golang.org/protobuf":              {"gateway/exproto", "payload"},
+	"google.golang.org/protobuf":              {"codec/protobuf", "gateway/exproto", "payload"},
 	"github.com/zalando/go-keyring":           {"cmd/iotctl"},
 	"gopkg.in/yaml.v3":                        {"codec", "gateway/mqttsn", "profile", "proxy", "serve", "cmd/iotctl"},
 }

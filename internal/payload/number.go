@@ -2,6 +2,7 @@ package payload
 
 import (
 	"encoding/json"
+	"math"
 	"math/big"
 	"strconv"
 	"strings"
@@ -24,4 +25,28 @@ func Rat(n json.Number) (*big.Rat, bool) {
 		}
 	}
 	return new(big.Rat).SetString(s)
+}
+
+// Int is n as a value.
+func Int(n int64) json.Number { return json.Number(strconv.FormatInt(n, 10)) }
+
+// Uint is n as a value.
+func Uint(n uint64) json.Number { return json.Number(strconv.FormatUint(n, 10)) }
+
+// Float is f as a value, with the digits that its size in bits has. JSON has no
+// NaN and no infinity: they are text.
+func Float(f float64, bits int) any {
+	switch {
+	case math.IsNaN(f):
+		return "NaN"
+	case math.IsInf(f, 1):
+		return "Infinity"
+	case math.IsInf(f, -1):
+		return "-Infinity"
+	}
+	verb := byte('f')
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		verb = 'e'
+	}
+	return json.Number(strconv.FormatFloat(f, verb, -1, bits))
 }

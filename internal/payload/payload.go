@@ -135,6 +135,33 @@ func (m *Malformed) Error() string {
 	return fmt.Sprintf("byte %d: %s", m.Offset, m.Reason)
 }
 
+// Wrong makes a *Malformed with the member that it is about; without one it is the
+// payload.
+func Wrong(where, format string, a ...any) error {
+	if where == "" {
+		where = "payload"
+	}
+	return &Malformed{Where: where, Reason: fmt.Sprintf(format, a...)}
+}
+
+// Inside is the path of a member of what is at where.
+func Inside(where, name string) string {
+	if where == "" {
+		return name
+	}
+	return where + "." + name
+}
+
+// Shown is v as messages have it: 40 characters of it at most.
+func Shown(v any) string {
+	const enough = 40
+	s := []rune(string(AppendJSON(nil, v)))
+	if len(s) > enough {
+		return string(s[:enough]) + "…"
+	}
+	return string(s)
+}
+
 // Malformedf makes a *Malformed with an offset.
 func Malformedf(offset int, format string, a ...any) error {
 	return &Malformed{Offset: offset, Reason: fmt.Sprintf(format, a...)}

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -101,7 +100,7 @@ func open(arg string, h header) (*codec, error) {
 			}
 			l.file, l.id, l.hasID = file, uint32(n), true
 		}
-		b, err := readFile(l.file)
+		b, err := payload.ReadFile(l.file)
 		if err != nil {
 			return nil, err
 		}
@@ -114,22 +113,6 @@ func open(arg string, h header) (*codec, error) {
 		k.schemas = append(k.schemas, l)
 	}
 	return k, nil
-}
-
-// maxFileBytes bounds a schema.
-const maxFileBytes = 16 << 20
-
-func readFile(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	switch {
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		return nil, fmt.Errorf("%s is a directory", name)
-	case info.Size() > maxFileBytes:
-		return nil, fmt.Errorf("%s is larger than %d bytes", name, maxFileBytes)
-	}
-	return os.ReadFile(name)
 }
 
 func (k *codec) Decode(c *payload.Content) error {

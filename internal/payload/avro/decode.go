@@ -2,9 +2,7 @@ package avro
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"math"
-	"strconv"
 	"unicode/utf8"
 
 	"github.com/iotctl/iotctl/internal/payload"
@@ -53,13 +51,13 @@ func (d *decoder) value(s *schema) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return float(float64(math.Float32frombits(binary.LittleEndian.Uint32(b))), 32), nil
+		return payload.Float(float64(math.Float32frombits(binary.LittleEndian.Uint32(b))), 32), nil
 	case doubleKind:
 		b, err := d.take(8, "a double")
 		if err != nil {
 			return nil, err
 		}
-		return float(math.Float64frombits(binary.LittleEndian.Uint64(b)), 64), nil
+		return payload.Float(math.Float64frombits(binary.LittleEndian.Uint64(b)), 64), nil
 	case bytesKind:
 		b, err := d.sized("bytes")
 		return s.binary(b), err
@@ -202,21 +200,4 @@ func (d *decoder) text() (string, error) {
 		return "", payload.Malformedf(d.at-len(b), "a string that is not UTF-8")
 	}
 	return string(b), err
-}
-
-// float is f with the digits that its size has. JSON has no NaN and no infinity.
-func float(f float64, bits int) any {
-	switch {
-	case math.IsNaN(f):
-		return "NaN"
-	case math.IsInf(f, 1):
-		return "Infinity"
-	case math.IsInf(f, -1):
-		return "-Infinity"
-	}
-	verb := byte('f')
-	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
-		verb = 'e'
-	}
-	return json.Number(strconv.FormatFloat(f, verb, -1, bits))
 }

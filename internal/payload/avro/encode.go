@@ -18,36 +18,14 @@ import (
 
 type encoder struct{ depth int }
 
-func malformed(where, format string, a ...any) error {
-	if where == "" {
-		where = "payload"
-	}
-	return problem(where, format, a...)
-}
-
-func inside(where, name string) string {
-	if where == "" {
-		return name
-	}
-	return where + "." + name
-}
-
-// show is v as messages have it.
-func show(v any) string {
-	const enough = 40
-	s := []rune(string(payload.AppendJSON(nil, v)))
-	if len(s) > enough {
-		return string(s[:enough]) + "…"
-	}
-	return string(s)
-}
-
 func (e *encoder) value(b []byte, where string, s *schema, v any) ([]byte, error) {
 	defer func() { e.depth-- }()
 	if e.depth++; e.depth > 2*payload.MaxDepth {
-		return nil, malformed(where, "more than %d levels", payload.MaxDepth)
+		return nil, payload.Wrong(where, "more than %d levels", payload.MaxDepth)
 	}
-	wrong := func(what string) ([]byte, error) { return nil, malformed(where, "%s is no %s", show(v), what) }
+	wrong := func(what string) ([]byte, error) {
+		return nil, payload.Wrong(where, "%s is no %s", payload.Shown(v), what)
+	}
 	switch s.kind {
 	case nullKind:
 		if v != nil {
@@ -66,25 +44,25 @@ func (e *encoder) value(b []byte, where string, s *schema, v any) ([]byte, error
 	case intKind, longKind:
 		n, err := s.number(v)
 		if err != nil {
-			return nil, malformed(where, "%v", err)
+			return nil, payload.Wrong(where, "%v", err)
 		}
 		return binary.AppendVarint(b, n), nil
 	case floatKind:
 		f, err := floating(v, 32)
 		if err != nil {
-			return nil, malformed(where, "%v", err)
+			return nil, payload.Wrong(where, "%v", err)
 		}
 		return binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(f))), nil
 	case doubleKind:
 		f, err := floating(v, 64)
 		if err != nil {
-			return nil, malformed(where, "%v", err)
+			return nil, payload.Wrong(where, "%v", err)
 		}
 		return binary.LittleEndian.AppendUint64(b, math.Float64bits(f)), nil
 	case bytesKind, fixedKind:
 		raw, err := s.raw(v)
 		if err != nil {
-			return nil, malformed(where, "%v", err)
+			return nil, payload.Wrong(where, "%v", err)
 		}
 		if s.kind == bytesKind {
 			b = binary.AppendVarint(b, int64(len(raw)))
@@ -100,7 +78,7 @@ func (e *encoder) value(b []byte, where string, s *schema, v any) ([]byte, error
 		symbol, _ := v.(string)
 		i := slices.Index(s.symbols, symbol)
 		if i < 0 {
-			return nil, malformed(where, "%s is none of %s", show(v), strings.Join(s.symbols, ", "))
+			return nil, payload.Wrong(where, "%s is none of %s", payload.Shown(v), strings.Join(s.symbols, ", "))
 		}
 		return binary.AppendVarint(b, int64(i)), nil
 	case unionKind:
@@ -143,7 +121,7 @@ func (e *encoder) pairs(b []byte, where string, s *schema, o payload.Object) (_ 
 		b = binary.AppendVarint(b, int64(len(o)))
 	}
 	for _, m := range o {
-		if b, err = e.value(appendText(b, m.Name), inside(where, m.Name), s.items, m.Value); err != nil {
+		if b, err = e.value(appendText(b, m.Name), payload.Inside(where, m.Name), s.items, m.Value); err != nil {
 			return nil, err
 		}
 	}
@@ -155,7 +133,7 @@ func (e *encoder) pairs(b []byte, where string, s *schema, o payload.Object) (_ 
 func (e *encoder) record(b []byte, where string, s *schema, o payload.Object) (_ []byte, err error) {
 	for _, m := range o {
 		if !slices.ContainsFunc(s.fields, func(f field) bool { return f.name == m.Name }) {
-			return nil, malformed(inside(where, m.Name), "%s", s.unknown(m.Name))
+			return nil, payload.Wrong(payload.Inside(where, m.Name), "%s", s.unknown(m.Name))
 		}
 	}
 	for _, f := range s.fields {
@@ -165,9 +143,9 @@ func (e *encoder) record(b []byte, where string, s *schema, o payload.Object) (_
 		case f.optional:
 			v = f.schema.converted(f.fallback)
 		default:
-			return nil, malformed(inside(where, f.name), "%s has to have this field", s.name)
+			return nil, payload.Wrong(payload.Inside(where, f.name), "%s has to have this field", s.name)
 		}
-		if b, err = e.value(b, inside(where, f.name), f.schema, v); err != nil {
+		if b, err = e.value(b, payload.Inside(where, f.name), f.schema, v); err != nil {
 			return nil, err
 		}
 	}
@@ -222,7 +200,7 @@ func (e *encoder) union(b []byte, where string, s *schema, v any) ([]byte, error
 	for _, of := range s.branches {
 		names = append(names, of.branch())
 	}
-	return nil, malformed(where, "%s is none of %s", show(v), strings.Join(names, ", "))
+	return nil, payload.Wrong(where, "%s is none of %s", payload.Shown(v), strings.Join(names, ", "))
 }
 
 // number is v as an int or a long, or the text of a logical type.
@@ -231,7 +209,7 @@ func (s *schema) number(v any) (int64, error) {
 	switch v := v.(type) {
 	case string:
 		if s.logical == plain {
-			return 0, fmt.Errorf("%s is no %s", show(v), s.kind)
+			return 0, fmt.Errorf("%s is no %s", payload.Shown(v), s.kind)
 		}
 		var err error
 		if n, err = s.moment(v); err != nil {
@@ -240,16 +218,16 @@ func (s *schema) number(v any) (int64, error) {
 	case json.Number:
 		r, ok := payload.Rat(v)
 		if !ok || !r.IsInt() {
-			return 0, fmt.Errorf("%s is no %s", show(v), s.kind)
+			return 0, fmt.Errorf("%s is no %s", payload.Shown(v), s.kind)
 		}
 		if n = r.Num().Int64(); !r.Num().IsInt64() {
-			return 0, fmt.Errorf("%s does not fit %s", show(v), s.kind)
+			return 0, fmt.Errorf("%s does not fit %s", payload.Shown(v), s.kind)
 		}
 	default:
-		return 0, fmt.Errorf("%s is no %s", show(v), s.kind)
+		return 0, fmt.Errorf("%s is no %s", payload.Shown(v), s.kind)
 	}
 	if s.kind == intKind && n != int64(int32(n)) {
-		return 0, fmt.Errorf("%s does not fit %s", show(v), s.kind)
+		return 0, fmt.Errorf("%s does not fit %s", payload.Shown(v), s.kind)
 	}
 	return n, nil
 }
@@ -262,7 +240,7 @@ func floating(v any, bits int) (float64, error) {
 	}
 	f, err := strconv.ParseFloat(s, bits)
 	if !ok || err != nil {
-		return 0, fmt.Errorf("%s is no number of %d bits", show(v), bits)
+		return 0, fmt.Errorf("%s is no number of %d bits", payload.Shown(v), bits)
 	}
 	return f, nil
 }
@@ -293,11 +271,11 @@ func (s *schema) raw(v any) (b []byte, err error) {
 	}
 	switch {
 	case err != nil && s.logical == decimalType:
-		return nil, fmt.Errorf("%s is no number, nor base64", show(v))
+		return nil, fmt.Errorf("%s is no number, nor base64", payload.Shown(v))
 	case err != nil && s.logical == uuidType:
-		return nil, fmt.Errorf("%s is no UUID", show(v))
+		return nil, fmt.Errorf("%s is no UUID", payload.Shown(v))
 	case err != nil:
-		return nil, fmt.Errorf("%s is no base64", show(v))
+		return nil, fmt.Errorf("%s is no base64", payload.Shown(v))
 	case size >= 0 && len(b) != size:
 		return nil, fmt.Errorf("%s has %d bytes, and these are %d", s.name, size, len(b))
 	}

@@ -92,10 +92,6 @@ func (p *parser) parse(b []byte) (*schema, error) {
 	return p.schema("schema", "", v)
 }
 
-func problem(where, format string, a ...any) error {
-	return &payload.Malformed{Where: where, Reason: fmt.Sprintf(format, a...)}
-}
-
 func (p *parser) schema(where, namespace string, v any) (*schema, error) {
 	switch v := v.(type) {
 	case string:
@@ -105,7 +101,7 @@ func (p *parser) schema(where, namespace string, v any) (*schema, error) {
 	case payload.Object:
 		return p.object(where, namespace, v)
 	}
-	return nil, problem(where, "a type is a name, an array or an object")
+	return nil, payload.Wrong(where, "a type is a name, an array or an object")
 }
 
 // named is a primitive type, or one that was defined before.
@@ -121,7 +117,7 @@ func (p *parser) named(where, namespace, name string) (*schema, error) {
 			return s, nil
 		}
 	}
-	return nil, problem(where, "there is no type %q: name the file that has it before this one", name)
+	return nil, payload.Wrong(where, "there is no type %q: name the file that has it before this one", name)
 }
 
 func join(namespace, name string) string {
@@ -141,15 +137,15 @@ func (p *parser) union(where, namespace string, list []any) (*schema, error) {
 		case err != nil:
 			return nil, err
 		case b.kind == unionKind:
-			return nil, problem(at, "a union within a union")
+			return nil, payload.Wrong(at, "a union within a union")
 		case slices.Contains(seen, b.branch()):
-			return nil, problem(at, "%s is in the union twice", b.branch())
+			return nil, payload.Wrong(at, "%s is in the union twice", b.branch())
 		}
 		seen = append(seen, b.branch())
 		s.branches = append(s.branches, b)
 	}
 	if len(s.branches) == 0 {
-		return nil, problem(where, "a union of no types")
+		return nil, payload.Wrong(where, "a union of no types")
 	}
 	return s, nil
 }
@@ -157,7 +153,7 @@ func (p *parser) union(where, namespace string, list []any) (*schema, error) {
 func (p *parser) object(where, namespace string, o payload.Object) (s *schema, err error) {
 	of, ok := o.Get("type")
 	if !ok {
-		return nil, problem(where, "the member type is missing")
+		return nil, payload.Wrong(where, "the member type is missing")
 	}
 	name, isName := of.(string)
 	switch {
@@ -177,7 +173,7 @@ func (p *parser) object(where, namespace string, o payload.Object) (s *schema, e
 		}
 		of, ok := o.Get(member)
 		if !ok {
-			return nil, problem(where, "the member %s is missing", member)
+			return nil, payload.Wrong(where, "the member %s is missing", member)
 		}
 		s.items, err = p.schema(where+"."+member, namespace, of)
 		return s, err
@@ -200,11 +196,11 @@ func (p *parser) define(where, namespace string, o payload.Object, s *schema) (i
 	s.name = join(namespace, name)
 	for word := range strings.SplitSeq(s.name, ".") {
 		if !isName(word) {
-			return "", problem(where, "%q is no name of a type", s.name)
+			return "", payload.Wrong(where, "%q is no name of a type", s.name)
 		}
 	}
 	if _, ok := p.own[s.name]; ok {
-		return "", problem(where, "%s is defined twice", s.name)
+		return "", payload.Wrong(where, "%s is defined twice", s.name)
 	}
 	p.own[s.name] = s
 	return namespace, nil
@@ -235,7 +231,7 @@ func (p *parser) record(where, namespace string, o payload.Object) (*schema, err
 	v, _ := o.Get("fields")
 	list, ok := v.([]any)
 	if !ok {
-		return nil, problem(where, "the member fields is missing")
+		return nil, payload.Wrong(where, "the member fields is missing")
 	}
 	seen := map[string]bool{}
 	for i, v := range list {
@@ -244,7 +240,7 @@ func (p *parser) record(where, namespace string, o payload.Object) (*schema, err
 		f := field{name: text(o, "name")}
 		of, ok := o.Get("type")
 		if !ok || !isName(f.name) || seen[f.name] {
-			return nil, problem(at, "a field has a name of its own and a type")
+			return nil, payload.Wrong(at, "a field has a name of its own and a type")
 		}
 		seen[f.name] = true
 		if f.schema, err = p.schema(at+".type", namespace, of); err != nil {
@@ -266,12 +262,12 @@ func (p *parser) enum(where, namespace string, o payload.Object) (*schema, error
 	for _, v := range list {
 		symbol, _ := v.(string)
 		if !isName(symbol) || slices.Contains(s.symbols, symbol) {
-			return nil, problem(where, "%s is no symbol", payload.AppendJSON(nil, v))
+			return nil, payload.Wrong(where, "%s is no symbol", payload.AppendJSON(nil, v))
 		}
 		s.symbols = append(s.symbols, symbol)
 	}
 	if len(s.symbols) == 0 {
-		return nil, problem(where, "the member symbols is missing")
+		return nil, payload.Wrong(where, "the member symbols is missing")
 	}
 	return s, nil
 }
@@ -283,7 +279,7 @@ func (p *parser) fixed(where, namespace string, o payload.Object) (*schema, erro
 	}
 	size, ok := number(o, "size")
 	if !ok || size < 0 || size > payload.MaxBytes {
-		return nil, problem(where, "a fixed type has a size of 0 to %d", payload.MaxBytes)
+		return nil, payload.Wrong(where, "a fixed type has a size of 0 to %d", payload.MaxBytes)
 	}
 	s.size = size
 	s.annotate(o)

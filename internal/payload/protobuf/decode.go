@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	wire "github.com/iotctl/iotctl/internal/codec/protobuf"
 	"github.com/iotctl/iotctl/internal/payload"
 )
 
@@ -73,17 +74,15 @@ func (d *decoder) slots(m *message, b []byte, off int) ([]*slot, error) {
 	index := map[key]*slot{}
 	chosen := map[string]*slot{} // of each oneof the member that was there last
 	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 || typ == protowire.EndGroupType || !num.IsValid() {
+		on := wire.Next(b)
+		num, typ := on.Num, on.Type
+		if on.Tag < 0 || typ == protowire.EndGroupType || !num.IsValid() {
 			return nil, payload.Malformedf(off, "no tag of a field")
 		}
-		e, size := consume(num, typ, b[n:])
-		if size < 0 {
+		if on.Size < 0 {
 			return nil, payload.Malformedf(off, "field %d is cut short or broken", num)
 		}
-		if e.off = off + n; typ == protowire.BytesType {
-			e.off += size - len(e.b)
-		}
+		e := entry{n: on.N, b: on.B, off: on.Offset(off)}
 		if err := d.count(off); err != nil {
 			return nil, err
 		}
@@ -92,7 +91,7 @@ func (d *decoder) slots(m *message, b []byte, off int) ([]*slot, error) {
 			f = m.byNumber[int(num)]
 		}
 		if f != nil && !f.takes(typ) {
-			d.note("field %d of %s (%s) is %s on the wire: shown as that", num, m.name, f.name, wireName(typ))
+			d.note("field %d of %s (%s) is %s on the wire: shown as that", num, m.name, f.name, wire.TypeName(typ))
 			f = nil
 		}
 		k := key{int(num), typ, f != nil}
@@ -119,44 +118,23 @@ func (d *decoder) slots(m *message, b []byte, off int) ([]*slot, error) {
 			}
 			chosen[f.oneof] = s
 		}
-		b, off = b[n+size:], off+n+size
+		b, off = b[on.Tag+on.Size:], off+on.Tag+on.Size
 	}
 	return all, nil
-}
-
-func consume(num protowire.Number, typ protowire.Type, b []byte) (e entry, n int) {
-	switch typ {
-	case protowire.VarintType:
-		e.n, n = protowire.ConsumeVarint(b)
-	case protowire.Fixed32Type:
-		var v uint32
-		v, n = protowire.ConsumeFixed32(b)
-		e.n = uint64(v)
-	case protowire.Fixed64Type:
-		e.n, n = protowire.ConsumeFixed64(b)
-	case protowire.BytesType:
-		e.b, n = protowire.ConsumeBytes(b)
-	case protowire.StartGroupType:
-		e.b, n = protowire.ConsumeGroup(num, b)
-	default:
-		n = -1
-	}
-	return e, n
 }
 
 // unpack takes the numbers of a packed field.
 func (d *decoder) unpack(s *slot, f *field, packed entry) error {
 	off := packed.off
 	for b := packed.b; len(b) > 0; {
-		e, n := consume(0, wireType(f.kind), b)
+		number, _, n := wire.Value(0, wireType(f.kind), b)
 		if n < 0 {
 			return payload.Malformedf(off, "field %d (%s): its packed numbers are cut short or broken", f.number, f.name)
 		}
 		if err := d.count(off); err != nil {
 			return err
 		}
-		e.off = off
-		s.entries = append(s.entries, e)
+		s.entries = append(s.entries, entry{n: number, off: off})
 		b, off = b[n:], off+n
 	}
 	return nil
@@ -179,20 +157,6 @@ func wireType(k protoreflect.Kind) protowire.Type {
 func (f *field) takes(typ protowire.Type) bool {
 	want := wireType(f.kind)
 	return typ == want || f.repeated && typ == protowire.BytesType && want != protowire.StartGroupType
-}
-
-func wireName(t protowire.Type) string {
-	switch t {
-	case protowire.VarintType:
-		return "varint"
-	case protowire.Fixed32Type:
-		return "fixed32"
-	case protowire.Fixed64Type:
-		return "fixed64"
-	case protowire.BytesType:
-		return "bytes"
-	}
-	return "group"
 }
 
 // message reads a message: an object, or what the JSON mapping has for one of the
@@ -228,7 +192,7 @@ func (d *decoder) message(m *message, b []byte, off int) (any, error) {
 func (d *decoder) member(m *message, s *slot) (payload.Member, error) {
 	if s.field == nil {
 		if m.byNumber[s.number] == nil {
-			d.note("field %d (%s) is not in %s", s.number, wireName(s.typ), m.name)
+			d.note("field %d (%s) is not in %s", s.number, wire.TypeName(s.typ), m.name)
 		}
 		return d.guess(s)
 	}
@@ -296,7 +260,7 @@ func (d *decoder) pairs(m *message, s *slot) (any, bool, error) {
 		valued := false
 		for _, part := range slots {
 			if part.field == nil {
-				d.note("field %d (%s) of an entry of a map is left out", part.number, wireName(part.typ))
+				d.note("field %d (%s) of an entry of a map is left out", part.number, wire.TypeName(part.typ))
 				continue
 			}
 			x, text, err := d.known(part)
@@ -376,25 +340,25 @@ func scalar(f *field, e entry) any {
 	case protoreflect.EnumKind:
 		return f.enum.show(int32(uint32(e.n)))
 	case protoreflect.Int32Kind, protoreflect.Sfixed32Kind:
-		return signed(int64(int32(uint32(e.n))))
+		return payload.Int(int64(int32(uint32(e.n))))
 	case protoreflect.Sint32Kind:
-		return signed(int64(int32(protowire.DecodeZigZag(e.n & math.MaxUint32))))
+		return payload.Int(int64(int32(protowire.DecodeZigZag(e.n & math.MaxUint32))))
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
-		return unsigned(uint64(uint32(e.n)))
+		return payload.Uint(uint64(uint32(e.n)))
 	case protoreflect.Int64Kind, protoreflect.Sfixed64Kind:
-		return signed(int64(e.n))
+		return payload.Int(int64(e.n))
 	case protoreflect.Sint64Kind:
-		return signed(protowire.DecodeZigZag(e.n))
+		return payload.Int(protowire.DecodeZigZag(e.n))
 	case protoreflect.FloatKind:
-		return float(float64(math.Float32frombits(uint32(e.n))), 32)
+		return payload.Float(float64(math.Float32frombits(uint32(e.n))), 32)
 	case protoreflect.DoubleKind:
-		return float(math.Float64frombits(e.n), 64)
+		return payload.Float(math.Float64frombits(e.n), 64)
 	case protoreflect.StringKind:
 		return string(e.b)
 	case protoreflect.BytesKind:
 		return bin(e.b)
 	}
-	return unsigned(e.n)
+	return payload.Uint(e.n)
 }
 
 // show is the name of a value; of those that have none the number. The one value
@@ -406,26 +370,7 @@ func (e *enum) show(n int32) any {
 	if name, ok := e.byNumber[n]; ok {
 		return name
 	}
-	return signed(int64(n))
+	return payload.Int(int64(n))
 }
 
-func signed(n int64) json.Number    { return json.Number(strconv.FormatInt(n, 10)) }
-func unsigned(n uint64) json.Number { return json.Number(strconv.FormatUint(n, 10)) }
-func bin(b []byte) payload.Bin      { return append(payload.Bin{}, b...) }
-
-// float is f with the digits that its size has. JSON has no NaN and no infinity.
-func float(f float64, bits int) any {
-	switch {
-	case math.IsNaN(f):
-		return "NaN"
-	case math.IsInf(f, 1):
-		return "Infinity"
-	case math.IsInf(f, -1):
-		return "-Infinity"
-	}
-	verb := byte('f')
-	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
-		verb = 'e'
-	}
-	return json.Number(strconv.FormatFloat(f, verb, -1, bits))
-}
+func bin(b []byte) payload.Bin { return append(payload.Bin{}, b...) }

@@ -23,46 +23,22 @@ type encoder struct {
 	depth  int
 }
 
-func malformed(where, format string, a ...any) error {
-	if where == "" {
-		where = "payload"
-	}
-	return &payload.Malformed{Where: where, Reason: fmt.Sprintf(format, a...)}
-}
-
-func inside(where, name string) string {
-	if where == "" {
-		return name
-	}
-	return where + "." + name
-}
-
-// show is v as messages have it.
-func show(v any) string {
-	const enough = 40
-	s := []rune(string(payload.AppendJSON(nil, v)))
-	if len(s) > enough {
-		return string(s[:enough]) + "…"
-	}
-	return string(s)
-}
-
 func (e *encoder) message(where string, m *message, v any) ([]byte, error) {
 	defer func() { e.depth-- }()
 	if e.depth++; e.depth > payload.MaxDepth {
-		return nil, malformed(where, "more than %d levels", payload.MaxDepth)
+		return nil, payload.Wrong(where, "more than %d levels", payload.MaxDepth)
 	}
 	if b, done, err := e.mapped(where, m, v); done || err != nil {
 		return b, err
 	}
 	o, ok := v.(payload.Object)
 	if !ok {
-		return nil, malformed(where, "%s is no object, as %s is", show(v), m.name)
+		return nil, payload.Wrong(where, "%s is no object, as %s is", payload.Shown(v), m.name)
 	}
 	var b []byte
 	oneofs := map[string]*field{}
 	for _, member := range o {
-		at := inside(where, member.Name)
+		at := payload.Inside(where, member.Name)
 		f := m.byName[member.Name]
 		if f == nil {
 			var err error
@@ -75,7 +51,7 @@ func (e *encoder) message(where string, m *message, v any) ([]byte, error) {
 			continue
 		}
 		if was := oneofs[f.oneof]; f.oneof != "" && was != nil && was != f {
-			return nil, malformed(at, "%s is there, too, and only one of them can be", was.name)
+			return nil, payload.Wrong(at, "%s is there, too, and only one of them can be", was.name)
 		}
 		oneofs[f.oneof] = f
 		var err error
@@ -97,9 +73,9 @@ func (e *encoder) raw(b []byte, where string, m *message, member payload.Member)
 		return e.untypedField(b, where, number, kind, member.Value)
 	}
 	if near, ok := spelling.Nearest(member.Name, maps.Keys(m.byName)); ok {
-		return nil, malformed(where, "%s has no such field: did you mean %s?", m.name, m.byName[near].name)
+		return nil, payload.Wrong(where, "%s has no such field: did you mean %s?", m.name, m.byName[near].name)
 	}
-	return nil, malformed(where, "%s has no such field", m.name)
+	return nil, payload.Wrong(where, "%s has no such field", m.name)
 }
 
 func (e *encoder) field(b []byte, where string, f *field, v any) ([]byte, error) {
@@ -112,7 +88,7 @@ func (e *encoder) field(b []byte, where string, f *field, v any) ([]byte, error)
 	}
 	list, ok := v.([]any)
 	if !ok {
-		return nil, malformed(where, "%s is no array", show(v))
+		return nil, payload.Wrong(where, "%s is no array", payload.Shown(v))
 	}
 	if f.packed && wireType(f.kind) != protowire.BytesType && wireType(f.kind) != protowire.StartGroupType {
 		var packed []byte
@@ -156,19 +132,19 @@ func (e *encoder) element(b []byte, where string, f *field, v any) ([]byte, erro
 func (e *encoder) pairs(b []byte, where string, f *field, v any) ([]byte, error) {
 	o, ok := v.(payload.Object)
 	if !ok {
-		return nil, malformed(where, "%s is no object, as maps are", show(v))
+		return nil, payload.Wrong(where, "%s is no object, as maps are", payload.Shown(v))
 	}
 	key, value := f.message.byNumber[1], f.message.byNumber[2]
 	if key == nil || value == nil {
-		return nil, malformed(where, "a map without key or value")
+		return nil, payload.Wrong(where, "a map without key or value")
 	}
 	for _, member := range o {
-		at := inside(where, member.Name)
+		at := payload.Inside(where, member.Name)
 		var k any = member.Name
 		if key.kind == protoreflect.BoolKind {
 			k = member.Name == "true"
 			if member.Name != "true" && member.Name != "false" {
-				return nil, malformed(at, "the key is neither true nor false")
+				return nil, payload.Wrong(at, "the key is neither true nor false")
 			}
 		}
 		pair, err := e.element(nil, at, key, k)
@@ -185,18 +161,18 @@ func (e *encoder) pairs(b []byte, where string, f *field, v any) ([]byte, error)
 
 // scalar writes a value without its tag.
 func (e *encoder) scalar(b []byte, where string, f *field, v any) ([]byte, error) {
-	wrong := func(err error) ([]byte, error) { return nil, malformed(where, "%v", err) }
+	wrong := func(err error) ([]byte, error) { return nil, payload.Wrong(where, "%v", err) }
 	switch f.kind {
 	case protoreflect.BoolKind:
 		on, ok := v.(bool)
 		if !ok {
-			return nil, malformed(where, "%s is neither true nor false", show(v))
+			return nil, payload.Wrong(where, "%s is neither true nor false", payload.Shown(v))
 		}
 		return protowire.AppendVarint(b, protowire.EncodeBool(on)), nil
 	case protoreflect.StringKind:
 		s, ok := v.(string)
 		if !ok {
-			return nil, malformed(where, "%s is no text", show(v))
+			return nil, payload.Wrong(where, "%s is no text", payload.Shown(v))
 		}
 		return protowire.AppendString(b, s), nil
 	case protoreflect.BytesKind:
@@ -254,9 +230,9 @@ func (e *enum) number(v any) (int32, error) {
 		return int32(uint32(n)), nil
 	}
 	if near, ok := spelling.Nearest(s, maps.Keys(e.byName)); ok {
-		return 0, fmt.Errorf("%s is no value of %s: did you mean %s?", show(v), e.name, near)
+		return 0, fmt.Errorf("%s is no value of %s: did you mean %s?", payload.Shown(v), e.name, near)
 	}
-	return 0, fmt.Errorf("%s is no value of %s: there is %s", show(v), e.name, some(slices.Sorted(maps.Values(e.byNumber))))
+	return 0, fmt.Errorf("%s is no value of %s: there is %s", payload.Shown(v), e.name, some(slices.Sorted(maps.Values(e.byNumber))))
 }
 
 // integer is v, which may be text, in two's complement of 64 bits.
@@ -267,7 +243,7 @@ func integer(k protoreflect.Kind, v any) (uint64, error) {
 	}
 	r, isNumber := payload.Rat(json.Number(s))
 	if !ok || !isNumber || !r.IsInt() {
-		return 0, fmt.Errorf("%s is no integer", show(v))
+		return 0, fmt.Errorf("%s is no integer", payload.Shown(v))
 	}
 	i, bits := r.Num(), 64
 	isSigned := true
@@ -285,7 +261,7 @@ func integer(k protoreflect.Kind, v any) (uint64, error) {
 	if !isSigned && i.IsUint64() && i.BitLen() <= bits {
 		return i.Uint64(), nil
 	}
-	return 0, fmt.Errorf("%s does not fit %s", show(v), k)
+	return 0, fmt.Errorf("%s does not fit %s", payload.Shown(v), k)
 }
 
 func floating(v any, bits int) (float64, error) {
@@ -295,7 +271,7 @@ func floating(v any, bits int) (float64, error) {
 	}
 	f, err := strconv.ParseFloat(s, bits)
 	if !ok || err != nil || strings.ContainsAny(s, "_xXpP") {
-		return 0, fmt.Errorf("%s is no number of %d bits", show(v), bits)
+		return 0, fmt.Errorf("%s is no number of %d bits", payload.Shown(v), bits)
 	}
 	return f, nil
 }
@@ -311,7 +287,7 @@ func binary(v any) ([]byte, error) {
 			return b, nil
 		}
 	}
-	return nil, fmt.Errorf("%s is no base64", show(v))
+	return nil, fmt.Errorf("%s is no base64", payload.Shown(v))
 }
 
 // rawName reads "17:varint", with a question mark or without.
@@ -326,18 +302,18 @@ func rawName(s string) (number protowire.Number, kind string, ok bool) {
 func (e *encoder) untyped(where string, v any) ([]byte, error) {
 	defer func() { e.depth-- }()
 	if e.depth++; e.depth > payload.MaxDepth {
-		return nil, malformed(where, "more than %d levels", payload.MaxDepth)
+		return nil, payload.Wrong(where, "more than %d levels", payload.MaxDepth)
 	}
 	o, ok := v.(payload.Object)
 	if !ok {
-		return nil, malformed(where, `%s is no object such as {"1:varint":150}`, show(v))
+		return nil, payload.Wrong(where, `%s is no object such as {"1:varint":150}`, payload.Shown(v))
 	}
 	var b []byte
 	for _, member := range o {
-		at := inside(where, member.Name)
+		at := payload.Inside(where, member.Name)
 		number, kind, ok := rawName(member.Name)
 		if !ok {
-			return nil, malformed(at, `without a schema members are named by number and wire type, as in {"1:varint":150,"2:string":"x"}`)
+			return nil, payload.Wrong(at, `without a schema members are named by number and wire type, as in {"1:varint":150,"2:string":"x"}`)
 		}
 		var err error
 		if b, err = e.untypedField(b, at, number, kind, member.Value); err != nil {
@@ -374,7 +350,7 @@ func (e *encoder) untypedField(b []byte, where string, number protowire.Number, 
 	case "message", "group":
 		return e.untypedMessages(b, where, number, kind, list)
 	default:
-		return nil, malformed(where, "%q is none of varint, int, fixed32, float, fixed64, double, string, bytes, message and group", kind)
+		return nil, payload.Wrong(where, "%q is none of varint, int, fixed32, float, fixed64, double, string, bytes, message and group", kind)
 	}
 	for _, v := range list {
 		var err error

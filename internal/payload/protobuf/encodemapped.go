@@ -49,7 +49,7 @@ func (e *encoder) mapped(where string, m *message, v any) (b []byte, done bool, 
 		return b, true, err
 	case "Struct":
 		if !isObject {
-			return nil, true, malformed(where, "%s is no object", show(v))
+			return nil, true, payload.Wrong(where, "%s is no object", payload.Shown(v))
 		}
 		b, err = e.field(nil, where, m.byNumber[1], o)
 		return b, true, err
@@ -88,7 +88,7 @@ func (e *encoder) dynamic(where string, m *message, v any) ([]byte, error) {
 	case []any:
 		number = 6
 	case payload.Bin:
-		return nil, malformed(where, "a Value holds no bytes")
+		return nil, payload.Wrong(where, "a Value holds no bytes")
 	}
 	return e.element(nil, where, m.byNumber[number], v)
 }
@@ -97,7 +97,7 @@ func (e *encoder) dynamic(where string, m *message, v any) ([]byte, error) {
 func (e *encoder) any(where string, url any, o payload.Object) ([]byte, error) {
 	s, ok := url.(string)
 	if !ok || s == "" {
-		return nil, malformed(where, "%s in @type names no type", show(url))
+		return nil, payload.Wrong(where, "%s in @type names no type", payload.Shown(url))
 	}
 	rest := payload.Object{}
 	for _, member := range o {
@@ -111,10 +111,10 @@ func (e *encoder) any(where string, url any, o payload.Object) ([]byte, error) {
 	switch inner := e.schema.typeOf(s); {
 	case inner == nil:
 		if b, err = binary(value); err != nil {
-			return nil, malformed(where, "%s is not in the files, so value has to be its bytes as base64", s)
+			return nil, payload.Wrong(where, "%s is not in the files, so value has to be its bytes as base64", s)
 		}
 	case inner.special():
-		if b, err = e.message(inside(where, "value"), inner, value); err != nil {
+		if b, err = e.message(payload.Inside(where, "value"), inner, value); err != nil {
 			return nil, err
 		}
 	default:
@@ -132,13 +132,13 @@ func moment(where, name, s string) ([]byte, error) {
 	if name == "Timestamp" {
 		t, err := time.Parse(time.RFC3339Nano, s)
 		if err != nil || t.Unix() < minTimestamp || t.Unix() > maxTimestamp {
-			return nil, malformed(where, `%q is no time of RFC 3339, as in "2026-05-02T10:30:00Z"`, s)
+			return nil, payload.Wrong(where, `%q is no time of RFC 3339, as in "2026-05-02T10:30:00Z"`, s)
 		}
 		seconds, nanos = t.Unix(), int64(t.Nanosecond())
 	} else {
 		var ok bool
 		if seconds, nanos, ok = duration(s); !ok {
-			return nil, malformed(where, `%q is no duration, as in "1.5s"`, s)
+			return nil, payload.Wrong(where, `%q is no duration, as in "1.5s"`, s)
 		}
 	}
 	var b []byte

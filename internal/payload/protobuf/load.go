@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -13,17 +12,16 @@ import (
 	"github.com/bufbuild/protocompile/reporter"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/iotctl/iotctl/internal/payload"
 )
 
-// What schemas may cost.
-const (
-	maxFiles     = 1000
-	maxFileBytes = 16 << 20
-)
+// maxFiles bounds imports.
+const maxFiles = 1000
 
 // load reads a file and what it imports.
 func load(file string, directories []string) (*schema, error) {
-	b, err := readFile(file)
+	b, err := payload.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
@@ -42,19 +40,6 @@ func load(file string, directories []string) (*schema, error) {
 			return s, l.source(file, b, true)
 		}
 	}
-}
-
-func readFile(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	switch {
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		return nil, fmt.Errorf("%s is a directory", name)
-	case info.Size() > maxFileBytes:
-		return nil, fmt.Errorf("%s is larger than %d bytes", name, maxFileBytes)
-	}
-	return os.ReadFile(name)
 }
 
 // addSet reads a FileDescriptorSet.
@@ -119,7 +104,7 @@ func (l *loader) load(name string) error {
 		if l.paths[path] {
 			return nil
 		}
-		b, err := readFile(path)
+		b, err := payload.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

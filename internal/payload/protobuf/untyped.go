@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	wire "github.com/iotctl/iotctl/internal/codec/protobuf"
 	"github.com/iotctl/iotctl/internal/payload"
 )
 
@@ -78,8 +79,8 @@ func (s *slot) varints() (string, []any) {
 		}
 	}
 	for i, e := range s.entries {
-		if list[i] = any(unsigned(e.n)); name == "int?" {
-			list[i] = signed(int64(e.n))
+		if list[i] = any(payload.Uint(e.n)); name == "int?" {
+			list[i] = payload.Int(int64(e.n))
 		}
 	}
 	return name, list
@@ -95,7 +96,7 @@ func (s *slot) fixed(whole, point string, bits int) (string, []any) {
 		if bits == 32 {
 			f = float64(math.Float32frombits(uint32(e.n)))
 		}
-		list[i] = float(f, bits)
+		list[i] = payload.Float(f, bits)
 		abs := math.Abs(f)
 		switch {
 		case e.n == 0:
@@ -109,7 +110,7 @@ func (s *slot) fixed(whole, point string, bits int) (string, []any) {
 		return name, list
 	}
 	for i, e := range s.entries {
-		list[i] = unsigned(e.n)
+		list[i] = payload.Uint(e.n)
 	}
 	return whole, list
 }
@@ -209,32 +210,28 @@ func asWritten(b []byte) bool {
 	var last key
 	seen := map[key]bool{}
 	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n != protowire.SizeTag(num) {
-			return false
-		}
-		e, size := consume(num, typ, b[n:])
-		k := key{num, typ}
-		if size != e.size(num, typ) || k != last && seen[k] || typ == protowire.StartGroupType && !asWritten(e.b) {
+		e := wire.Next(b)
+		k := key{e.Num, e.Type}
+		if e.Tag != protowire.SizeTag(e.Num) || e.Size != least(&e) || k != last && seen[k] || e.Type == protowire.StartGroupType && !asWritten(e.B) {
 			return false
 		}
 		last, seen[k] = k, true
-		b = b[n+size:]
+		b = b[e.Tag+e.Size:]
 	}
 	return true
 }
 
-// size is how many bytes e takes behind its tag, written as short as can be.
-func (e *entry) size(num protowire.Number, typ protowire.Type) int {
-	switch typ {
+// least is how many bytes what is behind the tag takes, as short as can be.
+func least(e *wire.Entry) int {
+	switch e.Type {
 	case protowire.VarintType:
-		return protowire.SizeVarint(e.n)
+		return protowire.SizeVarint(e.N)
 	case protowire.Fixed32Type:
 		return protowire.SizeFixed32()
 	case protowire.Fixed64Type:
 		return protowire.SizeFixed64()
 	case protowire.BytesType:
-		return protowire.SizeBytes(len(e.b))
+		return protowire.SizeBytes(len(e.B))
 	}
-	return protowire.SizeGroup(num, len(e.b))
+	return protowire.SizeGroup(e.Num, len(e.B))
 }

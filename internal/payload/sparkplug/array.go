@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"github.com/iotctl/iotctl/internal/payload"
 )
 
 // array reads the elements of an array: little endian one after the other;
@@ -64,14 +66,14 @@ func element(t dataType, b []byte) any {
 	n := binary.LittleEndian.Uint64(raw[:])
 	switch t {
 	case floatArrayType:
-		return float(float64(math.Float32frombits(uint32(n))), 32)
+		return payload.Float(float64(math.Float32frombits(uint32(n))), 32)
 	case doubleArrayType:
-		return float(math.Float64frombits(n), 64)
+		return payload.Float(math.Float64frombits(n), 64)
 	}
 	if bits, signed := t.bits(); signed {
 		return json.Number(strconv.FormatInt(int64(n<<(64-bits))>>(64-bits), 10))
 	}
-	return number(n)
+	return payload.Uint(n)
 }
 
 // appendArray writes the elements of list as array reads them.
@@ -85,7 +87,7 @@ func appendArray(dst []byte, t dataType, list []any) ([]byte, error) {
 		case stringArrayType:
 			s, ok := v.(string)
 			if !ok || bytes.IndexByte([]byte(s), 0) >= 0 {
-				return dst, fmt.Errorf("element %d: %s is no text that a StringArray can have", i+1, show(v))
+				return dst, fmt.Errorf("element %d: %s is no text that a StringArray can have", i+1, payload.Shown(v))
 			}
 			dst = append(append(dst, s...), 0)
 		case floatArrayType, doubleArrayType:
@@ -115,7 +117,7 @@ func appendBooleans(dst []byte, list []any) ([]byte, error) {
 	for i, v := range list {
 		on, ok := v.(bool)
 		if !ok {
-			return dst, fmt.Errorf("element %d: %s is neither true nor false", i+1, show(v))
+			return dst, fmt.Errorf("element %d: %s is neither true nor false", i+1, payload.Shown(v))
 		}
 		if i%8 == 0 {
 			dst = append(dst, 0)

@@ -1,7 +1,6 @@
 package sparkplug
 
 import (
-	"encoding/json"
 	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -169,7 +168,7 @@ func (r *reader) metadata(in entry) (payload.Object, error) {
 		case stringField:
 			values[e.num] = r.text("metadata: "+f.name, e)
 		default:
-			values[e.num] = number(e.n)
+			values[e.num] = payload.Uint(e.n)
 		}
 		return true, nil
 	})
@@ -273,7 +272,5 @@ func typeValue(t dataType) any {
 	if int(t) < len(typeNames) {
 		return typeNames[t]
 	}
-	return number(uint64(t))
+	return payload.Uint(uint64(t))
 }
-
-func number(n uint64) json.Number { return json.Number(strconv.FormatUint(n, 10)) }

@@ -15,7 +15,7 @@ func (r *reader) object(p *message) (payload.Object, error) {
 	o := payload.Object{}
 	add := func(name string, v any) { o = append(o, payload.Member{Name: name, Value: v}) }
 	if p.timestamp != nil {
-		add("timestamp", number(*p.timestamp))
+		add("timestamp", payload.Uint(*p.timestamp))
 	}
 	metrics, err := r.metrics(p.metrics)
 	if err != nil {
@@ -23,7 +23,7 @@ func (r *reader) object(p *message) (payload.Object, error) {
 	}
 	add("metrics", metrics)
 	if p.seq != nil {
-		add("seq", number(*p.seq))
+		add("seq", payload.Uint(*p.seq))
 	}
 	if p.uuid != nil {
 		add("uuid", *p.uuid)
@@ -53,10 +53,10 @@ func (r *reader) metricObject(m *metric, i int) (payload.Object, error) {
 		add("name", *m.name)
 	}
 	if m.alias != nil {
-		add("alias", number(*m.alias))
+		add("alias", payload.Uint(*m.alias))
 	}
 	if m.timestamp != nil {
-		add("timestamp", number(*m.timestamp))
+		add("timestamp", payload.Uint(*m.timestamp))
 	}
 	if m.datatype != nil {
 		add("datatype", typeValue(*m.datatype))
@@ -155,7 +155,7 @@ func integer(v value, bits int, signed bool) (any, bool) {
 		n = uint64(uint32(n))
 	}
 	if !signed {
-		return number(n), bits == 64 || n < 1<<bits
+		return payload.Uint(n), bits == 64 || n < 1<<bits
 	}
 	i := int64(n)
 	switch {
@@ -171,13 +171,13 @@ func integer(v value, bits int, signed bool) (any, bool) {
 func (r *reader) plain(what string, v value) (any, error) {
 	switch v.field {
 	case intField:
-		return number(uint64(uint32(v.n))), nil
+		return payload.Uint(uint64(uint32(v.n))), nil
 	case longField:
-		return number(v.n), nil
+		return payload.Uint(v.n), nil
 	case floatField:
-		return float(float64(math.Float32frombits(uint32(v.n))), 32), nil
+		return payload.Float(float64(math.Float32frombits(uint32(v.n))), 32), nil
 	case doubleField:
-		return float(math.Float64frombits(v.n), 64), nil
+		return payload.Float(math.Float64frombits(v.n), 64), nil
 	case booleanField:
 		return v.n != 0, nil
 	case stringField:
@@ -200,23 +200,6 @@ func (r *reader) plain(what string, v value) (any, error) {
 }
 
 func bin(b []byte) payload.Bin { return append(payload.Bin{}, b...) }
-
-// float is f with the digits that its size has. JSON has no NaN and no infinity.
-func float(f float64, bits int) any {
-	switch {
-	case math.IsNaN(f):
-		return "NaN"
-	case math.IsInf(f, 1):
-		return "Infinity"
-	case math.IsInf(f, -1):
-		return "-Infinity"
-	}
-	verb := byte('f')
-	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
-		verb = 'e'
-	}
-	return json.Number(strconv.FormatFloat(f, verb, -1, bits))
-}
 
 func (r *reader) propertySets(in entry) ([]any, error) {
 	list := []any{}

@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	wire "github.com/iotctl/iotctl/internal/codec/protobuf"
 	"github.com/iotctl/iotctl/internal/payload"
 )
 
@@ -80,58 +81,23 @@ func (r *reader) count(off int) error {
 // does not know (it returns false) become a note.
 func (r *reader) walk(what string, b []byte, off int, fn func(e entry) (bool, error)) error {
 	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
+		e := wire.Next(b)
+		if e.Tag < 0 {
 			return payload.Malformedf(off, "%s: no tag of a field", what)
 		}
-		e := entry{num: int(num), typ: typ, off: off + n}
-		size := r.consume(&e, num, b[n:])
-		if size < 0 {
-			return payload.Malformedf(off, "%s: field %d is cut short or broken", what, num)
+		if e.Size < 0 {
+			return payload.Malformedf(off, "%s: field %d is cut short or broken", what, e.Num)
 		}
-		known, err := fn(e)
+		known, err := fn(entry{num: int(e.Num), typ: e.Type, n: e.N, b: e.B, off: e.Offset(off)})
 		if err != nil {
 			return err
 		}
 		if !known {
-			r.notes.addf("%s: field %d (%s) is not of Sparkplug B", what, num, wireName(typ))
+			r.notes.addf("%s: field %d (%s) is not of Sparkplug B", what, e.Num, wire.TypeName(e.Type))
 		}
-		b, off = b[n+size:], off+n+size
+		b, off = b[e.Tag+e.Size:], off+e.Tag+e.Size
 	}
 	return nil
-}
-
-func (r *reader) consume(e *entry, num protowire.Number, b []byte) (n int) {
-	switch e.typ {
-	case protowire.VarintType:
-		e.n, n = protowire.ConsumeVarint(b)
-	case protowire.Fixed32Type:
-		var v uint32
-		v, n = protowire.ConsumeFixed32(b)
-		e.n = uint64(v)
-	case protowire.Fixed64Type:
-		e.n, n = protowire.ConsumeFixed64(b)
-	case protowire.BytesType:
-		e.b, n = protowire.ConsumeBytes(b)
-		e.off += n - len(e.b)
-	default:
-		n = protowire.ConsumeFieldValue(num, e.typ, b)
-	}
-	return n
-}
-
-func wireName(t protowire.Type) string {
-	switch t {
-	case protowire.VarintType:
-		return "varint"
-	case protowire.Fixed32Type:
-		return "fixed32"
-	case protowire.Fixed64Type:
-		return "fixed64"
-	case protowire.BytesType:
-		return "bytes"
-	}
-	return "group"
 }
 
 // text is the string of e. proto2 lets anything stand there.

@@ -18,16 +18,12 @@ type writer struct {
 	to    topic
 }
 
-func malformed(where, format string, a ...any) error {
-	return &payload.Malformed{Where: where, Reason: fmt.Sprintf(format, a...)}
-}
-
 // members calls fn for each member of v, which has to be an object. fn returns
 // false for those that it does not know.
 func members(where string, v any, known string, fn func(name string, v any) (bool, error)) error {
 	o, ok := v.(payload.Object)
 	if !ok {
-		return malformed(where, "%s is no object with members such as %s", show(v), known)
+		return payload.Wrong(where, "%s is no object with members such as %s", payload.Shown(v), known)
 	}
 	for _, m := range o {
 		ok, err := fn(m.Name, m.Value)
@@ -35,7 +31,7 @@ func members(where string, v any, known string, fn func(name string, v any) (boo
 			return err
 		}
 		if !ok {
-			return malformed(where, "member %q is none of %s", m.Name, known)
+			return payload.Wrong(where, "member %q is none of %s", m.Name, known)
 		}
 	}
 	return nil
@@ -45,7 +41,7 @@ func members(where string, v any, known string, fn func(name string, v any) (boo
 func elements(where string, v any, fn func(where string, v any) error) error {
 	list, ok := v.([]any)
 	if !ok {
-		return malformed(where, "%s is no array", show(v))
+		return payload.Wrong(where, "%s is no array", payload.Shown(v))
 	}
 	for i, e := range list {
 		if err := fn(fmt.Sprintf("%s[%d]", where, i), e); err != nil {
@@ -73,7 +69,7 @@ func (p parts) bytes(num int, b []byte) { p[num] = appendBytes(p[num], num, b) }
 func (p parts) text(where string, num int, v any) error {
 	s, ok := v.(string)
 	if !ok {
-		return malformed(where, "%s is no text", show(v))
+		return payload.Wrong(where, "%s is no text", payload.Shown(v))
 	}
 	p[num] = appendBytes(nil, num, s)
 	return nil
@@ -82,7 +78,7 @@ func (p parts) text(where string, num int, v any) error {
 func (p parts) unsigned(where string, num int, v any) error {
 	n, err := integerOf(uint64Type, v)
 	if err != nil {
-		return malformed(where, "%v", err)
+		return payload.Wrong(where, "%v", err)
 	}
 	p[num] = appendVarint(nil, num, n)
 	return nil
@@ -91,7 +87,7 @@ func (p parts) unsigned(where string, num int, v any) error {
 func (p parts) boolean(where string, num int, v any) error {
 	b, ok := v.(bool)
 	if !ok {
-		return malformed(where, "%s is neither true nor false", show(v))
+		return payload.Wrong(where, "%s is neither true nor false", payload.Shown(v))
 	}
 	p[num] = appendVarint(nil, num, protowire.EncodeBool(b))
 	return nil
@@ -124,7 +120,7 @@ func (w *writer) payload(v any) ([]byte, error) {
 		case "body":
 			b, err := binaryOf(v)
 			if err != nil {
-				return true, malformed(name, "%v", err)
+				return true, payload.Wrong(name, "%v", err)
 			}
 			p.bytes(5, b)
 			return true, nil
@@ -145,7 +141,7 @@ func (w *writer) time(p parts, where string, num int, v any) error {
 		t, err = time.Parse(time.RFC3339Nano, s)
 	}
 	if err != nil || t.UnixMilli() < 0 {
-		return malformed(where, `%q is no time: give milliseconds since 1970, "now", or as in "2026-05-02T10:30:00Z"`, s)
+		return payload.Wrong(where, `%q is no time: give milliseconds since 1970, "now", or as in "2026-05-02T10:30:00Z"`, s)
 	}
 	p[num] = appendVarint(nil, num, uint64(t.UnixMilli()))
 	return nil
@@ -261,11 +257,11 @@ func typeOf(where string, v any) (dataType, error) {
 				return dataType(i), nil
 			}
 		}
-		return 0, malformed(where, "there is no data type %q: they are %s", s, strings.Join(typeNames[1:], ", "))
+		return 0, payload.Wrong(where, "there is no data type %q: they are %s", s, strings.Join(typeNames[1:], ", "))
 	}
 	n, err := integerOf(uint32Type, v)
 	if err != nil {
-		return 0, malformed(where, "%v", err)
+		return 0, payload.Wrong(where, "%v", err)
 	}
 	return dataType(n), nil
 }
@@ -294,7 +290,7 @@ func metadataOf(where string, v any) ([]byte, error) {
 func (w *writer) properties(where string, v any) ([]byte, error) {
 	o, ok := v.(payload.Object)
 	if !ok {
-		return nil, malformed(where, `%s is no object such as {"engUnit":{"type":"String","value":"C"}}`, show(v))
+		return nil, payload.Wrong(where, `%s is no object such as {"engUnit":{"type":"String","value":"C"}}`, payload.Shown(v))
 	}
 	keys, values := []byte{}, []byte{}
 	for _, m := range o {

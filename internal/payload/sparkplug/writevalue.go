@@ -15,16 +15,6 @@ import (
 	"github.com/iotctl/iotctl/internal/payload"
 )
 
-// show is v as messages have it.
-func show(v any) string {
-	const enough = 40
-	s := []rune(string(payload.AppendJSON(nil, v)))
-	if len(s) > enough {
-		return string(s[:enough]) + "…"
-	}
-	return string(s)
-}
-
 // value writes g as t has it into the field of s that t belongs in; without a
 // type into the one that g suggests.
 func (w *writer) value(where string, t dataType, s slots, g given) (num int, b []byte, err error) {
@@ -43,7 +33,7 @@ func (w *writer) value(where string, t dataType, s slots, g given) (num int, b [
 	}
 	i := slices.Index(s.fields, f)
 	if i < 0 {
-		return 0, nil, malformed(where, "no %s can stand here", t)
+		return 0, nil, payload.Wrong(where, "no %s can stand here", t)
 	}
 	num = s.first + i
 	b = protowire.AppendTag(nil, protowire.Number(num), f.wire())
@@ -65,12 +55,12 @@ func (w *writer) raw(where string, t dataType, v any) (f field, n uint64, b []by
 	if t == unknownType || int(t) >= len(typeNames) {
 		t = suggested(v)
 	}
-	wrong := func(err error) error { return malformed(where, "%v", err) }
+	wrong := func(err error) error { return payload.Wrong(where, "%v", err) }
 	switch bits, _ := t.bits(); {
 	case t.isArray():
 		list, ok := v.([]any)
 		if !ok {
-			return f, 0, nil, wrong(fmt.Errorf("%s is no array", show(v)))
+			return f, 0, nil, wrong(fmt.Errorf("%s is no array", payload.Shown(v)))
 		}
 		if b, err = appendArray(nil, t, list); err != nil {
 			return f, 0, nil, wrong(err)
@@ -102,13 +92,13 @@ func (w *writer) raw(where string, t dataType, v any) (f field, n uint64, b []by
 	case booleanType:
 		on, ok := v.(bool)
 		if !ok {
-			err = wrong(fmt.Errorf("%s is neither true nor false", show(v)))
+			err = wrong(fmt.Errorf("%s is neither true nor false", payload.Shown(v)))
 		}
 		return booleanField, protowire.EncodeBool(on), nil, err
 	case stringType, textType, uuidType:
 		s, ok := v.(string)
 		if !ok {
-			err = wrong(fmt.Errorf("%s is no text", show(v)))
+			err = wrong(fmt.Errorf("%s is no text", payload.Shown(v)))
 		}
 		return stringField, 0, []byte(s), err
 	case dataSetType:
@@ -169,7 +159,7 @@ func integerOf(t dataType, v any) (uint64, error) {
 	num, _ := v.(json.Number)
 	r, ok := payload.Rat(num)
 	if !ok || !r.IsInt() || r.Sign() == 0 && num[0] == '-' {
-		return 0, fmt.Errorf("%s is no integer", show(v))
+		return 0, fmt.Errorf("%s is no integer", payload.Shown(v))
 	}
 	bits, signed := t.bits()
 	i := r.Num()
@@ -192,7 +182,7 @@ func floatOf(v any, bits int) (float64, error) {
 	case json.Number:
 		f, err := strconv.ParseFloat(string(v), bits)
 		if err != nil {
-			return 0, fmt.Errorf("%s does not fit %d bits", show(v), bits)
+			return 0, fmt.Errorf("%s does not fit %d bits", payload.Shown(v), bits)
 		}
 		return f, nil
 	case string:
@@ -200,7 +190,7 @@ func floatOf(v any, bits int) (float64, error) {
 			return strconv.ParseFloat(v, bits)
 		}
 	}
-	return 0, fmt.Errorf("%s is no number", show(v))
+	return 0, fmt.Errorf("%s is no number", payload.Shown(v))
 }
 
 // binaryOf is bytes, in JSON as base64.
@@ -213,7 +203,7 @@ func binaryOf(v any) ([]byte, error) {
 			return b, nil
 		}
 	}
-	return nil, errors.New(show(v) + " is no base64")
+	return nil, errors.New(payload.Shown(v) + " is no base64")
 }
 
 // dataSet writes a table as reader.dataSet shows it.
@@ -247,7 +237,7 @@ func (w *writer) dataSet(where string, v any) ([]byte, error) {
 	for _, c := range columns {
 		s, ok := c.(string)
 		if !ok {
-			return nil, malformed(where+".columns", "%s is no text", show(c))
+			return nil, payload.Wrong(where+".columns", "%s is no text", payload.Shown(c))
 		}
 		b = appendBytes(b, 2, s)
 	}
@@ -272,7 +262,7 @@ func (w *writer) row(where string, v any, kinds []dataType) (b []byte, err error
 		i++
 		g := given{typed: true, v: v}
 		if o, ok := v.(payload.Object); ok && len(o) == 1 && !g.take(o[0].Name, o[0].Value) {
-			return malformed(where, "%s is no element of a table", show(v))
+			return payload.Wrong(where, "%s is no element of a table", payload.Shown(v))
 		}
 		cell, err := w.withValue(parts{}, where, 0, t, cellSlots, g)
 		b = appendBytes(b, 1, cell)
