@@ -133,11 +133,8 @@ func mistypedVariables() []string {
 		if slices.Contains(known, name) {
 			continue
 		}
-		for _, k := range known {
-			if spelling.Distance(name, k) <= 2 {
-				warnings = append(warnings, fmt.Sprintf("%s means nothing to iotctl; is it %s?", name, k))
-				break
-			}
+		if near, ok := spelling.Nearest(name, slices.Values(known)); ok {
+			warnings = append(warnings, fmt.Sprintf("%s means nothing to iotctl; is it %s?", name, near))
 		}
 	}
 	return warnings

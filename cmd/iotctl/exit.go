@@ -130,7 +130,7 @@ func usageFromCobra(cmd *cobra.Command, err error) error {
 	}
 	msg, rest, _ := strings.Cut(err.Error(), "\n")
 	msg = withoutStrconv(msg)
-	var hints []string
+	hints := nearOption(cmd, err)
 	for _, s := range strings.Fields(strings.TrimPrefix(strings.TrimSpace(rest), "Did you mean this?")) {
 		hints = append(hints, fmt.Sprintf("did you mean %q?", s))
 	}

@@ -3,10 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 
 	"github.com/iotctl/iotctl/internal/payload"
-	"github.com/iotctl/iotctl/internal/spelling"
 )
 
 // payloadSettings say what payloads are.
@@ -63,14 +62,27 @@ func newPayloadRules(rules []payload.Rule) (*payload.Rules, error) {
 	formats := payloads()
 	r, err := payload.NewRules(formats, rules)
 	if unknown := (*payload.UnknownFormat)(nil); errors.As(err, &unknown) {
-		near := slices.IndexFunc(formats, func(f payload.Format) bool { return spelling.Distance(f.Name, unknown.Name) <= 2 })
-		if near >= 0 {
-			return nil, fail(exitUsage, err, fmt.Sprintf("did you mean %q?", formats[near].Name), "iotctl payload list")
-		}
-		return nil, fail(exitUsage, err, "iotctl payload list")
+		return nil, fail(exitUsage, err, append(unknownFormatHints(unknown.Name, formats), "iotctl payload list")...)
 	}
 	if err != nil {
 		return nil, fail(exitUsage, err, "iotctl help payloads")
 	}
 	return r, nil
+}
+
+// unknownFormatHints guess what was meant by a format that there is not.
+func unknownFormatHints(name string, formats []payload.Format) []string {
+	switch {
+	case strings.ContainsAny(name, "/#+"):
+		return []string{fmt.Sprintf("a rule for topics is FILTER=PIPELINE, as in '%s=json'", name)}
+	case strings.ContainsAny(name, " ,"):
+		return []string{"steps stand between bars, as in 'gzip|json'"}
+	}
+	return didYouMean(name, func(yield func(string) bool) {
+		for _, f := range formats {
+			if !yield(f.Name) {
+				return
+			}
+		}
+	})
 }

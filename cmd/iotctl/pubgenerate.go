@@ -6,12 +6,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/iotctl/iotctl/internal/client"
 	"github.com/iotctl/iotctl/internal/generate"
-	"github.com/iotctl/iotctl/internal/spelling"
 )
 
 // generated is --generate and --rows.
@@ -85,13 +85,11 @@ func parseTemplate(name, text string, seed uint64) (*generate.Template, error) {
 	if !errors.As(err, &problem) {
 		return parsed, err
 	}
-	hints := []string{"iotctl help generators"}
-	for _, known := range generate.Names() {
-		if problem.Word != "" && spelling.Distance(problem.Word, known) <= 2 {
-			hints = []string{fmt.Sprintf("did you mean %q?", known)}
-			break
-		}
+	hints := didYouMean(problem.Word, slices.Values(generate.Names()))
+	if len(hints) == 0 && problem.Word != "" {
+		hints = []string{fmt.Sprintf("{{.%s}} is a column of --rows", problem.Word)}
 	}
+	hints = append(hints, "iotctl help generators")
 	return nil, fail(exitUsage, fmt.Errorf("%s, byte %d: %w", name, problem.Offset+1, err), hints...)
 }
 
