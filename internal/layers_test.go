@@ -53,7 +53,7 @@ var libraries = map[string][]string{
 	"github.com/fxamacker/cbor":               {"tests"},
 	"github.com/gobwas/ws":                    {"transport"},
 	"github.com/google/go-cmp":                {"tests"},
-	"github.com/google/jsonschema-go":         {"tests", "payload"},
+	"github.com/google/jsonschema-go":         {"tests"},
 	"github.com/gopacket/gopacket":            {"tests"},
 	"github.com/hamba/avro":                   {"tests"},
 	"github.com/itchyny/gojq":                 {"jq"},
@@ -66,6 +66,7 @@ var libraries = map[string][]string{
 	"github.com/spf13/cobra":                  {"cmd/iotctl"},
 	"github.com/spf13/pflag":                  {"cmd/iotctl"},
 	"github.com/vmihailenco/msgpack":          {"tests"},
+	"github.com/zalando/go-keyring":           {"cmd/iotctl"},
 	"go.uber.org/goleak":                      {"tests"},
 	"golang.org/x/crypto":                     {"auth", "capture"},
 	"golang.org/x/net":                        {"transport"},
@@ -74,7 +75,6 @@ var libraries = map[string][]string{
 	"golang.org/x/text":                       {"codec"},
 	"google.golang.org/grpc":                  {"gateway/exproto"},
 	"google.golang.org/protobuf":              {"codec/protobuf", "gateway/exproto", "payload"},
-	"github.com/zalando/go-keyring":           {"cmd/iotctl"},
 	"gopkg.in/yaml.v3":                        {"codec", "gateway/mqttsn", "profile", "proxy", "serve", "cmd/iotctl"},
 }
 
