@@ -12,8 +12,13 @@ import (
 // their notation, and numbers that JSON has not are strings ("NaN").
 func ValueOf(it *diagnostic.Item) any {
 	switch it.Kind {
-	case diagnostic.Int, diagnostic.Big:
-		return json.Number(diagnostic.Append(nil, &diagnostic.Item{Kind: it.Kind, Negative: it.Negative, Arg: it.Arg, Big: it.Big}))
+	case diagnostic.Int:
+		if !it.Negative {
+			return Uint(it.Arg)
+		}
+		return json.Number(it.Int().String())
+	case diagnostic.Big:
+		return json.Number(it.Big.String())
 	case diagnostic.Float:
 		text := string(diagnostic.AppendFloat(nil, it.Float, it.Width))
 		if math.IsNaN(it.Float) || math.IsInf(it.Float, 0) {

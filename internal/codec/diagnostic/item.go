@@ -71,6 +71,20 @@ type Item struct {
 	Kids     []Item
 }
 
+// Room is what the lists of one payload have been made for. In a payload that is
+// whole all lists together have MaxItems at most, so that what claims more, list
+// within list, has to show it.
+type Room int
+
+// Kids is an empty list with room for n items, if there may be as many.
+func (r *Room) Kids(n uint64) []Item {
+	if n > uint64(MaxItems-*r) {
+		return []Item{}
+	}
+	*r += Room(n)
+	return make([]Item, 0, n)
+}
+
 // SyntaxError says where text is not diagnostic notation.
 type SyntaxError struct {
 	Offset int

@@ -102,6 +102,7 @@ type reader struct {
 	b     []byte
 	at    int
 	count int
+	room  diagnostic.Room
 	notes []string
 }
 
@@ -201,6 +202,9 @@ func (r *reader) kids(h wire.Head, off, depth int) ([]diagnostic.Item, error) {
 		return nil, payload.Malformedf(off, "an array of %d items in %d bytes", n, left)
 	}
 	kids := []diagnostic.Item{}
+	if !h.Indefinite {
+		kids = r.room.Kids(n)
+	}
 	var seen map[string]bool
 	for h.Indefinite || uint64(len(kids)) < n {
 		if h.Indefinite && r.at < len(r.b) && r.b[r.at] == 0xff {

@@ -60,6 +60,7 @@ type reader struct {
 	b     []byte
 	at    int
 	count int
+	room  diagnostic.Room
 }
 
 // argument reads an integer of n bytes.
@@ -184,7 +185,7 @@ func (r *reader) list(kind diagnostic.Kind, n uint64, off, depth int) (it diagno
 	if n > left {
 		return it, payload.Malformedf(off, "an array of %d values in %d bytes", n, left)
 	}
-	it = diagnostic.Item{Kind: kind, Kids: []diagnostic.Item{}}
+	it = diagnostic.Item{Kind: kind, Kids: r.room.Kids(n)}
 	for uint64(len(it.Kids)) < n {
 		kid, err := r.item(depth + 1)
 		if err != nil {
