@@ -60,7 +60,7 @@ func recordOptions() []option {
 			set: func(s *settings, v string) (err error) { s.recordTime, err = s.positive(v); return err },
 		},
 		{
-			long: "max-size", progs: progRecord, arg: "bytes", group: groupLimits, help: "end before the recording is larger than this, as in 500K, 20M or 2G",
+			long: "max-size", progs: progRecord, arg: "bytes", group: groupLimits, help: "end when the file has this size, as in 500K, 20M or 2G",
 			set: func(s *settings, v string) (err error) { s.maxBytes, err = parseBytes(v); return err },
 		},
 		{

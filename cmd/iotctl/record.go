@@ -58,7 +58,8 @@ type recorder struct {
 	s       *settings
 	t       *terminal
 	file    io.WriteCloser
-	created bool // the file was not there before
+	created bool  // the file was not there before
+	before  int64 // bytes that were in it
 
 	mu       sync.Mutex
 	out      recording.Writer
@@ -174,7 +175,7 @@ func (r *recorder) receive(m client.Message) {
 	}
 	r.messages++
 	r.payloads += int64(len(m.Payload))
-	if s := r.s; s.count > 0 && r.messages == s.count || s.maxBytes > 0 && r.out.Size() >= s.maxBytes {
+	if s := r.s; s.count > 0 && r.messages == s.count || s.maxBytes > 0 && r.before+r.out.Size() >= s.maxBytes {
 		r.end(nil)
 	}
 }
@@ -303,6 +304,11 @@ func (r *recorder) open(s *settings) error {
 		return err
 	}
 	r.file, r.created = f, created
+	if file, ok := f.(*os.File); ok && s.appendTo {
+		if r.before, err = file.Seek(0, io.SeekCurrent); err != nil {
+			return fail(exitFailed, err)
+		}
+	}
 	if form == formatLines {
 		r.out = recording.NewLines(f)
 		return nil

@@ -22,7 +22,8 @@ func newReplay() *cobra.Command {
 		Short: "Publish what was recorded again",
 		Long: `Publishes the messages of a recording with the pauses that they were recorded
 with, or faster. A recording is what iotctl record writes, JSON Lines of iotctl sub
--o jsonl, or a capture (pcap or pcapng) by anybody; - is standard input.
+-o jsonl, or a capture (pcap or pcapng) by anybody, each also in gzip; - is standard
+input.
 
 Of a capture it plays what clients have published; --direction delivered plays what
 brokers have delivered. Of one that iotctl record has made it plays what was
@@ -191,7 +192,9 @@ func (r *replayer) damaged(err error) error {
 
 // gap passes over a time that was not recorded.
 func (r *replayer) gap(g *recording.Gap) {
-	r.gaps++
+	if r.rounds == 0 {
+		r.gaps++
+	}
 	if r.planned != nil {
 		r.planned.gap(g)
 	}

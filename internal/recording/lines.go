@@ -3,6 +3,8 @@ package recording
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -114,6 +116,8 @@ func (l *lineReader) line() (line []byte, whole bool, err error) {
 		return line[:len(line)-1], true, nil
 	case errors.Is(err, io.EOF) && len(line) > 0:
 		return line, false, nil
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, gzip.ErrChecksum), errors.As(err, new(flate.CorruptInputError)): // of gzip
+		return nil, false, &Malformed{Line: l.n, Reason: err.Error(), Cut: errors.Is(err, io.ErrUnexpectedEOF)}
 	}
 	return nil, false, err
 }

@@ -3,6 +3,7 @@ package recording
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -57,19 +58,45 @@ type Options struct {
 // ErrNoRecording says that the input is of neither form.
 var ErrNoRecording = errors.New("neither a capture nor lines of JSON")
 
-// Open finds out what r is: lines of records, or a capture (pcap, pcapng, each also
-// in gzip).
+// linesInGzip tells whether in begins with gzip in which there are lines: captures in
+// gzip are read by package capture.
+func linesInGzip(in *bufio.Reader) bool {
+	if magic, _ := in.Peek(2); !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		return false
+	}
+	start, _ := in.Peek(512)
+	plain, err := gzip.NewReader(bytes.NewReader(start))
+	if err != nil {
+		return false
+	}
+	first := make([]byte, 1)
+	_, _ = io.ReadFull(plain, first)
+	return bytes.IndexByte(lineStarts, first[0]) >= 0
+}
+
+// lineStarts are the bytes that a recording in lines may begin with.
+var lineStarts = []byte("{ \t\r\n")
+
+// Open finds out what r is: lines of records, or a capture (pcap, pcapng), each also in
+// gzip.
 func Open(r io.Reader, o Options) (Reader, error) {
 	if o.MaxLine <= 0 {
 		o.MaxLine = 64 << 20
 	}
 	in := bufio.NewReaderSize(r, writeBuffer)
+	if linesInGzip(in) {
+		plain, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, err
+		}
+		in = bufio.NewReaderSize(plain, writeBuffer)
+	}
 	first, err := in.Peek(4)
 	pcapng := bytes.HasPrefix(first, []byte{0x0a, 0x0d, 0x0d, 0x0a})
 	switch {
 	case err != nil && !errors.Is(err, io.EOF):
 		return nil, err
-	case len(first) == 0, !pcapng && bytes.IndexByte([]byte("{ \t\r\n"), first[0]) >= 0:
+	case len(first) == 0, !pcapng && bytes.IndexByte(lineStarts, first[0]) >= 0:
 		return &lineReader{r: in, most: o.MaxLine}, nil
 	}
 	p, err := openPackets(in, o)

@@ -2,7 +2,9 @@ package recording
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -263,4 +265,28 @@ func FuzzOpen(f *testing.F) {
 		_, _, _ = End(bytes.NewReader(b), false)
 		_, _, _ = End(bytes.NewReader(b), true)
 	})
+}
+
+// Lines that were compressed are read as far as they go, too.
+func TestLinesInGzipAreRead(t *testing.T) {
+	var items []Item
+	for i := range 5000 {
+		items = append(items, Item{Message: Message{Time: at(time.Duration(i) * time.Second), Topic: fmt.Sprint("a/", i), Payload: []byte("x")}})
+	}
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write(writeLines(t, items)); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	all, err := readAll(t, b.Bytes(), options())
+	if !errors.Is(err, io.EOF) || len(all) != len(items) || all[4999].Topic != "a/4999" {
+		t.Errorf("%d items, %v", len(all), err)
+	}
+	all, err = readAll(t, b.Bytes()[:b.Len()/2], options())
+	if bad := (*Malformed)(nil); !errors.As(err, &bad) || !bad.Cut || len(all) == 0 || len(all) == len(items) {
+		t.Errorf("%d items, %v", len(all), err)
+	}
+	if _, err := readAll(t, []byte("\x1f\x8bnothing of the kind"), options()); !errors.Is(err, ErrNoRecording) {
+		t.Error(err)
+	}
 }
