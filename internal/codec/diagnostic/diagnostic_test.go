@@ -80,11 +80,11 @@ func FuzzParse(f *testing.F) {
 }
 
 func TestRoomIsMadeForNoMoreThanMaxItems(t *testing.T) {
-	var room Room
-	if kids := room.Kids(MaxItems - 1); cap(kids) < MaxItems-1 || len(kids) != 0 {
-		t.Fatalf("room for %d of %d", cap(kids), MaxItems-1)
+	var room diagnostic.Room
+	if kids := room.Kids(diagnostic.MaxItems - 1); cap(kids) < diagnostic.MaxItems-1 || len(kids) != 0 {
+		t.Fatalf("room for %d of %d", cap(kids), diagnostic.MaxItems-1)
 	}
-	for _, n := range []uint64{2, MaxItems, 1 << 63} {
+	for _, n := range []uint64{2, diagnostic.MaxItems, 1 << 63} {
 		if kids := room.Kids(n); kids == nil || cap(kids) != 0 {
 			t.Fatalf("room for %d more: %d", n, cap(kids))
 		}
