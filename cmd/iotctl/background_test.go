@@ -33,7 +33,7 @@ func (b *backgrounds) start(ts *testscript.TestScript, neg bool, args []string) 
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: background NAME COMMAND…")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	run := &background{
 		cmd: exec.CommandContext(ctx, args[1], append(args[2:], "-d")...),
 		out: newWatchedBuffer(), err: newWatchedBuffer(), ended: make(chan struct{}),

@@ -32,7 +32,7 @@ func examplesOf(t *testing.T, cmd *cobra.Command) []string {
 // example prepares a line of help for the shell; the broker is at port.
 func example(ctx context.Context, port, line string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "sh", "-c", "exec "+line)
-	cmd.Env = append(os.Environ(), "IOTCTL_HOST=127.0.0.1", "IOTCTL_PORT="+port, "XDG_CONFIG_HOME=/nonexistent", "XDG_STATE_HOME=/nonexistent")
+	cmd.Env = append(os.Environ(), "IOTCTL_HOST=127.0.0.1", "IOTCTL_PORT="+port, "XDG_CONFIG_HOME=/nonexistent", "XDG_STATE_HOME=/nonexistent", "IOTCTL_WAIT=60")
 	cmd.WaitDelay = time.Second
 	return cmd
 }
@@ -104,7 +104,7 @@ func TestExamplesOfTop(t *testing.T) {
 	publish(t, port, "plant/line-1/temperature", "21.5", "-r")
 	for _, line := range examplesOf(t, newTop()) {
 		t.Run(line, func(t *testing.T) {
-			line := strings.NewReplacer("broker.example", "127.0.0.1:"+port, "10s", "1s", "1m", "1s").Replace(line)
+			line := strings.NewReplacer("broker.example", "127.0.0.1:"+port, "10s", "5s", "1m", "5s").Replace(line)
 			if strings.Contains(line, "--once") {
 				out, err := example(t.Context(), port, line).Output()
 				if err != nil || !strings.Contains(string(out), "plant/line-1/temperature") {

@@ -69,7 +69,8 @@ func (c clients) command(ctx context.Context, program string, args ...string) *e
 	return cmd
 }
 
-const commandTimeout = 30 * time.Second
+// commandTimeout bounds programs, brokers among them, and waits for what they print.
+const commandTimeout = 3 * time.Minute
 
 // run executes a program to its end.
 func (c clients) run(t *testing.T, stdin, program string, args ...string) outcome {
@@ -146,9 +147,8 @@ func (w *watchedBuffer) until(t *testing.T, text string) {
 	}
 }
 
-// startBroker runs mosquitto on a port of its own, without limits that would
-// make it drop messages.
-func startBroker(t *testing.T, config ...string) (port string) {
+// mosquitto is where the broker is installed, which need not be in the PATH.
+func mosquitto(t *testing.T) (path string) {
 	t.Helper()
 	path, err := exec.LookPath("mosquitto")
 	if err != nil {
@@ -156,6 +156,14 @@ func startBroker(t *testing.T, config ...string) (port string) {
 			missingTool(t, "mosquitto")
 		}
 	}
+	return path
+}
+
+// startBroker runs mosquitto on a port of its own, without limits that would
+// make it drop messages.
+func startBroker(t *testing.T, config ...string) (port string) {
+	t.Helper()
+	path := mosquitto(t)
 	for range 5 {
 		port = freePort(t)
 		if startBrokerOn(t, path, port, config...) != nil {
