@@ -46,7 +46,7 @@ func clientCommand(p program, cmd *cobra.Command, run func(context.Context, *set
 			args = slices.Delete(slices.Clone(args), at, at+1)
 		}
 		if len(args) > 0 && cmd.Args == nil {
-			return fail(exitUsage, fmt.Errorf("unexpected argument %q", args[0]), "topics follow -t, messages -m: "+cmd.CommandPath()+" --help")
+			return fail(exitUsage, fmt.Errorf("unexpected argument %q", args[0]), append(strayHints(p, given, args[0]), cmd.CommandPath()+" --help")...)
 		}
 		s, err := ownSettings(p, given)
 		if err != nil {
@@ -130,7 +130,7 @@ func ownSettings(p program, given []assignment) (*settings, error) {
 	given = overlay(given)
 	for _, a := range all {
 		if err := s.apply(a); err != nil {
-			return nil, fail(exitUsage, err)
+			return nil, failUsage(err)
 		}
 		if a.origin != "" {
 			s.inherited = len(s.topics)

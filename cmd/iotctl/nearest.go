@@ -4,12 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"regexp"
+	"slices"
+	"strings"
 	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/iotctl/iotctl/internal/spelling"
+	"github.com/iotctl/iotctl/internal/translate"
 )
 
 // didYouMean is the hint at the word that was meant, if one is near enough.
@@ -44,4 +48,41 @@ func nearOption(cmd *cobra.Command, err error) []string {
 		return []string{fmt.Sprintf("did you mean -%s? %s", other, f.Usage)}
 	}
 	return nil
+}
+
+// strayHints guess what an argument was meant to be that is in no place.
+func strayHints(p program, given []assignment, arg string) []string {
+	has := func(long string) bool {
+		return slices.ContainsFunc(given, func(a assignment) bool { return a.option.long == long })
+	}
+	topics := findOption(optionsFor(p, false), "--topic") != nil
+	switch {
+	case hostPort.MatchString(arg) || !topics:
+		return []string{fmt.Sprintf("a broker is named as iotctl %s mqtt://%s", p, translate.Quote(arg))}
+	case has("jsonl") || has("stdin-line") || has("framing"):
+		return []string{"standard input is read: < " + translate.Quote(arg)}
+	case !has("topic"), p&progFilters != 0:
+		return []string{"topics follow -t: -t " + translate.Quote(arg)}
+	}
+	return []string{"words with blanks between them need quotation marks, as in -m 'two words'"}
+}
+
+// hostPort is a broker whose scheme is missing.
+var hostPort = regexp.MustCompile(`^([\w-]+\.)*[\w-]+:\d+$|^localhost$|^\d+(\.\d+){3}$`)
+
+// withScheme adds to an error about a URL the hint at what may be missing. What
+// may be a password is not repeated.
+func withScheme(v string, err error) error {
+	if strings.ContainsAny(v, "@?") || strings.Contains(v, "://") {
+		return err
+	}
+	return fail(exitUsage, err, "-L mqtt://"+translate.Quote(v))
+}
+
+// hinted is err with a hint under our own name; mosquitto's programs have none.
+func (s *settings) hinted(err error, hint string) error {
+	if s.peer {
+		return err
+	}
+	return fail(exitUsage, err, hint)
 }

@@ -37,7 +37,13 @@ func connectionOptions() []option {
 		{
 			long: "host", short: "h", progs: progAll, arg: "host", group: g, help: "connect to this host (default localhost)",
 			lack: "-h argument given but no host specified.\n",
-			set:  func(s *settings, v string) error { s.host = v; return nil },
+			set: func(s *settings, v string) error {
+				if !s.peer && strings.Contains(v, "://") {
+					return fail(exitUsage, errors.New("a URL is no host"), "without -h it is taken as a URL")
+				}
+				s.host = v
+				return nil
+			},
 		},
 		{
 			long: "port", short: "p", progs: progAll, arg: "port", group: g, help: "connect to this port (default 1883, with TLS 8883)",
@@ -154,7 +160,7 @@ func (s *settings) setURL(v string) error {
 		return s.setDeviceURL(device, v)
 	}
 	if !known && !s.peer {
-		return errors.New("the URL does not begin with mqtt://, mqtts://, ws://, wss:// or unix://, nor with mqttsn://, mqttsns://, emqtcp://, emqtcps://, text:// or texts://")
+		return withScheme(v, errors.New("the URL does not begin with mqtt://, mqtts://, ws://, wss:// or unix://, nor with mqttsn://, mqttsns://, emqtcp://, emqtcps://, text:// or texts://"))
 	}
 	if !known {
 		return complain("unsupported URL scheme.\n")

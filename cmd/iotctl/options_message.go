@@ -167,7 +167,7 @@ func (s *settings) addTopic(v, from string) error {
 	}
 	if s.prog&progFilters != 0 {
 		if router.ValidateFilter(v) != nil {
-			return complain("Invalid subscription topic '%s', are all '+' and '#' wildcards correct?", v)
+			return s.hinted(complain("Invalid subscription topic '%s', are all '+' and '#' wildcards correct?", v), "+ stands for a whole level, # for all levels at the end, as in 'a/+/b/#'")
 		}
 	} else if !validName(v) {
 		return complain("Invalid publish topic '%s', does it contain '+' or '#'?", v)

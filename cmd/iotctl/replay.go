@@ -70,6 +70,7 @@ type replayer struct {
 	invalid int // in 3.x: messages whose properties are left out
 	lag     recording.Lag
 	warned  bool
+	rewrote bool          // --rewrite was for one of the topics
 	planned *plan         // of --dry-run
 	at      time.Duration // after the first message, of --dry-run
 	cut     string        // why the end of the recording is missing
@@ -119,9 +120,9 @@ func runReplay(ctx context.Context, s *settings, t *terminal) error {
 func (s *settings) replayFile() (string, error) {
 	switch {
 	case len(s.operands) == 0:
-		return "", fail(exitUsage, errors.New("no file says what is to be played"), "iotctl replay FILE [URL]", "iotctl replay - reads standard input")
+		return "", fail(exitUsage, errors.New("no file says what is to be published"), "iotctl "+s.prog.String()+" FILE [URL]", "iotctl "+s.prog.String()+" - reads standard input")
 	case len(s.operands) > 1:
-		return "", fail(exitUsage, fmt.Errorf("%q is one file too many", s.operands[1]), "iotctl replay FILE [URL]")
+		return "", fail(exitUsage, fmt.Errorf("%q is one file too many", s.operands[1]), "iotctl "+s.prog.String()+" FILE [URL]")
 	}
 	return s.operands[0], nil
 }
@@ -211,7 +212,8 @@ func (r *replayer) one(ctx context.Context, m *recording.Message) error {
 
 // prepare makes of a message what is to be published.
 func (r *replayer) prepare(m *recording.Message) error {
-	m.Topic = r.s.rewritten(m.Topic)
+	now, meant := r.s.rewritten(m.Topic)
+	m.Topic, r.rewrote = now, r.rewrote || meant
 	if !validName(m.Topic) {
 		return fmt.Errorf("--rewrite makes %q, which is no topic", m.Topic)
 	}
@@ -231,21 +233,21 @@ func (r *replayer) prepare(m *recording.Message) error {
 	}
 	m.Properties = m.Properties.Without(mqtt.PropSubscriptionIdentifier, mqtt.PropTopicAlias)
 	if to, ok := m.Properties.String(mqtt.PropResponseTopic); ok && len(r.s.rewrites) > 0 {
-		if now := r.s.rewritten(to); now != to && validName(now) {
+		if now, _ := r.s.rewritten(to); now != to && validName(now) {
 			m.Properties = m.Properties.Without(mqtt.PropResponseTopic).AppendString(mqtt.PropResponseTopic, now)
 		}
 	}
 	return nil
 }
 
-// rewritten is what --rewrite makes of a topic.
-func (s *settings) rewritten(topic string) string {
+// rewritten is what --rewrite makes of a topic; false: it is meant by none.
+func (s *settings) rewritten(topic string) (string, bool) {
 	for i := range s.rewrites {
 		if now, ok := s.rewrites[i].Apply(topic); ok {
-			return now
+			return now, true
 		}
 	}
-	return topic
+	return topic, false
 }
 
 // publishOne waits for the time of a message, and publishes it.
@@ -324,6 +326,9 @@ func (r *replayer) notes() {
 	}
 	if r.gaps > 0 {
 		r.t.notef("%s in the recording: whoever has recorded was not connected", counted(r.gaps, "gap"))
+	}
+	if len(r.s.rewrites) > 0 && !r.rewrote && r.played > 0 {
+		r.t.warnf("--rewrite is for none of the topics: they are as recorded")
 	}
 	if r.invalid > 0 {
 		r.t.warnf("%s without their properties, which MQTT %s has not: -V 5 keeps them", counted(r.invalid, "message"), r.s.version)

@@ -33,6 +33,10 @@ How it is known that all have come stands in iotctl help get.`,
   iotctl retained dump '#' -w retained.jsonl
   iotctl retained restore retained.jsonl
   iotctl retained clear 'old/#' --yes`,
+		Args: oneOfItsCommands,
+
+		SuggestionsMinimumDistance: 2,
+		RunE:                       func(*cobra.Command, []string) error { return nil }, // Args lets nothing through
 	}
 	cmd.AddCommand(newRetainedLs(), newRetainedDump(), newRetainedRestore(), newRetainedClear())
 	for _, c := range cmd.Commands() {

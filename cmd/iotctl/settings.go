@@ -96,7 +96,7 @@ func (s *settings) check() error {
 		return err
 	}
 	if s.prog == progSub && (s.device == nil || s.device.filters) && len(s.topics) == 0 && (s.peer20 || len(s.unsubscribe) == 0) {
-		return complain("You must specify a topic to subscribe to.")
+		return s.hinted(complain("You must specify a topic to subscribe to."), "iotctl sub -t FILTER, as in 'sensors/#' or '#' for all")
 	}
 	if s.format != "" && s.output != "text" && s.output != "" {
 		return fmt.Errorf("-o %s and -F exclude each other", s.output)

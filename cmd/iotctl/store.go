@@ -46,10 +46,13 @@ broker is using.`,
 func oneOfItsCommands(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		err := fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
-		var hints []string
-		for _, s := range cmd.SuggestionsFor(args[0]) {
-			hints = append(hints, fmt.Sprintf("did you mean %q?", s))
-		}
+		hints := didYouMean(args[0], func(yield func(string) bool) {
+			for _, c := range cmd.Commands() {
+				if !yield(c.Name()) {
+					return
+				}
+			}
+		})
 		return fail(exitUsage, err, append(hints, cmd.CommandPath()+" --help")...)
 	}
 	var names []string
