@@ -27,19 +27,19 @@ func TestWhatIsWrittenIsWhatWasRead(t *testing.T) {
 		"[1, 2,]":              "[1, 2]",
 		"12_i":                 "12_i",
 	} {
-		it, err := diagnostic.Parse([]byte(typed))
+		items, err := diagnostic.ParseSequence([]byte(typed))
 		if err != nil {
 			t.Errorf("%s: %v", typed, err)
 			continue
 		}
-		if got := string(diagnostic.Append(nil, &it)); got != want {
+		if got := string(diagnostic.AppendSequence(nil, items)); got != want {
 			t.Errorf("%s: %s, want %s", typed, got, want)
 		}
 	}
 }
 
 func TestSyntaxErrorNamesTheByte(t *testing.T) {
-	_, err := diagnostic.Parse([]byte(`[1, "a", x]`))
+	_, err := diagnostic.ParseSequence([]byte(`[1, "a", x]`))
 	if wrong := (*diagnostic.SyntaxError)(nil); !errors.As(err, &wrong) || wrong.Offset != 9 {
 		t.Error(err)
 	}

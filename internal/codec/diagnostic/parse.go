@@ -7,20 +7,6 @@ import (
 	"unicode/utf8"
 )
 
-// Parse reads one item.
-func Parse(text []byte) (Item, error) {
-	all, err := ParseSequence(text)
-	switch {
-	case err != nil:
-		return Item{}, err
-	case len(all) == 0:
-		return Item{}, &SyntaxError{len(text), "nothing is there"}
-	case len(all) > 1:
-		return Item{}, &SyntaxError{0, fmt.Sprintf("%d items, and one is to be", len(all))}
-	}
-	return all[0], nil
-}
-
 // ParseSequence reads items with commas between them; there may be none.
 func ParseSequence(text []byte) ([]Item, error) {
 	p := parser{b: text}
