@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/iotctl/iotctl/internal/codec/diagnostic"
+	"github.com/iotctl/iotctl/internal/codec/lwm2m/cbor"
 	"github.com/iotctl/iotctl/internal/payload"
 )
 
@@ -285,7 +286,7 @@ func (f *field) float(bits uint64) any {
 	w := diagnostic.EightBytes
 	switch f.bits {
 	case 16:
-		v, w = half(uint16(bits)), diagnostic.TwoBytes
+		v, w = cbor.Half(uint16(bits)), diagnostic.TwoBytes
 	case 32:
 		v, w = float64(math.Float32frombits(uint32(bits))), diagnostic.FourBytes
 	default:
@@ -303,22 +304,4 @@ func (f *field) float(bits uint64) any {
 		return json.Number(text)
 	}
 	return inexact(f.scaled(exact))
-}
-
-// half is a float of 16 bits. IEEE 754
-func half(h uint16) float64 {
-	exp, mant := int(h>>10&31), float64(h&0x3ff)
-	var v float64
-	switch exp {
-	case 0:
-		v = math.Ldexp(mant, -24)
-	case 31:
-		v = math.Inf(1)
-		if mant != 0 {
-			v = math.NaN()
-		}
-	default:
-		v = math.Ldexp(mant+1024, exp-25)
-	}
-	return math.Copysign(v, -float64(h>>15)+0.5)
 }

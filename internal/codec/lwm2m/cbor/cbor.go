@@ -70,7 +70,7 @@ func (h Head) Float() (v float64, ok bool) {
 	}
 	switch h.Info {
 	case 25:
-		return half(uint16(h.Arg)), true
+		return Half(uint16(h.Arg)), true
 	case 26:
 		return float64(math.Float32frombits(uint32(h.Arg))), true
 	case 27:
@@ -79,8 +79,8 @@ func (h Head) Float() (v float64, ok bool) {
 	return 0, false
 }
 
-// half is a float of 16 bits: RFC 8949, appendix D.
-func half(h uint16) float64 {
+// Half is a float of 16 bits: IEEE 754, and RFC 8949, appendix D.
+func Half(h uint16) float64 {
 	exp, mant := int(h>>10&31), float64(h&0x3ff)
 	var v float64
 	switch exp {
