@@ -129,14 +129,7 @@ func messageOptions() []option {
 		},
 		{
 			long: "max-line", progs: progPub, names: ownName, arg: "bytes", group: g, help: "refuse longer lines, rows and messages of standard input (default 1000000)",
-			set: func(s *settings, v string) error {
-				n, err := s.number(v)
-				if err != nil || n < 1 {
-					return fmt.Errorf("%q: must be a number above 0", v)
-				}
-				s.maxLine = n
-				return nil
-			},
+			set: setMaxLine,
 		},
 		{
 			long: "stats", progs: progPub, names: ownName, group: g, help: "report at the end how many messages were acknowledged",
@@ -185,3 +178,12 @@ func (s *settings) text(v, from string) error {
 }
 
 func validName(topic string) bool { return router.ValidateName(topic) == nil }
+
+func setMaxLine(s *settings, v string) error {
+	n, err := s.number(v)
+	if err != nil || n < 1 {
+		return fmt.Errorf("%q: must be a number above 0", v)
+	}
+	s.maxLine = n
+	return nil
+}

@@ -204,14 +204,7 @@ func replayOptionsTable() []option {
 		},
 		{
 			long: "max-line", progs: progReplay | progRetainedRestore, arg: "bytes", group: g, help: "refuse longer lines (default 67108864)",
-			set: func(s *settings, v string) error {
-				n, err := s.number(v)
-				if err != nil || n < 1 {
-					return fmt.Errorf("%q: must be a number above 0", v)
-				}
-				s.maxLine = n
-				return nil
-			},
+			set: setMaxLine,
 		},
 		{long: "dry-run", progs: progReplay, group: g, help: "print what would be published and when, and connect to nobody", set: turnOn(func(s *settings) *bool { return &s.dryRun })},
 	}
