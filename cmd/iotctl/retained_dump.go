@@ -25,7 +25,7 @@ The message expiry interval is what is left of it.`,
 	}, runRetainedDump)
 }
 
-func runRetainedDump(ctx context.Context, s *settings, t *terminal) (err error) {
+func runRetainedDump(ctx context.Context, s *settings, t *terminal) error {
 	filters, err := s.retainedFilters("all")
 	if err != nil {
 		return err
@@ -33,32 +33,37 @@ func runRetainedDump(ctx context.Context, s *settings, t *terminal) (err error) 
 	if s.out == "" {
 		s.out = "-"
 	}
-	f, _, err := s.createOut(t, formatLines)
+	return withKeeper(ctx, s, t, filters, func(ctx context.Context, k *keeper) error {
+		topics, _, err := k.topics(ctx)
+		if err != nil {
+			return err // and a file that is there stays as it is
+		}
+		return k.dump(ctx, topics)
+	})
+}
+
+// dump writes what is retained at these topics.
+func (k *keeper) dump(ctx context.Context, topics []string) (err error) {
+	f, _, err := k.s.createOut(k.t, formatLines)
 	if err != nil {
 		return err
 	}
 	out := recording.NewLines(f)
 	defer func() {
 		if end := errors.Join(out.Flush(), f.Close()); err == nil && end != nil {
-			err = fail(exitFailed, fmt.Errorf("write %s: %w", s.out, cause(end)))
+			err = fail(exitFailed, fmt.Errorf("write %s: %w", k.s.out, cause(end)))
 		}
 	}()
-	return withKeeper(ctx, s, t, filters, func(ctx context.Context, k *keeper) error {
-		topics, _, err := k.topics(ctx)
-		if err != nil {
-			return err
+	n := 0
+	err = k.messages(ctx, topics, func(_ string, m *recording.Message) error {
+		if m == nil {
+			return nil // gone meanwhile
 		}
-		n := 0
-		err = k.messages(ctx, topics, func(_ string, m *recording.Message) error {
-			if m == nil {
-				return nil // gone meanwhile
-			}
-			n++
-			return out.Message(m)
-		})
-		if err == nil && !s.quiet {
-			t.notef("%s", counted(n, "retained message"))
-		}
-		return err
+		n++
+		return out.Message(m)
 	})
+	if err == nil && !k.s.quiet {
+		k.t.notef("%s", counted(n, "retained message"))
+	}
+	return err
 }

@@ -186,6 +186,22 @@ func TestOnlyTheCommandLineSaysWhatIsCleared(t *testing.T) {
 	}
 }
 
+// A dump that cannot be made leaves the one before alone.
+func TestADumpOfNobodyReplacesNothing(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "saved")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := own(t, nil, "retained", "dump", "mqtt://127.0.0.1:1", "#", "-w", file, "--overwrite").wait(t)
+	if out.Code != int(exitConnect) {
+		t.Errorf("%+v", out)
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != "precious" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
 // A signal at the question is the answer no.
 func TestAnInterruptedQuestionClearsNothing(t *testing.T) {
 	t.Parallel()
