@@ -39,7 +39,7 @@ func hiveMQTools() []*tool {
 			{names: "-h --host", takes: value, to: "-h"},
 			{names: "-p --port", takes: value, to: "-p"},
 			{names: "-V --mqttVersion", takes: value, as: hiveMQVersion},
-			{names: "-a --all", idle: true, note: "all versions are tried in any case, and the newest is examined"},
+			{names: "-a --all"},
 			{names: "-t --timeOut", takes: value, to: "--check-timeout"},
 			{names: "-q --qosTries", takes: value, to: "--tries"},
 			{names: "-l", note: noLog},
@@ -170,6 +170,9 @@ func hiveMQBegin(c *call) { c.add("-V", "5") }
 
 // hiveMQTransport: its port is 1883 whatever else is said.
 func hiveMQTransport(c *call) {
+	if c.has("-i") {
+		c.drop("-I") // the prefix is for identifiers that are made up
+	}
 	c.named()
 	tls := c.has("--tls") || c.has("--cafile") || c.has("--capath")
 	if !tls {
@@ -200,6 +203,9 @@ func hiveMQSubEnd(c *call) {
 		return
 	}
 	hiveMQTransport(c)
+	if c.has("-o") {
+		c.drop("-F") // the topic is in the JSON
+	}
 	if _, ok := c.given["-q"]; !ok {
 		c.add("-q", "2")
 	}
@@ -209,5 +215,12 @@ func hiveMQSubEnd(c *call) {
 }
 
 func hiveMQTestEnd(c *call) {
+	_, all := c.given["-a"]
+	switch {
+	case all && c.has("-V"):
+		c.advise("without -V all versions are tried, and the newest is examined")
+	case all:
+		c.advise("-a: all versions are tried in any case, and the newest is examined")
+	}
 	c.advise("iotctl doctor checks more, and says it in other words; -o json is for programs")
 }

@@ -65,6 +65,9 @@ func TestLines(t *testing.T) {
 		{`mqtt sub -t a -T -s`, `iotctl sub -V 5 -t a -F '%t: %p' --tls -p 1883 -q 2`, ""},
 		{`mqtt sub -t a -q 1 --output-to-file f -no-oc`, `iotctl sub -V 5 -t a -q 1 >> f`, ""},
 		{`mqtt sub -t a --ks store.jks`, `iotctl sub -V 5 -t a -q 2`, "key stores"},
+		{`mqtt sub -t a -T -J -q 1`, `iotctl sub -V 5 -t a -o json -q 1`, "other names"},
+		{`mqtt sub -t a -ip p -i me -q 1`, `iotctl sub -V 5 -t a -i me -q 1`, ""},
+		{`mqtt test -h h -a -V 5`, `iotctl doctor -h h -V 5`, ""},
 		{`mqtt test -h h -t 5 -q 3`, `iotctl doctor -h h --check-timeout 5 --tries 3`, ""},
 
 		// What a shell does stays.
