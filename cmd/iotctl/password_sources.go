@@ -82,7 +82,8 @@ func (f *firstLine) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// keyringPassword asks the operating system.
+// keyringPassword asks the operating system, by go-keyring: it has the key rings of
+// Linux, macOS and Windows, without cgo.
 func keyringPassword(entry string) (string, error) {
 	pw, err := withKeyring(func() (string, error) { return keyring.Get(keyringService, entry) })
 	if errors.Is(err, keyring.ErrNotFound) {

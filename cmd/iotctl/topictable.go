@@ -178,7 +178,7 @@ func cellsOf(s string) int {
 }
 
 // cellsOfRune is how many one takes. Runes whose width is a matter of the locale
-// are narrow, as terminals have them.
+// are narrow, as terminals have them. The tables of Unicode are go-runewidth's.
 func cellsOfRune(r rune) int {
 	if r < utf8.RuneSelf {
 		return 1

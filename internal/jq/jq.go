@@ -1,5 +1,6 @@
 // Package jq runs expressions of the language jq on what messages say. It wraps
-// gojq and speaks in values of package payload.
+// gojq, which is all of the language in Go and ends with a context, and speaks in
+// values of package payload.
 //
 // Integers keep every digit, as do numbers that an expression only passes on.
 // Members of objects come out in the order of their names, but see RunText. Strings

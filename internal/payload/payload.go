@@ -1,6 +1,8 @@
 // Package payload turns the payloads of messages into values that people and
 // programs read, and values into payloads. What a payload is stands in no packet,
-// so rules say it: topic filters with pipelines such as gzip|json.
+// so rules say it: topic filters with pipelines such as gzip|json. Values keep the
+// order of members and every digit, which is why codecs are our own
+// (internal/doc/adr/0018).
 //
 // To add a codec:
 //

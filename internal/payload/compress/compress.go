@@ -1,6 +1,9 @@
 // Package compress has the formats that unpack: gzip, deflate, zstd and brotli.
 // What comes out is bounded by payload.MaxBytes, and memory grows with what comes
 // out, not with what a header claims.
+//
+// The standard library has neither zstd nor brotli: klauspost/compress and
+// andybalholm/brotli are Go alone, and read and write.
 package compress
 
 import (

@@ -6,6 +6,9 @@
 // order of the wire, only what is on the wire is shown, and integers of 64 bits
 // are numbers. Fields that the schema does not know are members such as
 // "17:varint", so that nothing is lost.
+//
+// The grammar of .proto files is that of protocompile's parser, which names line and
+// column of a mistake. What it reads is resolved here: internal/doc/adr/0019 says why.
 package protobuf
 
 import (
