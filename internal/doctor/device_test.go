@@ -23,7 +23,7 @@ func TestTimeIsBounded(t *testing.T) {
 		}
 	})
 	r := examine(t, u, func(c *doctor.Config) {
-		c.CheckTimeout, c.Timeout, c.Version = 50*time.Millisecond, 1500*time.Millisecond, mqtt.V5
+		c.CheckTimeout, c.Timeout, c.Version = 150*time.Millisecond, 4500*time.Millisecond, mqtt.V5
 	})
 	if got := result(t, r, "qos0"); got.Verdict != doctor.Failed || got.Cause != doctor.Timeout {
 		t.Errorf("%+v", got)

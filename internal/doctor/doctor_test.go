@@ -37,7 +37,10 @@ func examine(t *testing.T, rawURL string, edit func(*doctor.Config)) *doctor.Rep
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := doctor.Config{Target: e, KeepAlive: 60, MaxPacketBytes: 100_000, MaxIDBytes: 1000}
+	c := doctor.Config{
+		Target: e, KeepAlive: 60, MaxPacketBytes: 100_000, MaxIDBytes: 1000,
+		CheckTimeout: time.Minute, ConnectTimeout: time.Minute, Timeout: 5 * time.Minute,
+	}
 	if edit != nil {
 		edit(&c)
 	}
@@ -238,18 +241,23 @@ func TestServersThatAreNoBrokers(t *testing.T) {
 		serve         func(net.Conn)
 		want, hint    string
 		cause         doctor.Cause
+		silent        bool
 	}{
-		"silent":      {"mqtt", "connect5", silent, "does not answer CONNECT", "right port", doctor.Timeout},
-		"closes":      {"mqtt", "connect5", func(net.Conn) {}, "closes the connection instead of answering CONNECT", "log tells", doctor.Network},
-		"SSH":         {"mqtt", "connect5", says("SSH-2.0-OpenSSH_9.2\r\n"), "speaks SSH on this port", "right port", doctor.Network},
-		"HTTP":        {"mqtt", "connect5", says("HTTP/1.1 400 Bad Request\r\n\r\n"), "speaks HTTP on this port", "ws://", doctor.Network},
-		"silent TLS":  {"mqtts", "tls", silent, "does not answer the TLS handshake", "may not speak TLS", doctor.TLS},
-		"HTTP no TLS": {"mqtts", "tls", says("HTTP/1.1 400 Bad Request\r\n\r\n"), "speaks HTTP without TLS on this port", "8883", doctor.TLS},
-		"HTTP no WS":  {"ws", "websocket", says("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), "answered 404", "/mqtt", doctor.WebSocket},
+		"silent":      {"mqtt", "connect5", silent, "does not answer CONNECT", "right port", doctor.Timeout, true},
+		"closes":      {"mqtt", "connect5", func(net.Conn) {}, "closes the connection instead of answering CONNECT", "log tells", doctor.Network, false},
+		"SSH":         {"mqtt", "connect5", says("SSH-2.0-OpenSSH_9.2\r\n"), "speaks SSH on this port", "right port", doctor.Network, false},
+		"HTTP":        {"mqtt", "connect5", says("HTTP/1.1 400 Bad Request\r\n\r\n"), "speaks HTTP on this port", "ws://", doctor.Network, false},
+		"silent TLS":  {"mqtts", "tls", silent, "does not answer the TLS handshake", "may not speak TLS", doctor.TLS, true},
+		"HTTP no TLS": {"mqtts", "tls", says("HTTP/1.1 400 Bad Request\r\n\r\n"), "speaks HTTP without TLS on this port", "8883", doctor.TLS, false},
+		"HTTP no WS":  {"ws", "websocket", says("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), "answered 404", "/mqtt", doctor.WebSocket, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := examine(t, tt.scheme+"://"+listen(t, tt.serve), func(c *doctor.Config) { c.ConnectTimeout = 300 * time.Millisecond })
+			r := examine(t, tt.scheme+"://"+listen(t, tt.serve), func(c *doctor.Config) {
+				if tt.silent {
+					c.ConnectTimeout = 2 * time.Second
+				}
+			})
 			got := result(t, r, tt.check)
 			if got.Verdict != doctor.Failed || !strings.Contains(got.Summary, tt.want) || !strings.Contains(got.Hint, tt.hint) || got.Cause != tt.cause {
 				t.Errorf("%+v", got)

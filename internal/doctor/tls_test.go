@@ -176,7 +176,7 @@ func TestCertificatesInWords(t *testing.T) {
 					tt.edit(c.Dial.TLS)
 				}
 				c.Username, c.Password, c.Version = &user, []byte("secret"), 5
-				c.ConnectTimeout, c.Only = 2*time.Second, []string{"tls", "connect5"}
+				c.ConnectTimeout, c.Only = 30*time.Second, []string{"tls", "connect5"}
 				if tt.verdict != doctor.Failed {
 					c.Only = []string{"tls"}
 				}
