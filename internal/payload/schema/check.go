@@ -153,11 +153,12 @@ func (r *run) simple(n *node, v any, where string) bool {
 			ok = r.wrong(where, "is %s, and %s is to be", an(t, v), strings.Join(n.types, " or "))
 		}
 	}
-	if n.hasEnum && !slices.ContainsFunc(n.enum, func(e any) bool { return equal(e, v) }) {
-		if len(n.enum) == 1 {
-			ok = r.wrong(where, "is not %s", shown(n.enum[0]))
-		} else {
-			ok = r.wrong(where, "is none of %s", shown(n.enum))
+	if n.enum != nil || n.only != nil {
+		key := canonical(v)
+		for _, s := range []*values{n.enum, n.only} {
+			if s != nil && !s.keys[key] {
+				ok = r.wrong(where, "is %s", s.shown)
+			}
 		}
 	}
 	switch v := v.(type) {
@@ -335,10 +336,8 @@ func (r *run) nearest(all []*node, v any, where string) string {
 	return fmt.Sprintf(" (%s)", &Invalid{found[:1]})
 }
 
-// equal compares as JSON Schema does: numbers by value, objects without order.
-func equal(a, b any) bool { return canonical(a) == canonical(b) }
-
-// canonical is the same for values that are equal.
+// canonical is the same for values that are equal as JSON Schema has it: numbers by
+// value, objects without order.
 func canonical(v any) string {
 	switch v := v.(type) {
 	case json.Number:

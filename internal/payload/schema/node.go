@@ -18,8 +18,7 @@ type node struct {
 	refs   []*node
 
 	types                 []string
-	enum                  []any // with const
-	hasEnum               bool
+	enum, only            *values // enum, const
 	multipleOf            *big.Rat
 	least, most           *big.Rat
 	above, below          *big.Rat
@@ -54,6 +53,23 @@ type node struct {
 type patterned struct {
 	pattern *regexp.Regexp
 	n       *node
+}
+
+// values are those that are allowed.
+type values struct {
+	shown string // for people
+	keys  map[string]bool
+}
+
+func newValues(list []any) *values {
+	s := &values{shown: "none of " + shown(list), keys: map[string]bool{}}
+	if len(list) == 1 {
+		s.shown = "not " + shown(list[0])
+	}
+	for _, v := range list {
+		s.keys[canonical(v)] = true
+	}
+	return s
 }
 
 func newNode() *node {
@@ -119,9 +135,9 @@ func (l *loader) keyword(n *node, name string, v any, at place, draft7 bool) (er
 		if !ok {
 			return errors.New("is no list")
 		}
-		n.enum, n.hasEnum = list, true
+		n.enum = newValues(list)
 	case "const":
-		n.enum, n.hasEnum = []any{v}, true
+		n.only = newValues([]any{v})
 	case "multipleOf":
 		n.multipleOf, err = number(v)
 		if err == nil && n.multipleOf.Sign() <= 0 {

@@ -193,3 +193,28 @@ func FuzzSchema(f *testing.F) {
 		}
 	})
 }
+
+func TestEnumAndConstBothCount(t *testing.T) {
+	for _, text := range []string{`{"enum": [1, 2], "const": 2}`, `{"const": 2, "enum": [1, 2]}`, `{"const": 2, "enum": [2.0]}`} {
+		s, err := load(t, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for value, fits := range map[string]bool{"1": false, "2": true, "2.0": true, "3": false, "null": false} {
+			if err := validate(t, s, value); (err == nil) != fits {
+				t.Errorf("%s, %s: %v", text, value, err)
+			}
+		}
+	}
+}
+
+// To write the value down for each of them would take minutes.
+func TestLongTextIsComparedWithManyAtOnce(t *testing.T) {
+	s, err := load(t, `{"enum": ["`+strings.Repeat(`x","`, 20_000)+`y"]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validate(t, s, `"`+strings.Repeat("z", 4<<20)+`"`); err == nil {
+		t.Fatal("it fits")
+	}
+}
