@@ -95,7 +95,11 @@ func (r *recordSource) nextLine() ([]byte, error) {
 		r.held = false
 		return r.ahead, nil
 	}
-	return r.in.Next()
+	line, err := r.in.Next()
+	if r.in.N() == 1 {
+		line = bytes.TrimPrefix(line, []byte("\uFEFF")) // some systems begin files with it
+	}
+	return line, err
 }
 
 // braces follows JSON from line to line.

@@ -303,7 +303,7 @@ func (p *recordParser) member(name string, at int) (err error) {
 		again = p.encoding != ""
 		p.encoding, err = p.text()
 		if err == nil && p.encoding != "text" && p.encoding != "json" && p.encoding != "base64" {
-			err = p.errorf(start, `encoding %q: must be "text", "json" or "base64"`, p.encoding)
+			err = p.errorf(start, `must be "text", "json" or "base64", not %q`, p.encoding)
 		}
 	case "payload":
 		again, p.payload = p.payload >= 0, start

@@ -204,7 +204,7 @@ func TestMistakesInRecordsHaveAPlace(t *testing.T) {
 		{`{"mid":^65536}`, "mid must be a whole number from 0 to 65535"},
 		{`{"retain":^"yes"}`, "retain must be true or false"},
 		{`{"time":^"now"}`, "time must be a time as in RFC 3339"},
-		{`{"encoding":^"hex","payload":"00"}`, "encoding"},
+		{`{"encoding":^"hex","payload":"00"}`, `encoding must be "text", "json" or "base64", not "hex"`},
 		{`{"encoding":"base64","payload":^"A"}`, "not base64"},
 		{`{"encoding":"base64","payload":^1}`, "must be a string"},
 		{`{"properties":^[]}`, "properties must be an object"},
