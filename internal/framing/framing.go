@@ -18,6 +18,7 @@ type Framing struct {
 	kind      kind
 	delimiter []byte         // of delimited
 	pattern   *regexp.Regexp // of matched
+	ends      endings        // of pattern
 	size      int            // of the length, in bytes, of prefixed; 0: varint
 	order     binary.ByteOrder
 }
@@ -41,7 +42,8 @@ const Names = "newline, nul, u8, u16be, u16le, u32be, u32le, varint"
 //	u8                    the length in one byte before each message
 //	u16be u16le u32be u32le  in two or four, big or little endian
 //	varint                in 7 bits a byte, the lowest first, as MQTT and protobuf have it
-//	regex:EXPRESSION      what matches stands between messages
+//	regex:EXPRESSION      what matches stands between messages; ^ and $ are the ends
+//	                      of lines
 func Parse(name string) (Framing, error) {
 	if pattern, ok := strings.CutPrefix(name, "regex:"); ok {
 		return parsePattern(pattern)
@@ -67,6 +69,9 @@ func Parse(name string) (Framing, error) {
 	return Framing{}, fmt.Errorf("%q is none of %s and regex:EXPRESSION", name, Names)
 }
 
+// multiline makes ^ and $ the ends of lines in the expression behind it.
+const multiline = "(?m)"
+
 func parsePattern(pattern string) (Framing, error) {
 	re, err := regexp.Compile(pattern)
 	if err != nil {
@@ -78,7 +83,7 @@ func parsePattern(pattern string) (Framing, error) {
 	if literal, whole := re.LiteralPrefix(); whole {
 		return Framing{kind: delimited, delimiter: []byte(literal)}, nil
 	}
-	return Framing{kind: matched, pattern: re}, nil
+	return Framing{kind: matched, pattern: regexp.MustCompile(multiline + pattern), ends: endingsOf(multiline + pattern)}, nil
 }
 
 // unit is what errors call a message.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -66,6 +67,10 @@ func TestMessagesAreToldApart(t *testing.T) {
 		{"regex:x.*y|z", "1z2xzy3", []string{"1", "2", "3"}, ""},
 		{"regex:b+", long + long, nil, "message 1 is longer than 100 bytes"},
 		{`regex:\b`, "ab", nil, `behind message 1, "\\b" matches nothing at all, so that it would cut everywhere`},
+		{"regex:^---\n", "a\n---\nb---\n---\nc", []string{"a\n", "b---\n", "c"}, ""},
+		{`regex:\A--`, "a--", []string{"a--"}, ""},
+		{`regex:\A--`, long + long, nil, "message 1 is longer than 100 bytes"},
+		{`regex:\r?\n`, "a\r\nb\n\nc\rd\r\n", []string{"a", "b", "", "c\rd"}, ""},
 		{"regex:;+", "a" + strings.Repeat(";", 3<<10) + "b", []string{"a", "b"}, ""},
 	} {
 		for name, in := range map[string]io.Reader{
@@ -165,4 +170,35 @@ func FuzzReader(f *testing.F) {
 			t.Errorf("%d bytes out of %d", size, len(in))
 		}
 	})
+}
+
+func TestAMessageDoesNotWaitForTheNext(t *testing.T) {
+	for pattern, separator := range map[string]string{
+		`\r?\n`: "\r\n", `^--\n`: "\n--\n", `[;,|]`: ",", `(?i)end;`: "End;", `\s*;`: " ;", "é|è": "è",
+	} {
+		in, out := io.Pipe()
+		go io.WriteString(out, "message"+separator)
+		read := make(chan string, 1)
+		go func() {
+			b, _ := NewReader(in, mustParse(t, "regex:"+pattern), 100).Next()
+			read <- string(b)
+		}()
+		select {
+		case got := <-read:
+			if strings.TrimSpace(got) != "message" {
+				t.Errorf("%s: %q", pattern, got)
+			}
+		case <-time.After(30 * time.Second):
+			t.Errorf("%s: nothing is read before more comes", pattern)
+		}
+		out.Close()
+	}
+}
+
+func TestEndingsAreSureToEnd(t *testing.T) {
+	for _, pattern := range []string{`\n+`, `\n\n?`, `x.*y|z`, `a|ab`, `\n$`, `\n\b`, `ab.d|c`, `(?i)end`, `[^a]`, `;\s*`} {
+		if got := endingsOf(multiline + pattern); got != nil {
+			t.Errorf("%s: %v", pattern, got)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -122,18 +123,23 @@ func (r *Reader) delimited() ([]byte, error) {
 func (r *Reader) matched() ([]byte, error) {
 	runes := &runeReader{r: r}
 	at := r.framing.pattern.FindReaderIndex(runes)
+	for at == nil && len(r.ahead()) <= r.limit && r.fill() {
+		// an expression may give up before the input ends
+	}
 	switch {
 	case at == nil && len(r.ahead()) > r.limit:
 		return nil, r.tooLong()
 	case at == nil:
 		return r.last()
 	case at[0] == at[1]:
-		return nil, &Error{r.n, false, fmt.Sprintf("behind message %d, %q matches nothing at all, so that it would cut everywhere", r.n, r.framing.pattern)}
+		return nil, &Error{r.n, false, fmt.Sprintf("behind message %d, %q matches nothing at all, so that it would cut everywhere", r.n, strings.TrimPrefix(r.framing.pattern.String(), multiline))}
 	}
 	return r.take(at[0], at[1]-at[0])
 }
 
-// runeReader reads ahead without giving anything out.
+// runeReader reads ahead without giving anything out. It ends, too, where what has
+// been read ends with a match: package regexp would look at what comes behind, for
+// which a pipe may have to be waited for.
 type runeReader struct {
 	r   *Reader
 	off int
@@ -141,6 +147,9 @@ type runeReader struct {
 
 func (s *runeReader) ReadRune() (rune, int, error) {
 	b := s.r.ahead()[s.off:]
+	if len(b) == 0 && s.ends() {
+		return 0, 0, io.EOF
+	}
 	for !utf8.FullRune(b) {
 		if s.off > s.r.limit+maxSeparator || !s.r.fill() {
 			break
@@ -153,6 +162,16 @@ func (s *runeReader) ReadRune() (rune, int, error) {
 	c, n := utf8.DecodeRune(b)
 	s.off += n
 	return c, n, nil
+}
+
+// ends tells that what has been read ends with what stands between messages.
+func (s *runeReader) ends() bool {
+	b, f := s.r.ahead(), &s.r.framing
+	if last, _ := utf8.DecodeLastRune(b); last == utf8.RuneError || !f.ends[last] {
+		return false
+	}
+	at := f.pattern.FindIndex(b)
+	return at != nil && at[1] == len(b)
 }
 
 func (r *Reader) prefixed() ([]byte, error) {
