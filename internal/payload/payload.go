@@ -12,7 +12,9 @@
 package payload
 
 import (
+	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/iotctl/iotctl/internal/codec/diagnostic"
 )
@@ -157,11 +159,48 @@ func Inside(where, name string) string {
 // Shown is v as messages have it: 40 characters of it at most.
 func Shown(v any) string {
 	const enough = 40
-	s := []rune(string(AppendJSON(nil, v)))
+	s := []rune(string(appendSome(nil, v, enough*utf8.UTFMax)))
 	if len(s) > enough {
 		return string(s[:enough]) + "…"
 	}
 	return string(s)
+}
+
+// appendSome appends v as AppendJSON does, but not much more than most bytes.
+func appendSome(dst []byte, v any, most int) []byte {
+	switch v := v.(type) {
+	case string:
+		return AppendString(dst, v[:min(len(v), most)])
+	case json.Number:
+		return append(dst, v[:min(len(v), most)]...)
+	case Bin:
+		return AppendJSON(dst, v[:min(len(v), most)])
+	case []any:
+		dst = append(dst, '[')
+		for i, e := range v {
+			if len(dst) > most {
+				break
+			}
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendSome(dst, e, most)
+		}
+		return append(dst, ']')
+	case Object:
+		dst = append(dst, '{')
+		for i, m := range v {
+			if len(dst) > most {
+				break
+			}
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendSome(append(appendSome(dst, m.Name, most), ':'), m.Value, most)
+		}
+		return append(dst, '}')
+	}
+	return AppendJSON(dst, v)
 }
 
 // Malformedf makes a *Malformed with an offset.

@@ -184,3 +184,21 @@ func FuzzParseJSON(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatIsShownOfAValueIsShort(t *testing.T) {
+	long := strings.Repeat("é", 1<<20)
+	for _, test := range []struct {
+		v    any
+		want string
+	}{
+		{nil, "null"},
+		{payload.Object{{Name: "a", Value: []any{true, payload.Bin{1}, json.Number("1.50")}}}, `{"a":[true,"AQ==",1.50]}`},
+		{long, `"` + long[:39*2] + "…"},
+		{[]any{long, "x"}, `["` + long[:38*2] + "…"},
+		{payload.Object{{Name: long, Value: "x"}}, `{"` + long[:38*2] + "…"},
+	} {
+		if got := payload.Shown(test.v); got != test.want {
+			t.Errorf("%.60q, want %q", got, test.want)
+		}
+	}
+}

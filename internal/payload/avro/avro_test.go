@@ -399,3 +399,21 @@ func FuzzSchema(f *testing.F) {
 		_, _ = (&decoder{b: data}).value(s)
 	})
 }
+
+// To try all branches of all levels would take years.
+func TestUnionsInEachOtherAreTriedWithinBounds(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "deep.avsc")
+	const schema = `{"type":"record","name":"R","fields":[{"name":"a","type":["null","R",
+		{"type":"record","name":"S","fields":[{"name":"a","type":["null","R","S"]}]}]}]}`
+	if err := os.WriteFile(file, []byte(schema), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k, err := open(file, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := payload.Content{Text: []byte(strings.Repeat(`{"a":`, 50) + `"x"` + strings.Repeat("}", 50))}
+	if err := k.Encode(&c); err == nil {
+		t.Fatal("text is no branch")
+	}
+}

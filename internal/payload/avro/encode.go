@@ -16,12 +16,18 @@ import (
 	"github.com/iotctl/iotctl/internal/spelling"
 )
 
-type encoder struct{ depth int }
+type encoder struct{ depth, steps int }
+
+// maxSteps bounds what is tried: unions in each other multiply.
+const maxSteps = 4 * payload.MaxValues
 
 func (e *encoder) value(b []byte, where string, s *schema, v any) ([]byte, error) {
 	defer func() { e.depth-- }()
 	if e.depth++; e.depth > 2*payload.MaxDepth {
 		return nil, payload.Wrong(where, "more than %d levels", payload.MaxDepth)
+	}
+	if e.steps++; e.steps > maxSteps {
+		return nil, payload.Wrong(where, `it takes more than %d steps to find the branches of unions; name them, as in {"double":1.5}`, maxSteps)
 	}
 	wrong := func(what string) ([]byte, error) {
 		return nil, payload.Wrong(where, "%s is no %s", payload.Shown(v), what)
