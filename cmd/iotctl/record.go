@@ -66,6 +66,7 @@ type recorder struct {
 	capture  *recording.Capture // out, if it is one
 	messages int
 	payloads int64
+	kept     kept // of these
 	began    time.Time
 	lostAt   time.Time // zero: the connection is there
 	reason   string
@@ -75,6 +76,12 @@ type recorder struct {
 	ended    bool
 
 	finished chan error
+}
+
+// kept is what the operating system has.
+type kept struct {
+	messages int
+	payloads int64
 }
 
 func runRecord(ctx context.Context, s *settings, t *terminal) error {
@@ -149,7 +156,12 @@ func (r *recorder) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return failCause(ctx)
 	case <-r.Done():
-		return r.engine.ended()
+		select {
+		case err := <-r.finished: // which has closed the connection
+			return err
+		default:
+			return r.engine.ended()
+		}
 	}
 }
 
@@ -192,12 +204,13 @@ func (r *recorder) wanted(m *client.Message) bool {
 	return true
 }
 
-// write does something to the file; what goes wrong ends the run. Call it with mu
-// held.
+// write does something to the file; what goes wrong ends the run, and the connection, so
+// that nothing is acknowledged that was not written. Call it with mu held.
 func (r *recorder) write(do func() error) error {
 	err := do()
 	if err != nil {
 		r.end(fail(exitFailed, fmt.Errorf("write %s: %w", r.s.out, cause(err))))
+		_ = r.Close()
 	}
 	return err
 }
@@ -215,7 +228,9 @@ func (r *recorder) end(err error) {
 func (r *recorder) flush() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_ = r.write(r.out.Flush)
+	if r.write(r.out.Flush) == nil {
+		r.kept = kept{r.messages, r.payloads}
+	}
 }
 
 // packet sees what goes both ways, for a capture.
@@ -279,7 +294,7 @@ func (r *recorder) summary() {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.t.notef("%s recorded, %s of payload, in %s", counted(r.messages, "message"), counted(int(r.payloads), "byte"), time.Since(r.began).Round(time.Millisecond))
+	r.t.notef("%s recorded, %s of payload, in %s", counted(r.kept.messages, "message"), counted(int(r.kept.payloads), "byte"), time.Since(r.began).Round(time.Millisecond))
 	if r.gaps > 0 {
 		what := "messages of QoS 0 may be missing"
 		if r.forgot {
