@@ -59,6 +59,9 @@ func clientCommand(p program, cmd *cobra.Command, run func(context.Context, *set
 			for _, w := range mistypedVariables() {
 				t.warnf("%s", w)
 			}
+			if s.overtaken != "" {
+				t.warnf("%s takes the place of the broker of the profile, and gets its user name and password", s.overtaken)
+			}
 		}
 		err = run(cmd.Context(), s, t)
 		s.remember(t, err)
@@ -125,7 +128,7 @@ func ownSettings(p program, given []assignment) (*settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.leftOut = leftOut
+	s.leftOut, s.overtaken = leftOut, overtaken(sources, given)
 	all := overlay(append(sources, given)...)
 	given = overlay(given)
 	for _, a := range all {

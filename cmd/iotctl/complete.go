@@ -131,7 +131,7 @@ func described(word, about string) string {
 	if about == "" {
 		return word
 	}
-	return word + "\t" + about
+	return word + "\t" + tamed([]byte(about))
 }
 
 // completeProperty completes one of the words behind -D; those before it come with

@@ -4,6 +4,7 @@ package main
 type profileSettings struct {
 	profile         string // "" = none, or the default
 	leftOut         string // a profile that is about another broker; "" = none
+	overtaken       string // the variable that names another broker than the profile does
 	passwordCommand string // words as in the file of default options
 	passwordKeyring string // name of the entry
 }

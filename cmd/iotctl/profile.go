@@ -176,7 +176,7 @@ func writeProfileRows(t *terminal, rows []profileRow, asJSON bool) error {
 		if r.Problem != "" {
 			about = "unusable: " + r.Problem
 		}
-		fmt.Fprintf(w, "%s %s\t%s\t%s\n", mark, r.Name, orDash(r.Broker), about)
+		fmt.Fprintf(w, "%s %s\t%s\t%s\n", mark, r.Name, orDash(tamed([]byte(r.Broker))), tamed([]byte(about)))
 	}
 	return w.Flush()
 }

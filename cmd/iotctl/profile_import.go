@@ -297,7 +297,7 @@ func writeImported(out io.Writer, one profile.Imported, dryRun bool) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, n := range one.Notes {
 		if len(n.To) == 0 {
-			fmt.Fprintf(w, "  %s\tnot taken: %s\n", n.Key, n.Why)
+			fmt.Fprintf(w, "  %s\tnot taken: %s\n", tamed([]byte(n.Key)), tamed([]byte(n.Why)))
 		}
 		for _, s := range n.To {
 			what := "--" + s.Option
@@ -307,7 +307,7 @@ func writeImported(out io.Writer, one profile.Imported, dryRun bool) error {
 			if s.Command != "" {
 				what += ", of " + s.Command
 			}
-			fmt.Fprintf(w, "  %s\t%s\n", n.Key, what)
+			fmt.Fprintf(w, "  %s\t%s\n", tamed([]byte(n.Key)), tamed([]byte(what)))
 		}
 	}
 	return w.Flush()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -127,6 +128,19 @@ func ownSources(p program, given []assignment) (sources [][]assignment, leftOut 
 		profiles, leftOut = nil, chosen.name
 	}
 	return append(append(sources, profiles...), variables), leftOut, nil
+}
+
+// overtaken is the variable that says where to connect to in place of the profile, "" if
+// none does. Whoever names the broker on the command line knows.
+func overtaken(sources [][]assignment, given []assignment) string {
+	lower, variables := slices.Concat(sources[:len(sources)-1]...), sources[len(sources)-1]
+	place := string(profileDir()) + string(filepath.Separator)
+	lower = slices.DeleteFunc(lower, func(a assignment) bool { return !strings.HasPrefix(a.origin, place) })
+	at := slices.IndexFunc(variables, func(a assignment) bool { return namesBroker([]assignment{a}) })
+	if at < 0 || namesBroker(given) || !namesBroker(lower) {
+		return ""
+	}
+	return variables[at].origin
 }
 
 // says tells whether a switch is on, or with =false behind it explicitly off.
