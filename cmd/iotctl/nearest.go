@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/iotctl/iotctl/internal/format"
 	"github.com/iotctl/iotctl/internal/spelling"
 	"github.com/iotctl/iotctl/internal/translate"
 )
@@ -85,4 +86,17 @@ func (s *settings) hinted(err error, hint string) error {
 		return err
 	}
 	return fail(exitUsage, err, hint)
+}
+
+// knownMembers refuses what asks a record for a member that none has, which would
+// be nothing for ever.
+func knownMembers(names []string) error {
+	for _, n := range names {
+		if !slices.Contains(format.RecordMembers, n) {
+			hints := didYouMean(n, slices.Values(format.RecordMembers))
+			hints = append(hints, "members of a JSON payload are behind it: .payload."+n, "iotctl help formats")
+			return fail(exitUsage, fmt.Errorf("no message has a member %q", n), hints...)
+		}
+	}
+	return nil
 }

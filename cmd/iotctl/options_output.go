@@ -101,8 +101,11 @@ func showOptions() []option {
 			long: "jq", progs: receiving, names: ownName, arg: "expr", group: g, help: "print what this expression makes of the object of -o jsonl, as in .payload.temp; see iotctl help formats",
 			set: func(s *settings, v string) error {
 				q, err := jq.Compile(v)
+				if err != nil {
+					return pointed(err)
+				}
 				s.jq = q
-				return pointed(err)
+				return knownMembers(q.Members())
 			},
 		},
 		{long: "raw-output", progs: receiving, names: ownName, group: g, help: "print strings that --jq gives without quotes", set: turnOn(func(s *settings) *bool { return &s.rawOutput })},
@@ -110,19 +113,25 @@ func showOptions() []option {
 			long: "template", progs: receiving, names: ownName, arg: "template", group: g, help: "print the object of -o jsonl by a Go template, as in '{{.topic}} {{.payload.temp}}'; see iotctl help formats",
 			set: func(s *settings, v string) error {
 				t, err := format.ParseTemplate(v)
+				if err != nil {
+					return fail(exitUsage, err, "iotctl help formats")
+				}
 				s.template = t
-				return err
+				return knownMembers(t.Members())
 			},
 		},
 		{
 			long: "columns", progs: receiving, names: ownName, arg: "paths", group: g, help: "the columns of -o csv and tsv, as in time,topic[1],t=payload.temp (default " + format.DefaultColumns + ")",
 			set: func(s *settings, v string) error {
 				s.columns = v
-				_, err := format.ParseTable(v, ',')
+				t, err := format.ParseTable(v, ',')
 				if bad := (*format.SyntaxError)(nil); errors.As(err, &bad) {
 					return fmt.Errorf("%w\n%s", err, insetLines(caret(v, bad.Offset)))
 				}
-				return err
+				if err != nil {
+					return err
+				}
+				return knownMembers(t.Members())
 			},
 		},
 		{long: "changes", progs: progSub, names: ownName, group: g, help: "show a message only if its payload is not the last one of its topic", set: turnOn(func(s *settings) *bool { return &s.changes })},

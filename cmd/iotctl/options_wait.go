@@ -20,11 +20,14 @@ func waitOptions() []option {
 	query := func(field func(*settings) **jq.Query) func(*settings, string) error {
 		return func(s *settings, v string) error {
 			q, err := jq.Compile(v)
-			if err != nil {
+			switch {
+			case err != nil:
 				return pointed(err)
+			case q.Assigns():
+				return fail(exitUsage, errors.New("= assigns, and so this is true of every message"), "== compares")
 			}
 			*field(s) = q
-			return nil
+			return knownMembers(q.Members())
 		}
 	}
 	span := func(field func(*settings) *time.Duration) func(*settings, string) error {

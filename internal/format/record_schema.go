@@ -8,3 +8,9 @@ import _ "embed"
 //
 //go:embed record.schema.json
 var RecordSchema string
+
+// RecordMembers are the members that a record may have.
+var RecordMembers = []string{
+	"time", "topic", "qos", "retain", "mid", "expires", "publisher", "owner", "properties", "size",
+	"encoding", "payload", "raw", "format", "value", "notation", "notes", "problem",
+}

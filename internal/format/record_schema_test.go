@@ -2,7 +2,9 @@ package format
 
 import (
 	"encoding/json"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +35,43 @@ func recordSchema(t *testing.T) func(line string) error {
 			return err
 		}
 		return r.Validate(v)
+	}
+}
+
+func TestRecordMembersAreThoseOfTheSchema(t *testing.T) {
+	var s jsonschema.Schema
+	if err := json.Unmarshal([]byte(RecordSchema), &s); err != nil {
+		t.Fatal(err)
+	}
+	delete(s.Properties, "gap") // is about no message
+	want := slices.Sorted(maps.Keys(s.Properties))
+	if got := slices.Sorted(slices.Values(RecordMembers)); !slices.Equal(got, want) {
+		t.Errorf("%q, in the schema %q", got, want)
+	}
+}
+
+func TestMembersAreThoseOfTheRecord(t *testing.T) {
+	for src, want := range map[string]string{
+		"{{.topic}} {{.payload.temp | round 1}}":              "topic payload",
+		"{{if .qos}}{{.Topic}}{{end}}":                        "qos",
+		"{{with .payload}}{{.temp}}{{end}}{{level 1 .topic}}": "payload topic",
+		"{{(index .payload 0).temp}}{{$.time}}":               "",
+		"text":                                                "",
+	} {
+		p, err := ParseTemplate(src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(p.Members(), " "); got != want {
+			t.Errorf("%s: %q, want %q", src, got, want)
+		}
+	}
+	table, err := ParseTable(`a=topic[1],payload.x, ["odd, name"]`, ',')
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(table.Members(), "|"); got != "topic|payload|odd, name" {
+		t.Errorf("of a table %q", got)
 	}
 }
 

@@ -43,6 +43,17 @@ func ParseTable(columns string, separator byte) (*Table, error) {
 	return t, nil
 }
 
+// Members are those of the record that the columns begin with.
+func (t *Table) Members() []string {
+	var names []string
+	for _, p := range t.paths {
+		if len(p) > 0 && !p[0].indexed {
+			names = append(names, p[0].name)
+		}
+	}
+	return names
+}
+
 // columnEnd is where the comma is that ends the first column of s; those within
 // quotes do not.
 func columnEnd(s string) int {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
+	"text/template/parse"
 )
 
 // maxTemplateBytes bounds what a template makes of one message.
@@ -33,6 +34,37 @@ func ParseTemplate(src string) (*Template, error) {
 		return nil, &SyntaxError{-1, reason}
 	}
 	return &Template{t}, nil
+}
+
+// Members are those of the record that the template asks for where {{.NAME}} can mean
+// nothing else: outside of the bodies of if, with and range, and of expressions.
+func (t *Template) Members() []string {
+	var names []string
+	pipe := func(p *parse.PipeNode) {
+		for _, command := range p.Cmds {
+			for _, arg := range command.Args {
+				if f, ok := arg.(*parse.FieldNode); ok {
+					names = append(names, f.Ident[0])
+				}
+			}
+		}
+	}
+	if t.t.Tree == nil {
+		return nil
+	}
+	for _, node := range t.t.Root.Nodes {
+		switch n := node.(type) {
+		case *parse.ActionNode:
+			pipe(n.Pipe)
+		case *parse.IfNode:
+			pipe(n.Pipe)
+		case *parse.WithNode:
+			pipe(n.Pipe)
+		case *parse.RangeNode:
+			pipe(n.Pipe)
+		}
+	}
+	return names
 }
 
 // Append appends what the template makes of record, a tree. An error is the

@@ -39,8 +39,10 @@ var (
 
 // Query is a compiled expression. Several goroutines may use it.
 type Query struct {
-	source string
-	code   *gojq.Code
+	source  string
+	code    *gojq.Code
+	members []string
+	assigns bool
 }
 
 // Compile reads an expression. The error is a *SyntaxError.
@@ -56,7 +58,7 @@ func Compile(src string) (*Query, error) {
 	if err != nil {
 		return nil, syntaxError(src, err)
 	}
-	return &Query{src, code}, nil
+	return &Query{src, code, members(nil, parsed), parsed.Op == gojq.OpAssign}, nil
 }
 
 // String returns the expression as it was written.

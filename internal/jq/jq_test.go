@@ -130,6 +130,29 @@ func FuzzRunText(f *testing.F) {
 	})
 }
 
+func TestMembersAreThoseOfTheInput(t *testing.T) {
+	for src, want := range map[string]string{
+		".paylod == 12": "paylod",
+		".payload.temp > 30 and (.topic | test(\"a\"))": "payload topic",
+		"select(.qos == 1) | .whatever":                 "qos",
+		"[.topic, .payload.x]":                          "topic payload",
+		".payload | .temp":                              "payload",
+		".room = .topic":                                "",
+		".room?":                                        "",
+		"def f: .x; f":                                  "",
+		".payload as $x | .topic":                       "payload",
+		"{topic}":                                       "",
+		".[\"odd\"]":                                    "",
+	} {
+		if got := strings.Join(compile(t, src).Members(), " "); got != want {
+			t.Errorf("%s: %q, want %q", src, got, want)
+		}
+	}
+	if !compile(t, ".payload = 12").Assigns() || compile(t, ".payload == 12").Assigns() {
+		t.Error("an assignment is not told from a comparison")
+	}
+}
+
 func TestTest(t *testing.T) {
 	reading := payload.Object{{Name: "temp", Value: json.Number("31")}}
 	for src, want := range map[string]bool{
