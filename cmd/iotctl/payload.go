@@ -71,9 +71,12 @@ func listPayloads(out io.Writer, asJSON bool) error {
 		return e.Encode(all)
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tKIND\tARGUMENT\tPURPOSE")
+	fmt.Fprintln(w, "NAME\tKIND\tPURPOSE, AND ARGUMENT")
 	for _, e := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Name, e.Kind, e.Args, e.About)
+		fmt.Fprintf(w, "%s\t%s\t%s\n", e.Name, e.Kind, e.About)
+		if e.Args != "" {
+			fmt.Fprintf(w, "\t\t%s%s\n", e.Name, e.Args)
+		}
 	}
 	return w.Flush()
 }
