@@ -22,9 +22,9 @@ func TestExamplesOfRecordingsAndRetainedMessages(t *testing.T) {
 	}
 	here := strings.NewReplacer(
 		"mqtts://broker.example", url, "mqtt://test.example", url, "mqtt://old.example", url, "mqtt://new.example", url,
-		"--for 1h", "--for 200ms",
+		"--for 1h", "--for 2s",
 	)
-	env := append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "IOTCTL_HOST=127.0.0.1", "IOTCTL_PORT="+port, "IOTCTL_FOR=100ms")
+	env := append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "IOTCTL_HOST=127.0.0.1", "IOTCTL_PORT="+port, "IOTCTL_FOR=2s")
 	root := newRoot()
 	for _, path := range []string{
 		"record", "replay", "get", "retained", "retained ls", "retained dump", "retained restore", "retained clear",
