@@ -182,7 +182,9 @@ func (k *keeper) confirm(ctx context.Context, question, undone string) (bool, er
 		k.t.notef("%s", undone)
 		return false, nil
 	case <-ctx.Done():
+		k.t.mu.Lock()
 		fmt.Fprintln(k.t.err) // behind the question
+		k.t.mu.Unlock()
 		k.t.notef("%s", undone)
 		return false, failCause(ctx)
 	case <-k.Done():

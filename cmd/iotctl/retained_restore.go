@@ -118,7 +118,7 @@ func (s *settings) readSaved(ctx context.Context, t *terminal, name string) (*sa
 func (k *keeper) restore(ctx context.Context, all *saved) error {
 	w := bufio.NewWriter(k.t.out)
 	var changes []string
-	fresh, cleared, same := 0, 0, 0
+	fresh, cleared, same, bare := 0, 0, 0, 0
 	err := k.messages(ctx, all.topics, func(topic string, has *recording.Message) error {
 		want := all.messages[topic]
 		what := "changed"
@@ -133,6 +133,9 @@ func (k *keeper) restore(ctx context.Context, all *saved) error {
 			what = "cleared"
 			cleared++
 		}
+		if len(want.Properties) > 0 && k.s.version != mqtt.V5 {
+			bare++
+		}
 		changes = append(changes, topic)
 		_, _ = w.Write(append(appendShown(fmt.Appendf(nil, "%-7s %9d  ", what, len(want.Payload)), topic, k.t.outTTY), '\n'))
 		return nil
@@ -144,6 +147,9 @@ func (k *keeper) restore(ctx context.Context, all *saved) error {
 		return err
 	}
 	what := fmt.Sprintf("%d new, %d changed, %d the same", fresh, len(changes)-fresh-cleared, same)
+	if bare > 0 {
+		k.t.warnf("%s without their properties, which MQTT %s has not: -V 5 keeps them", counted(bare, "message"), k.s.version)
+	}
 	if cleared > 0 {
 		what += fmt.Sprintf(", %d to be cleared", cleared)
 	}
