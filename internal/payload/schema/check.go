@@ -7,7 +7,6 @@ import (
 	"math/big"
 	"net/netip"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -154,7 +153,7 @@ func (r *run) simple(n *node, v any, where string) bool {
 		}
 	}
 	if n.enum != nil || n.only != nil {
-		key := canonical(v)
+		key := r.canonical(v)
 		for _, s := range []*values{n.enum, n.only} {
 			if s != nil && !s.keys[key] {
 				ok = r.wrong(where, "is %s", s.shown)
@@ -338,26 +337,37 @@ func (r *run) nearest(all []*node, v any, where string) string {
 
 // canonical is the same for values that are equal as JSON Schema has it: numbers by
 // value, objects without order.
-func canonical(v any) string {
+func canonical(v any) string { return string(appendCanonical(nil, v)) }
+
+// canonical counts as steps how long it is.
+func (r *run) canonical(v any) string {
+	const perStep = 64
+	key := canonical(v)
+	r.steps += len(key) / perStep
+	return key
+}
+
+func appendCanonical(dst []byte, v any) []byte {
 	switch v := v.(type) {
 	case json.Number:
 		if x, ok := payload.Rat(v); ok {
-			return x.RatString()
+			return append(dst, x.RatString()...)
 		}
-		return string(v)
+		return append(dst, v...)
 	case []any:
-		var b strings.Builder
+		dst = append(dst, '[')
 		for _, e := range v {
-			b.WriteString(canonical(e) + ",")
+			dst = append(appendCanonical(dst, e), ',')
 		}
-		return "[" + b.String() + "]"
+		return append(dst, ']')
 	case payload.Object:
-		all := make([]string, len(v))
-		for i, m := range v {
-			all[i] = string(payload.AppendString(nil, m.Name)) + ":" + canonical(m.Value)
+		sorted := slices.Clone(v)
+		slices.SortStableFunc(sorted, func(a, b payload.Member) int { return strings.Compare(a.Name, b.Name) })
+		dst = append(dst, '{')
+		for _, m := range sorted {
+			dst = append(appendCanonical(append(payload.AppendString(dst, m.Name), ':'), m.Value), ',')
 		}
-		sort.Strings(all)
-		return "{" + strings.Join(all, ",") + "}"
+		return append(dst, '}')
 	}
-	return string(payload.AppendJSON(nil, v))
+	return payload.AppendJSON(dst, v)
 }

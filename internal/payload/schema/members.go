@@ -139,7 +139,7 @@ func index(where string, i, quiet int) string {
 func (r *run) distinct(list []any, where string) bool {
 	seen := make(map[string]int, len(list))
 	for i, e := range list {
-		key := canonical(e)
+		key := r.canonical(e)
 		if first, ok := seen[key]; ok {
 			return r.wrong(where, "has the same twice, as items %d and %d", first, i)
 		}

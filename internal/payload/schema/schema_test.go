@@ -218,3 +218,20 @@ func TestLongTextIsComparedWithManyAtOnce(t *testing.T) {
 		t.Fatal("it fits")
 	}
 }
+
+func TestComparingLongValuesIsBounded(t *testing.T) {
+	s, err := load(t, `{"uniqueItems": true, "items": {"$ref": "#"}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := strings.Repeat("[", 120) + `"` + strings.Repeat("x", 8<<20) + `"` + strings.Repeat("]", 120)
+	if err := validate(t, s, value); err == nil || !strings.Contains(err.Error(), "steps") {
+		t.Fatalf("120 times 8 MB: %v", err)
+	}
+	if err := validate(t, s, `[1, 1.0]`); err == nil {
+		t.Fatal("the same twice")
+	}
+	if err := validate(t, s, `[{"a": 1, "b": [2]}, {"b": [2.0], "a": 1}]`); err == nil {
+		t.Fatal("the same twice, in another order")
+	}
+}
