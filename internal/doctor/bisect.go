@@ -77,6 +77,7 @@ type echo struct {
 	marker string // a short topic that filter matches
 	m      *member
 	sent   int
+	why    error // of the last failure
 }
 
 func (e *echo) leave() {
@@ -106,7 +107,7 @@ func (e *echo) try(ctx context.Context, msg client.Message) (bool, error) {
 	if err == nil {
 		return came, nil
 	}
-	if ctx.Err() != nil {
+	if e.why = err; ctx.Err() != nil {
 		return false, ctx.Err()
 	}
 	if !errors.As(err, new(*client.LimitError)) {
@@ -162,8 +163,10 @@ func checkPacket(ctx context.Context, x *exam) Result {
 	switch {
 	case err != nil && s.most == 0:
 		return x.blame(ctx, err)
+	case s.most == 0 && errors.As(e.why, new(*refusedError)):
+		return x.blame(ctx, e.why)
 	case s.most == 0:
-		return failed(Timeout, "not even %d bytes come back", low)
+		return failed(Timeout, "not even %d bytes come back", low).hint("rules may forbid %s/#: --prefix TOPIC", x.prefix)
 	}
 	r := fine("%s", s.words("bytes", "--max-packet"))
 	switch {
@@ -207,8 +210,10 @@ func checkTopic(ctx context.Context, x *exam) Result {
 	switch {
 	case err != nil && s.most == 0:
 		return x.blame(ctx, err)
+	case s.most == 0 && errors.As(e.why, new(*refusedError)):
+		return x.blame(ctx, e.why)
 	case s.most == 0:
-		return failed(Timeout, "not even %d bytes come back", len(base)+1)
+		return failed(Timeout, "not even %d bytes come back", len(base)+1).hint("rules may forbid %s/#: --prefix TOPIC", x.prefix)
 	}
 	r := fine("%s", s.words("bytes", "the longest there is"))
 	if s.above == 0 {

@@ -72,7 +72,7 @@ func (x *exam) lostMessage(ctx context.Context, err error, n int) Result {
 	r := x.blame(ctx, err)
 	if errors.Is(err, context.DeadlineExceeded) {
 		r = failed(Timeout, "message %d did not come back in time", n+1).
-			hint("rules may forbid %s/#, and MQTT 3 has no word for it: --prefix TOPIC", x.prefix)
+			hint("rules may forbid %s/#, which servers do not say at QoS 0 and in MQTT 3: --prefix TOPIC", x.prefix)
 	}
 	return r
 }

@@ -189,7 +189,8 @@ func checkWill(ctx context.Context, x *exam) Result {
 	in, err := watcher.next(ctx, topic)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return failed(Protocol, "the server does not publish the will of a connection that breaks")
+		return failed(Protocol, "the server does not publish the will of a connection that breaks").
+			hint("rules may forbid %s/#, which servers do not say of wills: --prefix TOPIC", x.prefix)
 	case err != nil:
 		return x.blame(ctx, err)
 	case string(in.Payload) != "gone":
