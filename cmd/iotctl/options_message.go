@@ -34,13 +34,16 @@ type messageSettings struct {
 	retain        bool
 	repeat        int
 	repeatDelay   time.Duration
-	maxLine       int
+	maxLine       int // 0: the default
 	stats         bool
 	responseTopic string
 	latency       bool
 }
 
-const defaultMaxLine = 1_000_000
+const (
+	defaultMaxLine   = 1_000_000
+	defaultMaxRecord = 64 << 20
+)
 
 func messageOptions() []option {
 	g := groupMessage
@@ -128,7 +131,7 @@ func messageOptions() []option {
 			},
 		},
 		{
-			long: "max-line", progs: progPub, names: ownName, arg: "bytes", group: g, help: "refuse longer lines, rows and messages of standard input (default 1000000)",
+			long: "max-line", progs: progPub, names: ownName, arg: "bytes", group: g, help: "refuse longer lines, rows and messages of standard input (default 1000000; of --jsonl, whose lines hold payloads of any size, 67108864)",
 			set: setMaxLine,
 		},
 		{

@@ -164,9 +164,10 @@ func runPub(ctx context.Context, s *settings, t *terminal) error {
 func (s *settings) source(t *terminal, m *client.Message) (source, error) {
 	switch s.mode {
 	case modeLines:
-		return &lineSource{s: s, in: framing.NewReader(t.in, s.framing, s.maxLine), message: *m}, nil
+		return &lineSource{s: s, in: framing.NewReader(t.in, s.framing, cmp.Or(s.maxLine, defaultMaxLine)), message: *m}, nil
 	case modeRecords:
-		return &recordSource{s: s, in: framing.NewReader(t.in, framing.Framing{}, s.maxLine), message: *m}, nil
+		limit := cmp.Or(s.maxLine, defaultMaxRecord)
+		return &recordSource{s: s, in: framing.NewReader(t.in, framing.Framing{}, limit), limit: limit, message: *m}, nil
 	case modeGenerate:
 		return newGenerated(s, t, *m)
 	}

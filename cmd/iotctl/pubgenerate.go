@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -108,7 +109,7 @@ func (g *generated) open() (*generate.Rows, error) {
 	} else if g.passes != 1 {
 		return nil, usagef("--rows -: standard input can be read only once, without --repeat and --for")
 	}
-	rows, err := generate.NewRows(in, g.s.maxLine)
+	rows, err := generate.NewRows(in, cmp.Or(g.s.maxLine, defaultMaxLine))
 	if err != nil {
 		return nil, fail(exitMalformed, fmt.Errorf("%s: %w", g.s.rowsFile, err))
 	}

@@ -18,6 +18,7 @@ import (
 type recordSource struct {
 	s       *settings
 	in      *framing.Reader
+	limit   int            // of an object, in bytes
 	message client.Message // what lines may leave out
 
 	ahead  []byte // a line that has been read, and belongs to the next object
@@ -81,8 +82,8 @@ func (r *recordSource) read() ([]byte, error) {
 			r.ahead, r.held = line, true
 			break
 		}
-		if len(r.object)+len(line) > r.s.maxLine {
-			return nil, fail(exitFailed, fmt.Errorf("the object that begins in line %d is longer than %d bytes", r.line, r.s.maxLine), "--max-line sets the limit")
+		if len(r.object)+len(line) > r.limit {
+			return nil, fail(exitFailed, fmt.Errorf("the object that begins in line %d is longer than %d bytes", r.line, r.limit), "--max-line sets the limit")
 		}
 		depth.after(line)
 		r.object = append(append(r.object, '\n'), line...)

@@ -28,10 +28,7 @@ type aheadItem struct {
 }
 
 func openReplay(s *settings, t *terminal, name string) (*replayInput, error) {
-	o := recording.Options{Directions: s.directions}
-	if s.maxLine != defaultMaxLine {
-		o.MaxLine = s.maxLine
-	}
+	o := recording.Options{Directions: s.directions, MaxLine: s.maxLine}
 	var err error
 	if o.Dissectors, err = dissectors(); err != nil {
 		return nil, err

@@ -55,7 +55,6 @@ func newSettings(p program, peer bool) *settings {
 	s.maxInflight = 20
 	s.properties = map[string]mqtt.Properties{}
 	s.repeat = 1
-	s.maxLine = defaultMaxLine
 	s.randomFilter = 1000
 	s.output = "text"
 	s.loops, s.keepQoS, s.keepRetain = 1, true, true
