@@ -113,25 +113,18 @@ func folded(s string, width int) []string {
 	var lines []string
 	line := ""
 	for word := range strings.FieldsSeq(s) {
-		for line == "" && len([]rune(word)) > width {
-			r := []rune(word)
-			lines = append(lines, string(r[:width]))
-			word = string(r[width:])
-		}
-		switch {
-		case line == "":
-			line = word
-		case len([]rune(line))+1+len([]rune(word)) <= width:
+		if line != "" && len([]rune(line))+1+len([]rune(word)) <= width {
 			line += " " + word
-		default:
-			lines = append(lines, line)
-			line = ""
-			for r := []rune(word); len(r) > width; r = []rune(word) {
-				lines = append(lines, string(r[:width]))
-				word = string(r[width:])
-			}
-			line = word
+			continue
 		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+		r := []rune(word)
+		for ; len(r) > width; r = r[width:] {
+			lines = append(lines, string(r[:width]))
+		}
+		line = string(r)
 	}
 	return append(lines, line)
 }

@@ -169,7 +169,7 @@ func (sub *subscriber) run(ctx context.Context) (err error) {
 	}
 	if err == nil && !sub.s.exitAfterSub && (len(sub.s.topics) > 0 || sub.s.persistent || sub.s.device != nil) {
 		var ended bool
-		if err, ended = sub.await(ctx); ended && len(sub.finished) == 0 {
+		if ended, err = sub.await(ctx); ended && len(sub.finished) == 0 {
 			return sub.ended()
 		}
 	} else if ctx.Err() != nil {

@@ -115,7 +115,7 @@ const busyPause = 20 * time.Millisecond
 const shrinkAfter = time.Second
 
 // await waits for the end of the run. ended: the client has ended by itself.
-func (sub *subscriber) await(ctx context.Context) (err error, ended bool) {
+func (sub *subscriber) await(ctx context.Context) (ended bool, err error) {
 	var idle *time.Timer
 	var within, quiet <-chan time.Time
 	if w := sub.wait; w != nil {
@@ -140,17 +140,17 @@ func (sub *subscriber) await(ctx context.Context) (err error, ended bool) {
 				shrink()
 			}
 		case err = <-sub.finished:
-			return err, false
+			return false, err
 		case <-ctx.Done():
-			return failCause(ctx), false
+			return false, failCause(ctx)
 		case <-sub.Done():
-			return nil, true
+			return true, nil
 		case <-within:
-			return nil, false
+			return false, nil
 		case <-quiet:
 			rest := sub.wait.quietIn()
 			if rest <= 0 {
-				return nil, false
+				return false, nil
 			}
 			idle.Reset(rest)
 		}

@@ -43,7 +43,7 @@ func TestIdleIsNotWhoHasMessagesInHand(t *testing.T) {
 		ended := make(chan time.Duration, 1)
 		began := time.Now()
 		go func() {
-			if err, over := sub.await(context.Background()); err != nil || over {
+			if over, err := sub.await(context.Background()); err != nil || over {
 				t.Errorf("%v, %v", err, over)
 			}
 			ended <- time.Since(began)
@@ -107,7 +107,7 @@ func TestWhatWasInHandAtTheEndCounts(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sub := newWaitingSub(t, func(s *settings) { s.within = time.Second; c.set(s) })
 				sub.receive(client.Message{Topic: "first"})
-				err, over := sub.await(context.Background())
+				over, err := sub.await(context.Background())
 				if err != nil || over {
 					t.Fatalf("%v, %v", err, over)
 				}
