@@ -50,7 +50,7 @@ func connectionOptions() []option {
 			lack: "-p argument given but no port specified.\n", set: setPort,
 		},
 		{
-			long: "url", short: "L", progs: progAll, arg: "url", group: g, help: "mqtt, mqtts, ws, wss or unix URL: scheme://user:password@host:port/topic?clientid=ID&version=5; of pub and sub also mqttsn, mqttsns, emqtcp, emqtcps, text, texts. It may stand without -L",
+			long: "url", short: "L", progs: progAll, arg: "url", group: g, help: "mqtt, mqtts, ws, wss or unix URL: scheme://user:password@host:port/topic, with ?clientid=ID&version=5 behind it; of pub and sub also mqttsn, mqttsns, emqtcp, emqtcps, text, texts. It may stand without -L",
 			lack: "-L argument given but no URL specified.\n", set: (*settings).setURL, secret: true,
 		},
 		{

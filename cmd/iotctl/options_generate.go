@@ -79,7 +79,7 @@ func generateOptions() []option {
 			set: func(s *settings, v string) (err error) { s.rate, err = generate.ParseRate(v); return err },
 		},
 		{
-			long: "for", progs: pub, names: ownName, arg: "time", group: groupLimits, help: "stop sending after this time, as in 30s or 5m",
+			long: "for", progs: pub, names: ownName, arg: "time", group: groupLimits, help: "stop sending after this time, as in 30s or 5m; without --rate it sends as fast as it can",
 			set: func(s *settings, v string) (err error) {
 				if s.sendFor, err = s.duration(v); err == nil && s.sendFor <= 0 {
 					err = fmt.Errorf("%q: must be above 0", v)

@@ -78,19 +78,12 @@ func messageOptions() []option {
 		{long: "stdin-line", short: "l", progs: progPub, group: g, help: "send each line of standard input as a message", set: mode(modeLines)},
 		{long: "null-message", short: "n", progs: sending, group: g, help: "send an empty message", set: mode(modeNull)},
 		{
-			long: "qos", short: "q", progs: progTalk &^ progExact, arg: "qos", group: g, help: "QoS: 0, 1 or 2 (default 0); of mqttsn:// also -1, without a connection",
-			lack: "-q argument given but no QoS specified.\n",
-			set: func(s *settings, v string) error {
-				n, err := s.number(v)
-				if err != nil {
-					return err
-				}
-				if n > 2 || n < 0 && (n != -1 || s.peer) {
-					return complain("Invalid QoS given: %d", n)
-				}
-				s.qos = n
-				return nil
-			},
+			long: "qos", short: "q", progs: progPub, arg: "qos", group: g, help: "QoS: 0, 1 or 2 (default 0); of mqttsn:// also -1, without a connection",
+			lack: "-q argument given but no QoS specified.\n", set: setMessageQoS,
+		},
+		{
+			long: "qos", short: "q", progs: progTalk &^ progExact &^ progPub, arg: "qos", group: g, help: "QoS: 0, 1 or 2 (default 0)",
+			lack: "-q argument given but no QoS specified.\n", set: setMessageQoS,
 		},
 		{
 			long: "retain", short: "r", progs: progPub, group: g, help: "the broker keeps the message for later subscribers",
@@ -153,6 +146,18 @@ func setResponseTopic(s *settings, v string) error {
 		return complain("Invalid response topic '%s', does it contain '+' or '#'?", v)
 	}
 	s.responseTopic = v
+	return nil
+}
+
+func setMessageQoS(s *settings, v string) error {
+	n, err := s.number(v)
+	if err != nil {
+		return err
+	}
+	if n > 2 || n < 0 && (n != -1 || s.peer) {
+		return complain("Invalid QoS given: %d", n)
+	}
+	s.qos = n
 	return nil
 }
 

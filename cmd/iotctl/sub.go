@@ -38,13 +38,13 @@ It ends by itself with -C, -W, -E, and with what it waits for:
 
 A message is asked about --fail-on first, then --until, --expect and -C. One of
 which an expression is true is shown even if --changes hides it. Expressions see
-the object of -o jsonl; one that fails on a message is not true, and says so once.
-When --until or --expect are there and the run ends without them, by --within,
---idle, -C or --retained-only, the code is 27; without them these end it with 0.
--W is always 27. Messages that -T and -R leave out count nowhere; those that
---changes hides do, but for -C. What came before the end is shown, and at QoS 1
-and 2 acknowledged; what comes behind it is neither, so a session of -c has it the
-next time.
+the object of -o jsonl; one that fails on a message is not true, and says so
+once. When --until or --expect are there and the run ends without them, by
+--within, --idle, -C or --retained-only, the code is 27; without them these end
+it with 0. -W is always 27. Messages that -T and -R leave out count nowhere;
+those that --changes hides do, but for -C. What came before the end is shown,
+and at QoS 1 and 2 acknowledged; what comes behind it is neither, so a session
+of -c has it the next time.
 
 Options are spelled as mosquitto_sub spells them. Called by that name, through
 a link, the program behaves as mosquitto_sub does.

@@ -32,10 +32,10 @@ subscription; -q 0 spares the broker the acknowledgements. In MQTT 3.1.1 only
 messages that were stored carry the retain flag; with -V 5 live ones do, too.
 Stored messages do not count for rates.
 
-200,000 topics are kept, in 256 MiB at most; --max-topics changes the number. The
-program takes about 80 MB with 100,000. When there are more topics, those that have
-been silent for the longest are forgotten, which the second line says. --depth 2
-puts all topics below a/b together.
+200,000 topics are kept, in 256 MiB at most; --max-topics changes the number.
+The program takes about 80 MB with 100,000. When there are more topics, those
+that have been silent for the longest are forgotten, which the second line says.
+--depth 2 puts all topics below a/b together.
 
 Keys: q or Ctrl-C ends, space pauses, / searches (Enter keeps the search, Esc
 clears it), r b c s a t sort by rate, bytes, count, size, age or topic, v reverses,
