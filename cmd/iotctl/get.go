@@ -49,7 +49,7 @@ func runGet(ctx context.Context, s *settings, t *terminal) error {
 	if err == nil && g.printed == 0 {
 		err = fail(exitNothing, fmt.Errorf("nothing is retained at %q", topic))
 	}
-	return errors.Join(err, out.close())
+	return out.closeAfter(err)
 }
 
 // getTopic is the topic that is asked for.

@@ -265,6 +265,14 @@ func (p *printer) close() error {
 	return p.flush()
 }
 
+// closeAfter closes what a run has printed to that ended with err, which comes first.
+func (p *printer) closeAfter(err error) error {
+	if problem := p.close(); err == nil {
+		return problem
+	}
+	return err
+}
+
 // line writes a line at once.
 func (p *printer) line(text string) error {
 	p.mu.Lock()

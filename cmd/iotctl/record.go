@@ -67,6 +67,7 @@ type recorder struct {
 	messages int
 	payloads int64
 	kept     kept // of these
+	broken   bool // the file takes no more
 	began    time.Time
 	lostAt   time.Time // zero: the connection is there
 	reason   string
@@ -204,13 +205,13 @@ func (r *recorder) wanted(m *client.Message) bool {
 	return true
 }
 
-// write does something to the file; what goes wrong ends the run, and the connection, so
-// that nothing is acknowledged that was not written. Call it with mu held.
+// write does something to the file; what goes wrong ends the run. Call it with mu
+// held.
 func (r *recorder) write(do func() error) error {
 	err := do()
 	if err != nil {
+		r.broken = true
 		r.end(fail(exitFailed, fmt.Errorf("write %s: %w", r.s.out, cause(err))))
-		_ = r.Close()
 	}
 	return err
 }
@@ -224,12 +225,18 @@ func (r *recorder) end(err error) {
 	}
 }
 
-// flush comes before what was read is acknowledged.
+// flush comes before what was read is acknowledged: where the file has not taken all
+// of it, the connection ends. That asks the client, which may be showing a packet:
+// not with mu held.
 func (r *recorder) flush() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.write(r.out.Flush) == nil {
 		r.kept = kept{r.messages, r.payloads}
+	}
+	broken := r.broken
+	r.mu.Unlock()
+	if broken {
+		_ = r.Close()
 	}
 }
 

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -16,6 +18,18 @@ func TestWhatAFullDiskHasNotTakenComesAgain(t *testing.T) {
 		succeed(t, "", append(session, "-w", file, "--for", "1ms")...)
 		for _, q := range []string{"1", "2"} {
 			succeed(t, "", "pub", url, "-t", "full/"+q, "-q", q, "-m", q)
+		}
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer full.Close()
+		for _, view := range []string{"text", "jsonl"} {
+			cmd := exec.Command("iotctl", "sub", url, "-i", "recorder", "-c", "-t", "full/#", "-q", "2", "-W", "30", "-o", view)
+			cmd.Stdout = full
+			if err := cmd.Run(); cmd.ProcessState.ExitCode() != int(exitFailed) {
+				t.Errorf("sub -o %s: %v", view, err)
+			}
 		}
 		for _, form := range []string{"jsonl", "pcapng"} {
 			out := own(t, nil, append(session, "-w", "/dev/full", "--format", form)...).wait(t)

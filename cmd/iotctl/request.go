@@ -140,7 +140,7 @@ func runRequest(ctx context.Context, s *settings, t *terminal) error {
 		err = r.finish(err)
 	}
 	_ = r.leave(0)
-	return errors.Join(err, out.close())
+	return out.closeAfter(err)
 }
 
 // checkRequest finds what is wrong with the options of a request together.

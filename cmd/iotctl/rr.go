@@ -68,7 +68,7 @@ func runRR(ctx context.Context, s *settings, t *terminal) error {
 	err = r.exchange(ctx, m)
 	r.Halt()
 	_ = r.leave(r.farewell(err))
-	return errors.Join(err, out.close())
+	return out.closeAfter(err)
 }
 
 // properties names the response topic and, unless mosquitto_rr is to be

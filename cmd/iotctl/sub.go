@@ -143,7 +143,7 @@ func runSub(ctx context.Context, s *settings, t *terminal) error {
 		return s.failConnect(err)
 	}
 	err = sub.run(ctx)
-	return errors.Join(err, out.close())
+	return out.closeAfter(err)
 }
 
 // run subscribes and waits for whatever ends the run first.
@@ -373,7 +373,7 @@ func (sub *subscriber) print(m *client.Message, now time.Time, x *sight) {
 		return
 	}
 	if !isProblem(err) {
-		sub.stop(err)
+		sub.broken(err)
 		return
 	}
 	if !sub.s.quiet {
@@ -383,9 +383,19 @@ func (sub *subscriber) print(m *client.Message, now time.Time, x *sight) {
 
 func (sub *subscriber) flush() {
 	if err := sub.out.flush(); err != nil {
-		sub.stop(err)
+		sub.broken(err)
 	}
 	sub.wait.idled()
+}
+
+// broken ends the run because standard output takes no more, and the connection,
+// so that nothing is acknowledged that was not written; but somebody who has read
+// enough has had the rest, too.
+func (sub *subscriber) broken(err error) {
+	sub.stop(err)
+	if !sub.s.peer && !isClosedPipe(err) {
+		_ = sub.Close()
+	}
 }
 
 // beforeConnack is how a run ends that never got connected.
