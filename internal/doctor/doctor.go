@@ -259,7 +259,9 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if r, did := x.cleanUp(ctx); did {
 		say(r)
 	}
-	report.Stopped = all.Err()
+	if report.Stopped = all.Err(); report.Stopped == nil && over(all) {
+		report.Stopped = context.DeadlineExceeded
+	}
 	report.Took, report.Version = time.Since(report.Started), x.version
 	return report, nil
 }
@@ -273,7 +275,7 @@ func (x *exam) run(ctx context.Context, k check) Result {
 		r = k.does(within, x)
 		r.Took = time.Since(began)
 		cancel()
-		if ctx.Err() != nil && r.Verdict == Failed {
+		if over(ctx) && r.Verdict == Failed {
 			r.Summary, r.Cause, r.Hint = "not finished: "+endOf(ctx), Stopped, ""
 		}
 	}
@@ -283,7 +285,7 @@ func (x *exam) run(ctx context.Context, k check) Result {
 
 // hindrance is a result when a check need not begin.
 func (x *exam) hindrance(ctx context.Context, k check) Result {
-	if ctx.Err() != nil {
+	if over(ctx) {
 		return skipped("%s", endOf(ctx))
 	}
 	if x.Device != nil && k.mqtt {
@@ -302,11 +304,18 @@ func (x *exam) hindrance(ctx context.Context, k check) Result {
 	return Result{}
 }
 
+// over tells whether ctx has ended. A connection with the deadline of ctx may notice
+// before ctx does.
+func over(ctx context.Context) bool {
+	at, limited := ctx.Deadline()
+	return ctx.Err() != nil || limited && !time.Now().Before(at)
+}
+
 func endOf(ctx context.Context) string {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return "out of time"
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return "interrupted"
 	}
-	return "interrupted"
+	return "out of time"
 }
 
 func skipped(format string, a ...any) Result {
