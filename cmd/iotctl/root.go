@@ -67,10 +67,12 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// newRootFor builds what the command line args needs of the tree: the clients
-// are started often, by scripts that wait for them.
+// newRootFor builds what the command line args needs of the tree: clients, and
+// who asks for the version, are started often, by scripts that wait for them.
 func newRootFor(args []string) *cobra.Command {
-	clients := map[string]func() *cobra.Command{"pub": newPub, "sub": newSub, "rr": newRR, "request": newRequest, "reply": newReply, "top": newTop, "get": newGet}
+	clients := map[string]func() *cobra.Command{
+		"pub": newPub, "sub": newSub, "rr": newRR, "get": newGet, "request": newRequest, "reply": newReply, "top": newTop, "version": newVersion,
+	}
 	if len(args) == 0 || clients[args[0]] == nil {
 		return newRoot()
 	}
